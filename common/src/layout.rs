@@ -1,0 +1,44 @@
+//! Names that two or more tools must agree on: what the disc is called, where things lie on it, which kernel
+//! parameters the live system reads.
+
+/// Volume label of the disc: ISO 9660 d-characters, so that every reader sees the same one.
+pub const ISO_LABEL: &str = "LEVITATEOS";
+
+/// The root file system on the disc, from the disc's root.
+pub const ROOTFS_PATH: &str = "live/rootfs.erofs";
+
+/// What is on the disc, for people and for `recstrap` (JSON, see leviso's manifest stage).
+pub const MANIFEST_PATH: &str = "live/manifest.json";
+
+/// The UKI on the ESP; systemd-boot lists everything in this directory (UAPI.1 Boot Loader Specification, type 2).
+pub const ESP_UKI_PATH: &str = "EFI/Linux/levitateos.efi";
+
+/// What UEFI starts from removable media (UEFI 2.10, 3.5.1.1).
+pub const ESP_BOOT_PATH: &str = "EFI/BOOT/BOOTX64.EFI";
+
+/// systemd-boot's configuration on the ESP.
+pub const ESP_LOADER_CONF: &str = "loader/loader.conf";
+
+/// Marks a boot from the disc; the live initramfs and the live-only units look for it.
+pub const PARAM_LIVE: &str = "levitate.live";
+
+/// `levitate.label=LABEL`: the volume label the live initramfs searches for; default [`ISO_LABEL`].
+pub const PARAM_LABEL: &str = "levitate.label";
+
+/// `levitate.uuid=UUID`: the volume UUID (ISO 9660 modification date) to search for instead of a label.
+pub const PARAM_UUID: &str = "levitate.uuid";
+
+/// `levitate.toram`: copy the root file system to RAM, so that the medium can be removed.
+pub const PARAM_TORAM: &str = "levitate.toram";
+
+/// `levitate.overlay=SIZE`: size of the writable layer (tmpfs size= syntax); default from the machine's RAM.
+pub const PARAM_OVERLAY: &str = "levitate.overlay";
+
+/// Where the live system mounts the medium.
+pub const LIVE_MEDIUM_DIR: &str = "/run/levitate/medium";
+
+/// Where the live system mounts the EROFS image, read-only.
+pub const LIVE_ROOTFS_DIR: &str = "/run/levitate/rootfs";
+
+/// Where the live system keeps the overlay's upper and work directories.
+pub const LIVE_OVERLAY_DIR: &str = "/run/levitate/overlay";

@@ -1,0 +1,15 @@
+//! What three or more LevitateOS tools share. Std and core crates only: no network, no RPM, no Rhai.
+//!
+//! Entry test: a thing comes in here when three tools use it and no caller would want it otherwise.
+//!
+//! - [`cli`]: run a tool's `main`, print its error once with a hint, map it to a documented exit code
+//! - [`cmd`]: the one door to subprocesses
+//! - [`fs`]: files that appear whole or not at all
+//! - [`hash`]: SHA-256 as a type, hashing readers
+//! - [`layout`]: names two tools must agree on (labels, paths on the disc, kernel parameters)
+
+pub mod cli;
+pub mod cmd;
+pub mod fs;
+pub mod hash;
+pub mod layout;

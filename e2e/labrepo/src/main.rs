@@ -1,0 +1,3 @@
+//! labrepo: make the lab repository.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Boots LevitateOS in QEMU and types at its serial console.

@@ -1,0 +1,54 @@
+//! What tests of several crates share: oracle tools, and the ledger of checks that could not run.
+//!
+//! A check that needs what this machine lacks calls [`skip`]: it is printed, written to the ledger
+//! (`target/skipped-checks`, or the file LEVITATE_SKIP_LEDGER names) and does not count as passed. With
+//! LEVITATE_NO_SKIP=1, as CI sets it, a skip is a failure.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// The workspace's root directory.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace exists")
+}
+
+/// The path of a tool that a test compares our work with.
+///
+/// # Panics
+/// It is not installed. A missing oracle is a failed test, not a passed one.
+#[must_use]
+pub fn oracle(program: &str) -> PathBuf {
+    common::cmd::which(program).unwrap_or_else(|| {
+        panic!(
+            "this test compares with `{program}`, which is not installed; run `cargo xtask doctor --install`"
+        )
+    })
+}
+
+/// Whether this process may mount (root in the initial user namespace, or close enough to try).
+#[must_use]
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Records that `check` did not run and why. The caller returns after it.
+///
+/// # Panics
+/// LEVITATE_NO_SKIP=1 is set.
+pub fn skip(check: &str, why: &str) {
+    let line = format!("SKIPPED {check}: {why}");
+    assert!(std::env::var_os("LEVITATE_NO_SKIP").is_none(), "{line} (LEVITATE_NO_SKIP is set)");
+    let ledger = std::env::var_os("LEVITATE_SKIP_LEDGER")
+        .map_or_else(|| workspace().join("target/skipped-checks"), PathBuf::from);
+    let written =
+        OpenOptions::new().create(true).append(true).open(&ledger).and_then(|mut f| writeln!(f, "{line}"));
+    if let Err(e) = written {
+        panic!("failed to record a skipped check in {}: {e}", ledger.display());
+    }
+    #[expect(clippy::print_stderr, reason = "a skipped check says so")]
+    {
+        eprintln!("{line}");
+    }
+}

@@ -1,0 +1,1 @@
+//! Files -> FAT image of the EFI system partition.

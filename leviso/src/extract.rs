@@ -1,0 +1,1 @@
+//! `VerifiedRpm`s -> `Tree`.

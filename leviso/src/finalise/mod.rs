@@ -1,0 +1,1 @@
+//! What scriptlets would have done, from the packages' own data; one file a concern.

@@ -1,0 +1,1 @@
+//! Tree + initramfs/ + module list -> cpio.

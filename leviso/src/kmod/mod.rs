@@ -1,0 +1,1 @@
+//! Kernel modules: what they need, and the index files that modprobe reads.

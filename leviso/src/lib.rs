@@ -1,0 +1,31 @@
+//! leviso: signed RPMs in, bootable ISO out; no root, no chroot, nothing downloaded is executed.
+//!
+//! One module a stage, in the order in which `pipeline` calls them:
+//!
+//! ```text
+//! profile -> resolve -> fetch -> verify -> extract -> finalise -> audit -> erofs -> initramfs -> uki -> iso -> manifest
+//! ```
+//!
+//! What the stages hand on: [`profile::Profile`], [`lock::Lock`], `verify::VerifiedRpm`, [`tree::Tree`], files.
+
+pub mod exit;
+pub mod epoch;
+pub mod progress;
+pub mod workdir;
+pub mod profile;
+pub mod repodata;
+pub mod lock;
+pub mod resolve;
+pub mod fetch;
+pub mod verify;
+pub mod tree;
+pub mod extract;
+pub mod finalise;
+pub mod kmod;
+pub mod audit;
+pub mod erofs;
+pub mod initramfs;
+pub mod uki;
+pub mod esp;
+pub mod iso;
+pub mod manifest;

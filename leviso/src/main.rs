@@ -1,0 +1,3 @@
+//! leviso: build a bootable ISO from signed RPMs.
+
+fn main() {}

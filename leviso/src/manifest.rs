@@ -1,0 +1,1 @@
+//! Inputs, outputs, digests, sizes and seconds of a build, as JSON.

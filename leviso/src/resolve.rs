@@ -1,0 +1,1 @@
+//! Profile + repository metadata -> lock: which packages, from where, with which digest.

@@ -1,0 +1,1 @@
+//! Stub + kernel + initramfs + command lines -> unified kernel image.

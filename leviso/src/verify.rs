@@ -1,0 +1,1 @@
+//! Files -> `VerifiedRpm`: digests, signatures by pinned fingerprints, the name that was asked for.

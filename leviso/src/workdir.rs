@@ -1,0 +1,1 @@
+//! Every path of one build, from one root.

@@ -1,0 +1,1 @@
+//! Installs the live image to a disk: recstrap, recfstab, recchroot.
