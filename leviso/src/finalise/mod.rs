@@ -1,1 +1,4 @@
 //! What scriptlets would have done, from the packages' own data; one file a concern.
+
+mod conf;
+pub mod accounts;
