@@ -1,1 +1,38 @@
-//! Boots LevitateOS in QEMU and types at its serial console.
+//! Boots LevitateOS in QEMU and types at its serial console, as a person would.
+//!
+//! - [`firmware`]: where OVMF is on this host
+//! - [`qemu`]: which accelerator works, and the command line of a machine
+//! - [`vm`]: a running machine: process group, console, QMP, artefacts
+//! - [`console`]: the serial console: wait for a prompt, type, get output and exit status
+//! - [`qmp`]: QEMU's control socket: screenshots, power
+//!
+//! It drives programs (QEMU, and inside it the disc's own), never our libraries.
+
+pub mod firmware;
+pub mod qemu;
+pub mod console;
+pub mod qmp;
+pub mod vm;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+/// The newest `*.iso` of a directory, if there is one.
+///
+/// # Errors
+/// The directory exists but cannot be read.
+pub fn newest_iso(dir: &Path) -> anyhow::Result<Option<PathBuf>> {
+    if !dir.exists() {
+        return Ok(None);
+    }
+    let context = || format!("failed to list {}", dir.display());
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).with_context(context)? {
+        let path = entry.with_context(context)?.path();
+        if path.extension().is_some_and(|e| e == "iso") {
+            found.push((path.metadata().with_context(context)?.modified().with_context(context)?, path));
+        }
+    }
+    Ok(found.into_iter().max().map(|(_, path)| path))
+}

@@ -1,3 +1,20 @@
-//! xtask.
+//! `cargo xtask`: how everyone starts anything. One file a task; a laptop and CI run the same ones.
 
-fn main() {}
+mod cli;
+mod paths;
+mod tools;
+mod doctor;
+mod cargo;
+mod lab;
+mod iso;
+mod run;
+mod test;
+mod tidy;
+mod ci;
+mod docs;
+
+use clap::Parser;
+
+fn main() -> std::process::ExitCode {
+    common::cli::run_main(|| cli::Cli::parse().run())
+}

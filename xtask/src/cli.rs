@@ -1,0 +1,105 @@
+//! What can be typed after `cargo xtask`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::paths::Paths;
+
+/// Build, run and test LevitateOS.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Build the ISO: from Rocky 10 when a mirror answers, else from the lab.
+    Iso(IsoArgs),
+    /// Boot the newest ISO in QEMU, on this terminal (-nographic) or in a window.
+    Run(RunArgs),
+    /// Run every test: units, oracles, and a boot of the ISO in QEMU.
+    Test,
+    /// Boot the ISO in QEMU and check it over the serial console.
+    E2e {
+        /// Only tests whose name contains this.
+        filter: Option<String>,
+    },
+    /// Make or update the lab: a signed RPM repository from Debian packages.
+    Lab {
+        /// Print a JSON summary on stdout.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say which host tools are there, which are missing, and how to get them.
+    Doctor {
+        /// Install what is missing (root and apt).
+        #[arg(long)]
+        install: bool,
+        /// Print JSON on stdout.
+        #[arg(long)]
+        json: bool,
+    },
+    /// What CI runs: format, lints, tidy, everything `test` runs.
+    Ci,
+    /// Check facts that drift: file headers, links from documents to code, host names.
+    Tidy,
+    /// Write man pages, completions and reference pages to target/dist.
+    Docs,
+}
+
+/// How to build.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct IsoArgs {
+    /// `rocky10`, `lab`, or the path of a profile; without it Rocky 10 when a mirror answers, else the lab.
+    #[arg(long)]
+    pub(crate) profile: Option<String>,
+    /// Resolve anew although a lock exists.
+    #[arg(long)]
+    pub(crate) update: bool,
+    /// Print the manifest of the build as JSON on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How to boot.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct RunArgs {
+    /// The ISO; default: the newest one that `cargo xtask iso` built.
+    #[arg(long)]
+    pub(crate) iso: Option<PathBuf>,
+    /// A window instead of the terminal.
+    #[arg(long)]
+    pub(crate) gui: bool,
+    /// RAM in MiB.
+    #[arg(long, default_value_t = 2048)]
+    pub(crate) memory: u32,
+    /// Attach this disk image (made with 20 GiB if it does not exist).
+    #[arg(long)]
+    pub(crate) disk: Option<PathBuf>,
+    /// Print the QEMU command instead of running it.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+impl Cli {
+    /// Runs the task.
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let paths = Paths::find()?;
+        match self.task {
+            Task::Iso(args) => crate::iso::iso(&paths, &args).map(drop)?,
+            Task::Run(args) => return crate::run::run(&paths, &args),
+            Task::Test => crate::test::test(&paths)?,
+            Task::E2e { filter } => crate::test::e2e(&paths, filter.as_deref())?,
+            Task::Lab { json } => crate::lab::lab(&paths, json).map(drop)?,
+            Task::Doctor { install, json } => return crate::doctor::doctor(install, json),
+            Task::Ci => crate::ci::ci(&paths)?,
+            Task::Tidy => crate::tidy::tidy(&paths)?,
+            Task::Docs => crate::docs::docs(&paths)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

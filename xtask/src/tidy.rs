@@ -1,0 +1,113 @@
+//! `cargo xtask tidy`: facts that drift, checked against the tree as git knows it.
+//!
+//! - every Rust file opens with `//!`
+//! - every path that a document names in backticks and that looks like ours exists
+//! - every test that SUPPLY_CHAIN.md names exists
+//! - no file names a host of the package registries this machine is configured with
+
+use std::path::Path;
+
+use common::cmd::Cmd;
+
+use crate::paths::Paths;
+
+/// Fails with a list of all findings.
+pub(crate) fn tidy(paths: &Paths) -> anyhow::Result<()> {
+    let listed = Cmd::new("git").args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"]);
+    let listed = listed.dir(&paths.root).read()?;
+    let files: Vec<&str> =
+        listed.split('\0').filter(|f| !f.is_empty() && paths.root.join(f).is_file()).collect();
+    let hosts = registry_hosts();
+    let mut findings = Vec::new();
+    let mut tests = String::new();
+    let mut documents = Vec::new();
+    for file in &files {
+        let Ok(text) = std::fs::read_to_string(paths.root.join(file)) else { continue };
+        if file.ends_with(".rs") {
+            if !text.starts_with("//!") {
+                findings.push(format!(
+                    "{file}: does not open with `//!` (purpose, inputs -> outputs, invariants)"
+                ));
+            }
+            tests.push_str(&text);
+        }
+        for host in hosts.iter().filter(|h| text.contains(h.as_str())) {
+            findings.push(format!(
+                "{file}: names {host}, a package registry of this machine; read it at run time"
+            ));
+        }
+        if file.ends_with(".md") {
+            documents.push((*file, text));
+        }
+    }
+    for (file, text) in &documents {
+        let named = backticked(text).filter(|word| looks_like_ours(word, &files));
+        findings.extend(
+            named
+                .filter(|word| !paths.root.join(word).exists())
+                .map(|word| format!("{file}: names `{word}`, which does not exist")),
+        );
+        if *file == "SUPPLY_CHAIN.md" {
+            let claimed = backticked(text).filter_map(|word| word.strip_prefix("test "));
+            findings.extend(
+                claimed
+                    .filter(|name| !tests.contains(&format!("fn {name}(")))
+                    .map(|name| format!("{file}: names the test `{name}`, which does not exist")),
+            );
+        }
+    }
+    if findings.is_empty() {
+        return Ok(());
+    }
+    anyhow::bail!("{} things are not tidy:\n{}", findings.len(), findings.join("\n"))
+}
+
+/// The words between single backticks, outside of code blocks.
+fn backticked(text: &str) -> impl Iterator<Item = &str> {
+    let prose = text.split("```").step_by(2);
+    prose.flat_map(|part| part.split('`').skip(1).step_by(2))
+}
+
+/// A path whose first component is a folder or file of the workspace's root.
+fn looks_like_ours(word: &str, files: &[&str]) -> bool {
+    let Some((first, _)) = word.split_once('/') else { return false };
+    let clean = word.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
+    clean && files.iter().any(|f| f.split_once('/').is_some_and(|(top, _)| top == first))
+}
+
+/// Hosts that apt and pip are configured with here. Names that are nobody's secret but ours to avoid: a file with
+/// one in it would work on this machine only.
+fn registry_hosts() -> Vec<String> {
+    let apt = Cmd::new("apt-get").args(["indextargets", "--format", "$(SITE)"]).output();
+    let apt = apt.map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default();
+    let home = std::env::var_os("HOME").unwrap_or_default();
+    let configured =
+        [".cargo/config.toml", ".config/pip/pip.conf", ".npmrc"].map(|f| Path::new(&home).join(f));
+    let system = ["/etc/pip.conf"].map(Path::new).map(Path::to_owned);
+    let texts = configured.iter().chain(&system).filter_map(|f| std::fs::read_to_string(f).ok());
+    let text = std::iter::once(apt).chain(texts).collect::<Vec<_>>().join("\n");
+    let mut hosts: Vec<_> = text
+        .split("://")
+        .skip(1)
+        .filter_map(|rest| rest.split(['/', ':', '"', '\'', '\n', ' ']).next())
+        .map(|host| host.rsplit('@').next().unwrap_or(host).to_owned())
+        .filter(|host| host.contains('.'))
+        .collect();
+    hosts.sort();
+    hosts.dedup();
+    hosts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_ours_are_told_from_other_words() {
+        let files = ["leviso/src/lib.rs", "README.md"];
+        let text =
+            "See `leviso/src/lib.rs`, `a/b`, `cargo xtask`.\n```\n`leviso/no`\n```\nand `leviso/src/gone.rs`";
+        let ours: Vec<_> = backticked(text).filter(|w| looks_like_ours(w, &files)).collect();
+        assert_eq!(ours, ["leviso/src/lib.rs", "leviso/src/gone.rs"]);
+    }
+}

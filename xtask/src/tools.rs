@@ -1,0 +1,100 @@
+//! The host tools we use, as one table: what for, and which Debian package has them.
+//!
+//! leviso itself needs none. The lab needs apt; booting needs QEMU and OVMF; the tests compare our output with the
+//! field's own tools (oracles).
+
+use std::path::PathBuf;
+
+/// What a tool is needed for; later ones include the earlier ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Need {
+    /// To compile the workspace and make the lab.
+    Build,
+    /// To boot an ISO.
+    Run,
+    /// To compare with in tests.
+    Test,
+}
+
+/// Where to look for it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Look {
+    /// A program on PATH (or in sbin).
+    Program(&'static str),
+    /// One of these files.
+    File(&'static [&'static str]),
+}
+
+/// One tool.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tool {
+    pub(crate) look: Look,
+    /// Debian package.
+    pub(crate) package: &'static str,
+    pub(crate) need: Need,
+    /// Completes "required to".
+    pub(crate) why: &'static str,
+}
+
+const fn program(name: &'static str, package: &'static str, need: Need, why: &'static str) -> Tool {
+    Tool { look: Look::Program(name), package, need, why }
+}
+
+/// All of them.
+pub(crate) const TOOLS: &[Tool] = &[
+    program("cc", "gcc", Need::Build, "link Rust programs and compile bundled lz4, xz and zstd"),
+    Tool {
+        look: Look::File(&["/usr/include/stdio.h"]),
+        package: "libc6-dev",
+        need: Need::Build,
+        why: "compile bundled lz4, xz and zstd",
+    },
+    program("qemu-system-x86_64", "qemu-system-x86", Need::Run, "boot the ISO"),
+    program("qemu-img", "qemu-utils", Need::Run, "make disk images"),
+    Tool {
+        look: Look::File(e2e::firmware::CODE_PATHS),
+        package: "ovmf",
+        need: Need::Run,
+        why: "boot the ISO by UEFI",
+    },
+    program("fsck.erofs", "erofs-utils", Need::Test, "check EROFS images"),
+    program("xorriso", "xorriso", Need::Test, "read ISO images"),
+    program("rpm", "rpm", Need::Test, "check packages and signatures"),
+    program("dnf", "dnf", Need::Test, "check repositories and resolving"),
+    program("createrepo_c", "createrepo-c", Need::Test, "compare repository metadata"),
+    program("objdump", "binutils", Need::Test, "read unified kernel images"),
+    program("sbverify", "sbsigntool", Need::Test, "check unified kernel images"),
+    program("depmod", "kmod", Need::Test, "compare module indexes"),
+    program("systemd-sysusers", "systemd", Need::Test, "compare accounts"),
+    program("systemctl", "systemd", Need::Test, "compare presets"),
+    program("systemd-hwdb", "udev", Need::Test, "compare hwdb.bin"),
+    program("ldconfig", "libc-bin", Need::Test, "compare ld.so.cache"),
+    program("fsck.vfat", "dosfstools", Need::Test, "check the EFI system partition"),
+    program("mtype", "mtools", Need::Test, "read the EFI system partition"),
+    program("sfdisk", "fdisk", Need::Test, "check partition tables"),
+    program("cpio", "cpio", Need::Test, "read the initramfs"),
+    program("zstd", "zstd", Need::Test, "read the initramfs"),
+    program("xz", "xz-utils", Need::Test, "make packages for tests"),
+    program("bsdtar", "libarchive-tools", Need::Test, "compare extraction"),
+    program("shellcheck", "shellcheck", Need::Test, "lint the initramfs's /init"),
+    program("strace", "strace", Need::Test, "prove that a build starts no program"),
+    program("file", "file", Need::Test, "identify what was built"),
+];
+
+impl Tool {
+    /// Its name for people.
+    pub(crate) fn name(&self) -> &'static str {
+        match self.look {
+            Look::Program(name) => name,
+            Look::File(paths) => paths[0],
+        }
+    }
+
+    /// Where it is, if it is there.
+    pub(crate) fn find(&self) -> Option<PathBuf> {
+        match self.look {
+            Look::Program(name) => common::cmd::which(name),
+            Look::File(paths) => paths.iter().map(PathBuf::from).find(|p| p.exists()),
+        }
+    }
+}
