@@ -49,6 +49,8 @@ impl Heard {
                 }
                 (Escape::Begun, b'[') => Escape::Csi,
                 (Escape::Begun, b']' | b'P') => Escape::String,
+                // Intermediate bytes, as in `ESC ( B`: one more follows.
+                (Escape::Begun, b' '..=b'/') => Escape::Begun,
                 (Escape::Begun, _) | (Escape::Csi, b'@'..=b'~') | (Escape::String, 0x07) => Escape::None,
                 (inside, _) => inside,
             };
