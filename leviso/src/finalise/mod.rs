@@ -2,3 +2,4 @@
 
 mod conf;
 pub mod accounts;
+pub mod presets;
