@@ -20,6 +20,7 @@ pub mod fetch;
 pub mod verify;
 pub mod tree;
 pub mod extract;
+pub mod elf;
 pub mod finalise;
 pub mod kmod;
 pub mod audit;

@@ -3,3 +3,4 @@
 mod conf;
 pub mod accounts;
 pub mod presets;
+pub mod ld_so_cache;
