@@ -1,0 +1,147 @@
+//! The ISO boots under UEFI to a root prompt, and the system there is the one we built.
+//!
+//! One boot serves all checks of the running system: it takes about a minute and a half under emulation. The disc is
+//! the newest ISO, LEVITATE_ISO, or built by `cargo xtask iso` when there is none.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use cheat_test::cheat_aware;
+use common::cmd::Cmd;
+use e2e::console::Console;
+use e2e::qemu::{Accel, Machine, Medium};
+use e2e::vm::Vm;
+
+/// From power on to the prompt; about 85 s under emulation on two cores.
+const BOOT: Duration = Duration::from_secs(600);
+/// A command at the prompt.
+const COMMAND: Duration = Duration::from_secs(90);
+/// Until every service has started or failed.
+const SETTLE: Duration = Duration::from_secs(300);
+
+#[cheat_aware(
+    protects = "the ISO boots to a root prompt with every service running",
+    severity = "CRITICAL",
+    cheats = [
+        "accept `degraded` from systemctl is-system-running",
+        "mask the units that fail instead of mending them",
+        "boot another kernel or root file system than the disc's own",
+        "take the echo of a command for its output"
+    ],
+    consequence = "people write the disc to a stick, boot it, and have no shell to install from"
+)]
+#[test]
+fn boots_to_a_running_system() -> anyhow::Result<()> {
+    let mut vm = boot("boot-optical", Medium::Optical, 2048)?;
+    settled(&mut vm.console)?;
+    let c = &mut vm.console;
+
+    let root = c.check("findmnt --noheadings --output FSTYPE /", COMMAND)?;
+    ensure!(root == "overlay", "expected / to be an overlay, found {root:?}");
+    let lower = c.check("findmnt --noheadings --output FSTYPE,OPTIONS /run/levitate/rootfs", COMMAND)?;
+    ensure!(lower.starts_with("erofs"), "expected an EROFS below /, found {lower:?}");
+
+    // The image holds exactly one kernel; the running one must be it.
+    let kernel = c.check("uname -r", COMMAND)?;
+    let modules = c.check("ls /usr/lib/modules", COMMAND)?;
+    ensure!(kernel == modules, "running kernel {kernel:?}, but the image has {modules:?}");
+
+    let os = c.check("cat /etc/os-release", COMMAND)?;
+    ensure!(
+        os.contains("NAME=\"LevitateOS\"") || os.contains("NAME=LevitateOS"),
+        "/etc/os-release is not ours:\n{os}"
+    );
+    ensure!(os.contains("ID=levitateos"), "/etc/os-release is not ours:\n{os}");
+
+    let online = "nm-online --quiet --timeout=60 && nmcli --get-values IP4.ADDRESS device show";
+    let address = c.check(online, COMMAND)?;
+    // QEMU's user network is 10.0.2.0/24.
+    ensure!(
+        address.contains("10.0.2."),
+        "NetworkManager has no address from QEMU's network, but {address:?}"
+    );
+
+    let login = c.check("whoami; tty; systemctl is-active getty@tty1.service", COMMAND)?;
+    ensure!(
+        login == "root\n/dev/ttyS0\nactive",
+        "expected root on ttyS0 and a login on tty1, found {login:?}"
+    );
+    vm.reached("checked")?;
+
+    let picture = vm.screenshot("tty1")?;
+    let size = picture.metadata().context("the screenshot is gone")?.len();
+    ensure!(size > 1000, "the screenshot {} has only {size} bytes: nothing on the screen", picture.display());
+
+    vm.console.send("systemctl poweroff\n")?;
+    vm.wait_for_power_off(SETTLE)?;
+    vm.reached("off")
+}
+
+#[cheat_aware(
+    protects = "1 GiB of RAM is enough for the live system, from a USB stick",
+    severity = "HIGH",
+    cheats = ["give the machine more memory", "stop waiting before the services have started"],
+    consequence = "small machines and small virtual machines cannot be installed"
+)]
+#[test]
+fn boots_from_a_usb_stick_with_1_gib() -> anyhow::Result<()> {
+    let mut vm = boot("boot-usb-1g", Medium::Usb, 1024)?;
+    settled(&mut vm.console)?;
+    let total = vm.console.check("awk '/^MemTotal/ { print $2 }' /proc/meminfo", COMMAND)?;
+    ensure!(total.parse::<u64>()? < 1024 * 1024, "expected at most 1 GiB of RAM, found {total} KiB");
+    let free = vm.console.check("awk '/^MemAvailable/ { print $2 }' /proc/meminfo", COMMAND)?;
+    ensure!(free.parse::<u64>()? > 100 * 1024, "only {free} KiB of RAM are left");
+    vm.reached("checked")
+}
+
+/// Powers a machine on with the ISO and waits for the root prompt on the serial console.
+fn boot(name: &str, medium: Medium, memory: u32) -> anyhow::Result<Vm> {
+    let machine = Machine::new(Accel::probe()?).memory(memory).disc(medium, &iso()?).isolated();
+    let mut vm = Vm::start(&machine, &testkit::workspace().join("target/e2e").join(name))?;
+    let booted = vm.console.wait_for("login: root (automatic login)", BOOT);
+    if booted.is_err() {
+        // What the screen shows tells firmware, boot loader and kernel apart.
+        let _ = vm.screenshot("stuck");
+    }
+    booted.with_context(|| format!("the machine's console and screen are in target/e2e/{name}"))?;
+    vm.console.wait_for("# ", BOOT)?;
+    // Kernel messages from now on would land in the middle of lines; long lines would be wrapped.
+    vm.console.check("stty cols 500; dmesg --console-off", COMMAND)?;
+    vm.reached("prompt")?;
+    Ok(vm)
+}
+
+/// Waits until every unit has started; fails with the journal of those that have not.
+fn settled(console: &mut Console) -> anyhow::Result<()> {
+    let state = console.run("systemctl is-system-running --wait", SETTLE)?;
+    let failed = console.check("systemctl list-units --failed --no-legend --plain", COMMAND)?;
+    ensure!(failed.is_empty(), "failed units:\n{failed}\n{}", why_failed(console, &failed));
+    ensure!(state.output == "running", "expected the system to be running, found {:?}", state.output);
+    Ok(())
+}
+
+/// The end of the journal of each unit that failed.
+fn why_failed(console: &mut Console, units: &str) -> String {
+    let units = units.lines().filter_map(|l| l.split_whitespace().next());
+    let journals =
+        units.map(|u| console.run(&format!("journalctl --no-pager --lines=15 --unit={u}"), COMMAND));
+    journals.map(|j| j.map_or_else(|e| e.to_string(), |j| j.output)).collect::<Vec<_>>().join("\n")
+}
+
+fn iso() -> anyhow::Result<PathBuf> {
+    if let Some(iso) = std::env::var_os("LEVITATE_ISO") {
+        return Ok(iso.into());
+    }
+    let dir = testkit::workspace().join("target/iso");
+    if let Some(iso) = e2e::newest_iso(&dir)? {
+        return Ok(iso);
+    }
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    Cmd::new(cargo)
+        .args(["xtask", "iso"])
+        .dir(testkit::workspace())
+        .run()
+        .context("there is no ISO to boot")?;
+    e2e::newest_iso(&dir)?.with_context(|| format!("`cargo xtask iso` left no ISO in {}", dir.display()))
+}
