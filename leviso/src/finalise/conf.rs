@@ -19,25 +19,29 @@ pub(super) struct Fragment {
     pub(super) text: String,
 }
 
+/// The paths of the fragments of `dirs` (highest priority first) whose names end in `suffix`, sorted by file name.
+pub(super) fn paths(tree: &Tree, dirs: &[&str], suffix: &[u8]) -> Vec<Vec<u8>> {
+    let mut found: BTreeMap<&[u8], &str> = BTreeMap::new();
+    for dir in dirs {
+        for name in tree.list(dir) {
+            if name.ends_with(suffix) && name.first() != Some(&b'.') {
+                found.entry(name).or_insert(dir);
+            }
+        }
+    }
+    found.into_iter().map(|(name, dir)| [dir.as_bytes(), b"/", name].concat()).collect()
+}
+
 /// The fragments of `dirs` (highest priority first) whose names end in `suffix`, sorted by file name.
 ///
 /// # Errors
 /// A fragment is not UTF-8.
 pub(super) fn fragments(tree: &Tree, dirs: &[&str], suffix: &str) -> anyhow::Result<Vec<Fragment>> {
-    let mut found: BTreeMap<&[u8], &str> = BTreeMap::new();
-    for dir in dirs {
-        for name in tree.list(dir) {
-            if name.ends_with(suffix.as_bytes()) && name.first() != Some(&b'.') {
-                found.entry(name).or_insert(dir);
-            }
-        }
-    }
-    found
+    paths(tree, dirs, suffix.as_bytes())
         .into_iter()
-        .map(|(name, dir)| {
-            let path = format!("{dir}/{}", String::from_utf8_lossy(name));
+        .map(|raw| {
+            let path = String::from_utf8_lossy(&raw).into_owned();
             // A link to /dev/null (or to nothing) has no content here: that is what masks a vendor file.
-            let raw = [dir.as_bytes(), b"/", name].concat();
             let text = text_of(tree, &raw)
                 .unwrap_or(Ok(String::new()))
                 .with_context(|| format!("failed to parse {path}"))?;
