@@ -16,6 +16,7 @@ pub mod profile;
 pub mod repodata;
 pub mod lock;
 pub mod resolve;
+pub mod compression;
 pub mod fetch;
 pub mod verify;
 pub mod tree;
