@@ -29,6 +29,7 @@ use crate::profile::Repo;
 use crate::progress::{Progress, Unit};
 
 pub use mirrors::{Metalink, Mirrors};
+pub(crate) use mirrors::{join, metalink};
 
 /// How long and how much; tests set them small.
 #[derive(Debug, Clone)]

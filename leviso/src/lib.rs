@@ -18,6 +18,7 @@ pub mod lock;
 pub mod resolve;
 pub mod compression;
 pub mod fetch;
+pub mod sync;
 pub mod verify;
 pub mod tree;
 pub mod extract;
