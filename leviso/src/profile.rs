@@ -1,12 +1,25 @@
 //! What goes into an image: repositories, packages, services, accounts, kernel command line, image options.
 //!
 //! TOML in, [`Profile`] out; pure. `{name}` in a string is replaced by `--set name=value` (TEAM/0004): that is how the
-//! lab's directory and key, which differ from machine to machine, get in. Paths are relative to the profile's file.
+//! lab's directory and key, which differ from machine to machine, get in; `{{` and `}}` stand for one brace. Paths are
+//! relative to the file they are written in and absolute after loading.
+//!
+//! `extends = "common.toml"` names one parent, relative too. Merging: tables merge key by key; arrays append to the
+//! parent's, where tables with the same `id` (or `name`) are one element and merge; all else replaces the parent's
+//! value. A name in `packages.exclude` is also taken out of what the parents include.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+mod source;
+mod check;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use common::cli::Mark;
+use common::hash::Sha256;
 use serde::{Deserialize, Serialize};
+
+use crate::exit;
 
 /// A whole profile, after `extends` and `{variables}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,6 +211,53 @@ pub struct Image {
     /// Paths (globs) left out of the image although packages own them, such as documentation in other languages.
     #[serde(default)]
     pub exclude: Vec<String>,
+}
+
+impl Profile {
+    /// Reads a profile and those it extends. `vars` are the values of `{name}` in strings.
+    ///
+    /// # Errors
+    /// A file cannot be read or is not TOML, a key is unknown or missing, a variable has no value or is not used, a
+    /// value makes no sense. Names file, line and column and shows the line; exit code [`exit::PROFILE`].
+    pub fn load(path: &Path, vars: &BTreeMap<String, String>) -> anyhow::Result<Self> {
+        let load = || {
+            let sources = source::Sources::read(path)?;
+            Self::from_sources(&sources, vars)
+        };
+        load().with_context(|| format!("profile {} cannot be used", path.display())).exit(exit::PROFILE)
+    }
+
+    /// Digest of what the resolver is asked: architecture, packages, repositories with their filters and priorities.
+    /// Not of URLs, so that another mirror keeps the lock.
+    #[must_use]
+    pub fn request(&self) -> Sha256 {
+        fn sorted(list: &[String]) -> BTreeSet<&str> {
+            list.iter().map(String::as_str).collect()
+        }
+        // The order of repositories counts: it decides between equal packages.
+        let repos: Vec<_> = (self.repos.iter())
+            .map(|r| (&r.id, r.priority, sorted(&r.includepkgs), sorted(&r.excludepkgs), &r.fingerprints))
+            .collect();
+        let (include, exclude) = (sorted(&self.packages.include), sorted(&self.packages.exclude));
+        let request = (&self.arch, include, exclude, self.packages.weak, repos);
+        let json = serde_json::to_vec(&request).unwrap_or_else(|e| unreachable!("only plain values: {e}"));
+        Sha256::of(&json)
+    }
+
+    fn from_sources(sources: &source::Sources, vars: &BTreeMap<String, String>) -> anyhow::Result<Self> {
+        let document = sources.merged(vars)?;
+        let mut profile = Self::deserialize(toml::Deserializer::from(document.clone())).map_err(|e| {
+            let span = e.span().unwrap_or(document.span());
+            sources.explain(&span, e.message())
+        })?;
+        for print in profile.repos.iter_mut().flat_map(|r| &mut r.fingerprints) {
+            print.retain(|c| c != ' ');
+            print.make_ascii_uppercase();
+        }
+        check::check(&profile)
+            .map_err(|(at, message)| sources.explain(&source::locate(&document, &at), &message))?;
+        Ok(profile)
+    }
 }
 
 fn yes() -> bool {
