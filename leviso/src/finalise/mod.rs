@@ -63,3 +63,4 @@ pub fn finalise(
     progress.end();
     Ok(Finalised { accounts })
 }
+pub mod catalog;
