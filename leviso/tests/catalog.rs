@@ -78,7 +78,11 @@ fn odd_catalogues_are_read_as_systemd_reads_them() {
         ("c.catalog", third.as_bytes()),
         ("d.de.catalog", format!("-- {other} de\nA: unnecessary\n\n-- {id} fr\nB: different\n").as_bytes()),
         ("e.a-language-of-more-than-thirty-one-bytes.catalog", format!("-- {id}\nA: b\n\nC\n").as_bytes()),
-        ("f.catalog", b""),
+        (
+            "f.catalog",
+            format!("-- {id} pl\nA: b\n\n-- {dashes} cut off here\n-- {dashes} is not\n").as_bytes(),
+        ),
+        ("g.catalog", b""),
         ("ignored.txt", b"text before an id"),
     ]));
 }

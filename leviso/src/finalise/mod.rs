@@ -20,6 +20,7 @@ pub mod alternatives;
 pub mod crypto_policies;
 pub mod ld_so_cache;
 pub mod hwdb;
+pub mod catalog;
 
 use crate::profile::Profile;
 use crate::progress::{Progress, Unit};
@@ -59,8 +60,8 @@ pub fn finalise(
     crypto_policies::apply(tree)?;
     ld_so_cache::apply(tree)?;
     hwdb::apply(tree)?;
+    catalog::apply(tree)?;
     progress.advance(1);
     progress.end();
     Ok(Finalised { accounts })
 }
-pub mod catalog;
