@@ -10,6 +10,7 @@
 
 pub mod exit;
 pub mod epoch;
+pub mod ids;
 pub mod progress;
 pub mod workdir;
 pub mod profile;
