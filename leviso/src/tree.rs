@@ -136,6 +136,14 @@ pub struct Tree {
     epoch: i64,
 }
 
+impl InodeId {
+    /// Index into arrays of [`Tree::id_count`] elements.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 impl Meta {
     /// root:root, the given mode and time, no attributes.
     #[must_use]
