@@ -177,3 +177,6 @@ fn hex(digits: &[u8]) -> anyhow::Result<u32> {
     let digit = |b: &u8| char::from(*b).to_digit(16).context("the archive has a number that is not hex");
     digits.iter().try_fold(0u32, |n, b| Ok(n << 4 | digit(b)?))
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 use super::caps;
 use super::files::{File, Kind as FileKind};
@@ -62,6 +62,7 @@ impl Merge {
         let shown = || format!("{} of {}", String::from_utf8_lossy(&file.path), info.nevra);
         let inode = self.inode(file, package.contents[i].as_ref(), info).with_context(shown)?;
         if file.path == b"/" {
+            ensure!(file.kind == FileKind::Dir, "/ is not a directory in {}", info.nevra);
             self.tree.inode_mut(Tree::ROOT).meta = inode.meta;
             return Ok(());
         }
@@ -208,7 +209,6 @@ fn difference(a: &Inode, b: &Inode) -> Option<String> {
     }
     let owners = (&a.meta.user, &a.meta.group) != (&b.meta.user, &b.meta.group);
     match (&a.kind, &b.kind) {
-        (Kind::File(_) | Kind::Symlink(_), _) if owners => Some("they have different owners".to_owned()),
         (Kind::File(x), Kind::File(y)) if x.as_slice() != y.as_slice() => {
             Some("different content".to_owned())
         }
@@ -225,6 +225,7 @@ fn difference(a: &Inode, b: &Inode) -> Option<String> {
         {
             Some("different device numbers".to_owned())
         }
+        (Kind::File(_) | Kind::Symlink(_), _) if owners => Some("they have different owners".to_owned()),
         _ => None,
     }
 }

@@ -108,3 +108,36 @@ fn decompress(
     temp.persist(path).map_err(|e| e.error).with_context(context)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(input: &[u8], name: &str, limit: u64, wanted: Option<&str>) -> (anyhow::Result<()>, bool) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x/payload");
+        let result = decompress(input, name, &path, limit, wanted);
+        let litter = std::fs::read_dir(dir.path().join("x")).unwrap().count();
+        assert_eq!(litter, usize::from(path.exists()));
+        (result, path.exists())
+    }
+
+    #[test]
+    fn bombs_lies_and_rubbish_leave_nothing_behind() {
+        let open = vec![0; 10 << 20];
+        let packed = zstd::encode_all(&open[..], 19).unwrap();
+        let message = |r: (anyhow::Result<()>, bool)| {
+            assert!(!r.1);
+            format!("{:#}", r.0.unwrap_err())
+        };
+        assert!(message(run(&packed, "zstd", 1 << 20, None)).contains("larger than its file list"));
+        assert!(message(run(&packed, "zstd", 1 << 30, Some("00"))).contains("expected the SHA-256 00"));
+        assert!(message(run(&packed[..packed.len() / 2], "zstd", 1 << 30, None)).contains("damaged"));
+        assert!(message(run(&[&packed[..], b"rubbish"].concat(), "zstd", 1 << 30, None)).contains("damaged"));
+        assert!(message(run(&packed, "xz", 1 << 30, None)).contains("the xz payload is damaged"));
+        assert!(message(run(&packed, "lrzip", 1 << 30, None)).contains("unknown compression"));
+        assert!(message(run(&zstd::encode_all(&b""[..], 1).unwrap(), "zstd", 9, None)).contains("empty"));
+        let sum = Sha256::of(&open).to_string();
+        assert!(run(&packed, "zstd", 10 << 20, Some(&sum)).1);
+    }
+}
