@@ -34,6 +34,21 @@ pub const PARAM_TORAM: &str = "levitate.toram";
 /// `levitate.overlay=SIZE`: size of the writable layer (tmpfs size= syntax); default from the machine's RAM.
 pub const PARAM_OVERLAY: &str = "levitate.overlay";
 
+/// `levitate.iso=DEVICE/PATH`: the disc is a file on a partition (`/dev/NAME/PATH`, `LABEL=NAME/PATH`, `UUID=ID/PATH`).
+pub const PARAM_ISO: &str = "levitate.iso";
+
+/// `levitate.iso_file=PATH`: the disc is a file on whichever partition has it.
+pub const PARAM_ISO_FILE: &str = "levitate.iso_file";
+
+/// `levitate.rootdelay=SECONDS`: how long the live initramfs waits for the disc; default 30.
+pub const PARAM_ROOTDELAY: &str = "levitate.rootdelay";
+
+/// `levitate.shell`: a shell in the live initramfs, just before the real system starts.
+pub const PARAM_SHELL: &str = "levitate.shell";
+
+/// `levitate.debug`: the live initramfs shows every command.
+pub const PARAM_DEBUG: &str = "levitate.debug";
+
 /// Where the live system mounts the medium.
 pub const LIVE_MEDIUM_DIR: &str = "/run/levitate/medium";
 
