@@ -1,1 +1,242 @@
-//! Tree + initramfs/ + module list -> cpio.
+//! Tree + `initramfs/` + module lists -> cpio.zst: what the kernel starts before the root file system is there.
+//!
+//! ```text
+//! init, live-run/...        the files of the profile's `initramfs.files`
+//! bin/busybox, bin/sh       static busybox of the tree; init installs the other names
+//! sbin/modprobe             busybox: for init, and for the kernel's own requests (fs-iso9660, crypto-crc32c)
+//! lib/modules/KVER/...      the listed modules with all they need, decompressed, and an index of just these
+//! lib/firmware/...          firmware those modules name, as far as the tree has it
+//! etc/levitate/modules      names to load at once, in order
+//! etc/levitate/cpu          what the root file system asks of the processor (`x86-64-v3`), if the profile says
+//! dev/console, dev/null     needed before devtmpfs is mounted
+//! ```
+//!
+//! The same inputs give the same bytes. depmod must have run on the tree.
+
+mod cpio;
+
+use std::path::Path;
+
+use anyhow::{Context, bail, ensure};
+use common::cli::Mark;
+
+use crate::kmod::{self, Builtin, Closure, Kernel};
+use crate::profile;
+use crate::tree::Tree;
+use crate::{epoch::Epoch, exit};
+use cpio::{Entries, Entry, add};
+
+/// The most an initramfs may have, bytes: it is read through firmware, and unpacked in the first seconds of memory.
+pub const MAX_SIZE: usize = 5_000_000;
+
+/// zstd level; the kernel unpacks any (CONFIG_RD_ZSTD).
+const LEVEL: i32 = 19;
+
+/// Window of the compressed stream, log2: the archive fits in it, and the kernel takes up to 27.
+const WINDOW_LOG: u32 = 25;
+
+/// Largest file taken from the profile's directory.
+const MAX_FILE: u64 = 1 << 20;
+
+/// An initramfs and what is in it.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// The compressed archive, for the UKI's .initrd section.
+    pub bytes: Vec<u8>,
+    /// Size of the archive before compression.
+    pub unpacked: usize,
+    /// Names of the modules, in load order.
+    pub modules: Vec<String>,
+    /// Firmware that some module may ask for and the tree does not have.
+    pub missing_firmware: Vec<String>,
+}
+
+/// Builds the initramfs for a kernel of the tree.
+///
+/// # Errors
+/// busybox is missing or not static, a listed module does not exist, a file of the profile cannot be read, or the
+/// result is larger than [`MAX_SIZE`].
+pub fn build(
+    tree: &Tree,
+    kernel: &Kernel,
+    profile: &profile::Initramfs,
+    epoch: Epoch,
+) -> anyhow::Result<Built> {
+    let mut entries = Entries::new();
+    skeleton(&mut entries);
+    busybox(tree, &profile.busybox, &mut entries)?;
+    copy_files(&profile.files, "", &mut entries)?;
+    ensure!(entries.contains_key("init"), "{} has no file init", profile.files.display());
+    if let Some(cpu) = &profile.cpu {
+        add(&mut entries, "etc/levitate/cpu", Entry::File(0o644, format!("{cpu}\n").into_bytes()));
+    }
+    let names = module_names(&profile.module_lists)?;
+    let at_once: Vec<&str> = names.iter().filter_map(|n| n.strip_prefix('!')).collect();
+    let at_once = kmod::closure(tree, kernel, at_once)?;
+    let closure = kmod::closure(tree, kernel, names.iter().map(|n| n.trim_start_matches('!')))?;
+    let modules = closure.modules.iter().map(|m| m.module.name.clone()).collect();
+    let missing_firmware = firmware(tree, &closure, &mut entries)?;
+    let at_once: String = at_once.modules.iter().map(|m| format!("{}\n", m.module.name)).collect();
+    add(&mut entries, "etc/levitate/modules", Entry::File(0o644, at_once.into_bytes()));
+    add_modules(tree, kernel, closure, &mut entries)?;
+
+    let archive = cpio::write(&entries, epoch.0)?;
+    let bytes = compress(&archive).context("failed to compress the initramfs")?;
+    check_size(&entries, bytes.len()).exit(exit::IMAGE)?;
+    Ok(Built { bytes, unpacked: archive.len(), modules, missing_firmware })
+}
+
+/// Directories that init mounts on, and the nodes it needs before that.
+fn skeleton(entries: &mut Entries) {
+    for dir in ["dev", "proc", "sys", "run", "tmp", "newroot", "bin", "sbin", "etc"] {
+        add(entries, dir, Entry::Dir);
+    }
+    add(entries, "dev/console", Entry::Char(0o600, 5, 1));
+    add(entries, "dev/null", Entry::Char(0o666, 1, 3));
+}
+
+fn busybox(tree: &Tree, path: &str, entries: &mut Entries) -> anyhow::Result<()> {
+    let bytes = tree
+        .read(path)
+        .with_context(|| format!("the initramfs needs a static busybox at {path}"))
+        .hint("add the package that has it to the profile, or set initramfs.busybox")
+        .exit(exit::SYSTEM)?;
+    let elf = goblin::elf::Elf::parse(bytes)
+        .with_context(|| format!("{path} is not a sound ELF file"))
+        .exit(exit::SYSTEM)?;
+    if elf.interpreter.is_some() || !elf.libraries.is_empty() {
+        return Err(anyhow::anyhow!("{path} is not statically linked, and the initramfs has no libraries"))
+            .hint("install busybox-static, or set initramfs.busybox to a static one")
+            .exit(exit::SYSTEM);
+    }
+    add(entries, "bin/busybox", Entry::File(0o755, bytes.to_vec()));
+    add(entries, "bin/sh", Entry::Link("busybox".to_owned()));
+    add(entries, "sbin/modprobe", Entry::Link("../bin/busybox".to_owned()));
+    Ok(())
+}
+
+/// Copies a directory of the host; only the executable bit counts of its modes.
+fn copy_files(dir: &Path, below: &str, entries: &mut Entries) -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let context = || format!("failed to read {}", dir.display());
+    for item in std::fs::read_dir(dir).with_context(context)? {
+        let item = item.with_context(context)?;
+        let path = item.path();
+        let context = || format!("failed to read {}", path.display());
+        let Ok(name) = item.file_name().into_string() else {
+            bail!("{} has a name that is not UTF-8", path.display())
+        };
+        let inside = format!("{below}{name}");
+        let meta = std::fs::symlink_metadata(&path).with_context(context)?;
+        if meta.is_dir() {
+            copy_files(&path, &format!("{inside}/"), entries)?;
+        } else if meta.is_symlink() {
+            let target = std::fs::read_link(&path).with_context(context)?;
+            let Some(target) = target.to_str() else {
+                bail!("{} has a target that is not UTF-8", path.display())
+            };
+            add(entries, &inside, Entry::Link(target.to_owned()));
+        } else {
+            ensure!(meta.len() <= MAX_FILE, "{} is larger than {MAX_FILE} bytes", path.display());
+            let mode = if meta.permissions().mode() & 0o111 == 0 { 0o644 } else { 0o755 };
+            add(entries, &inside, Entry::File(mode, std::fs::read(&path).with_context(context)?));
+        }
+    }
+    Ok(())
+}
+
+/// The names in the lists, in order: one a line, `#` comments. `?` before a name: it may be missing; `!`: loaded at
+/// once instead of when a device or file system asks for it.
+fn module_names(lists: &[std::path::PathBuf]) -> anyhow::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for list in lists {
+        let text = std::fs::read_to_string(list)
+            .with_context(|| format!("failed to read module list {}", list.display()))?;
+        for line in text.lines() {
+            let name = line.split('#').next().unwrap_or_default().trim();
+            ensure!(
+                !name.contains(char::is_whitespace),
+                "expected one module a line in {}, found {name:?}",
+                list.display()
+            );
+            if !name.is_empty() {
+                names.push(name.to_owned());
+            }
+        }
+    }
+    Ok(names)
+}
+
+/// Firmware goes in decompressed: not every kernel reads it compressed.
+fn firmware(tree: &Tree, closure: &Closure, entries: &mut Entries) -> anyhow::Result<Vec<String>> {
+    let mut missing = Vec::new();
+    for name in &closure.firmware {
+        let found = ["", ".xz", ".zst"].iter().find_map(|suffix| {
+            let path = format!("/lib/firmware/{name}{suffix}");
+            tree.read(&path).ok().map(|bytes| (path, bytes))
+        });
+        match found {
+            Some((path, bytes)) if !name.split('/').any(|part| part == "..") => {
+                let bytes = kmod::unpack(&path, bytes)?.into_owned();
+                add(entries, &format!("lib/firmware/{name}"), Entry::File(0o644, bytes));
+            }
+            _ => missing.push(name.clone()),
+        }
+    }
+    Ok(missing)
+}
+
+/// The modules, uncompressed, and the index files for this subset.
+fn add_modules(tree: &Tree, kernel: &Kernel, closure: Closure, entries: &mut Entries) -> anyhow::Result<()> {
+    let source = kernel.modules_dir();
+    let dir = format!("lib/modules/{}", kernel.version);
+    let mut modules = Vec::new();
+    for mut needed in closure.modules {
+        let plain = needed.module.path.rfind(".ko").map_or(0, |at| at + 3);
+        needed.module.path.truncate(plain);
+        add(entries, &format!("{dir}/{}", needed.module.path), Entry::File(0o644, needed.elf));
+        modules.push(needed.module);
+    }
+    let read = |name: &str| tree.read(format!("{source}/{name}")).ok().map(<[u8]>::to_vec);
+    let list = read("modules.builtin");
+    let order = read("modules.order").unwrap_or_default();
+    let index = kmod::index(modules, &order, &Builtin { list: list.clone(), modinfo: None })?;
+    for (name, bytes) in index.files {
+        // busybox reads the text files; who wants the binary ones brings his own modprobe.
+        if !name.ends_with(".bin") {
+            add(entries, &format!("{dir}/{name}"), Entry::File(0o644, bytes));
+        }
+    }
+    add(entries, &format!("{dir}/modules.builtin"), Entry::File(0o644, list.unwrap_or_default()));
+    Ok(())
+}
+
+/// One thread and fixed parameters: the same bytes everywhere.
+fn compress(archive: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), LEVEL)?;
+    encoder.window_log(WINDOW_LOG)?;
+    encoder.include_checksum(true)?;
+    encoder.set_pledged_src_size(Some(archive.len() as u64))?;
+    std::io::Write::write_all(&mut encoder, archive)?;
+    encoder.finish()
+}
+
+fn check_size(entries: &Entries, size: usize) -> anyhow::Result<()> {
+    if size <= MAX_SIZE {
+        return Ok(());
+    }
+    let mut files: Vec<(usize, &str)> = entries
+        .iter()
+        .filter_map(|(path, entry)| match entry {
+            Entry::File(_, data) => Some((data.len(), &**path)),
+            _ => None,
+        })
+        .collect();
+    files.sort_unstable_by(|a, b| b.cmp(a));
+    let biggest: Vec<_> = files.iter().take(10).map(|(size, path)| format!("{path} ({size})")).collect();
+    Err(anyhow::anyhow!(
+        "the initramfs has {size} bytes, more than the {MAX_SIZE} it may have; the biggest files, before compression: {}",
+        biggest.join(", ")
+    ))
+    .hint("take modules out of the profile's module lists")
+}

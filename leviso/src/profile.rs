@@ -192,6 +192,9 @@ pub struct Initramfs {
     pub busybox: String,
     /// Module lists to read (files with one module name a line, `#` comments). Relative to the profile's file.
     pub module_lists: Vec<PathBuf>,
+    /// What the packages ask of the processor (`x86-64-v2`, `x86-64-v3`); the initramfs warns where it is not met.
+    #[serde(default)]
+    pub cpu: Option<String>,
 }
 
 /// The images.
