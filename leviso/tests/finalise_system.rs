@@ -234,3 +234,62 @@ fn the_same_input_gives_the_same_tree() {
     };
     assert_eq!(dump(), dump());
 }
+
+#[test]
+fn the_projects_own_overlays_fit_both_bases() {
+    let overlays = testkit::workspace().join("leviso/profiles/overlay");
+    for base_overlay in ["lab", "rocky10"] {
+        let mut profile = profile();
+        profile.overlays = vec![overlays.join("common"), overlays.join(base_overlay)];
+        let mut tree = base();
+        let accounts = finalise(&mut tree, &profile, &[], &Quiet).unwrap().accounts;
+        assert!(accounts.gid("wheel").is_some());
+        assert_eq!(mode(&tree, "/etc/sudoers.d/wheel"), 0o440);
+        assert_eq!(mode(&tree, "/etc/ssh/sshd_config.d/40-levitate.conf"), 0o600);
+        for (path, id) in tree.walk() {
+            let inode = tree.inode(id);
+            if let (Origin::Overlay(_), Kind::File(content)) = (&inode.meta.origin, &inode.kind) {
+                let path = String::from_utf8(path).unwrap();
+                assert!(inode.meta.mode & 0o022 == 0, "{path} is writable by others");
+                assert!(std::str::from_utf8(content.as_slice()).unwrap().ends_with('\n'), "{path}");
+                // Live-only bits are written to /run by the initramfs: here they would be installed.
+                assert!(
+                    !path.contains("getty") && !path.ends_with("/motd"),
+                    "{path} is for the live system only"
+                );
+            }
+        }
+        let dir = tempfile::tempdir().unwrap();
+        write_tree(&tree, dir.path());
+        for script in std::fs::read_dir(dir.path().join("etc/profile.d")).unwrap() {
+            Cmd::new("sh").arg("-n").arg(script.unwrap().path()).run().unwrap();
+        }
+    }
+}
+
+#[test]
+fn rocky10s_pam_stacks_let_nobody_in_without_a_password() {
+    let overlays = testkit::workspace().join("leviso/profiles/overlay/rocky10");
+    let mut profile = profile();
+    profile.overlays = vec![overlays];
+    let mut tree = base();
+    let accounts = finalise(&mut tree, &profile, &[], &Quiet).unwrap().accounts;
+    assert_eq!(["dbus", "sshd", "tss"].map(|n| accounts.uid(n)), [Some(81), Some(74), Some(59)]);
+    for stack in ["system-auth", "password-auth", "fingerprint-auth", "smartcard-auth"] {
+        let file = text(&tree, &format!("/etc/pam.d/{stack}"));
+        let lines: Vec<Vec<&str>> = file
+            .lines()
+            .filter(|l| !l.is_empty() && !l.starts_with('#'))
+            .map(|l| l.split_whitespace().collect())
+            .collect();
+        for kind in ["auth", "password"] {
+            let of_kind: Vec<_> = lines.iter().filter(|l| l[0] == kind).collect();
+            assert_eq!(of_kind.last().unwrap()[1..3], ["required", "pam_deny.so"], "{stack}, {kind}");
+        }
+        assert!(!file.contains("pam_permit"), "{stack}");
+        assert!(
+            lines.iter().any(|l| l[0] == "account") && lines.iter().any(|l| l[0] == "session"),
+            "{stack}"
+        );
+    }
+}

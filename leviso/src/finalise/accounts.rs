@@ -15,7 +15,7 @@ use std::ops::RangeInclusive;
 use anyhow::{Context, ensure};
 use common::cli::Mark;
 
-use super::conf;
+use super::{base64, conf};
 use crate::exit;
 use crate::profile::User;
 use crate::tree::Tree;
@@ -31,7 +31,7 @@ const SYSTEM_MAX: u32 = 999;
 /// Lowest id given to a system account unless login.defs says otherwise.
 const SYSTEM_MIN: u32 = 100;
 
-/// Longest decoded `user()` provide: one sysusers.d line.
+/// Longest `user()` provide: one sysusers.d line.
 const PROVIDE_MAX: usize = 4096;
 
 /// The accounts of an image.
@@ -145,7 +145,11 @@ fn provided_lines(provides: &[String]) -> anyhow::Result<Vec<String>> {
             continue;
         }
         let context = || format!("failed to decode the provide {provide:?}");
-        let bytes = base64(encoded.trim()).with_context(context)?;
+        ensure!(
+            encoded.len() <= PROVIDE_MAX,
+            "expected at most {PROVIDE_MAX} characters in the provide {name}"
+        );
+        let bytes = base64::decode(encoded.trim()).with_context(context)?;
         let line = String::from_utf8(bytes).with_context(context)?;
         let line = line.trim_end_matches('\0').trim();
         ensure!(!line.chars().any(char::is_control), "expected one line in the provide {provide:?}");
@@ -154,31 +158,6 @@ fn provided_lines(provides: &[String]) -> anyhow::Result<Vec<String>> {
     lines.sort();
     lines.dedup();
     Ok(lines)
-}
-
-/// RFC 4648, section 4; padding may be missing, as rpm leaves it out.
-fn base64(text: &str) -> anyhow::Result<Vec<u8>> {
-    ensure!(text.len() <= PROVIDE_MAX, "expected at most {PROVIDE_MAX} characters");
-    let text = text.trim_end_matches('=');
-    let mut out = Vec::with_capacity(text.len() / 4 * 3 + 2);
-    for chunk in text.as_bytes().chunks(4) {
-        ensure!(chunk.len() > 1, "base64 ends in the middle of a byte");
-        let mut bits: u32 = 0;
-        for &c in chunk {
-            let value = match c {
-                b'A'..=b'Z' => c - b'A',
-                b'a'..=b'z' => c - b'a' + 26,
-                b'0'..=b'9' => c - b'0' + 52,
-                b'+' => 62,
-                b'/' => 63,
-                _ => anyhow::bail!("expected base64, found {:?}", char::from(c)),
-            };
-            bits = bits << 6 | u32::from(value);
-        }
-        bits <<= 6 * (4 - chunk.len());
-        out.extend_from_slice(&bits.to_be_bytes()[1..chunk.len()]);
-    }
-    Ok(out)
 }
 
 /// Where free ids are searched: login.defs(5), as systemd-sysusers reads it.

@@ -5,6 +5,7 @@
 //! presets and units count like a package's; accounts next, after which every owner is a number.
 
 mod conf;
+mod base64;
 mod lines;
 mod string_pool;
 pub mod overlays;
@@ -18,6 +19,7 @@ pub mod resolv_conf;
 pub mod shells;
 pub mod alternatives;
 pub mod crypto_policies;
+pub mod ca_trust;
 pub mod ld_so_cache;
 pub mod hwdb;
 pub mod catalog;
@@ -58,6 +60,7 @@ pub fn finalise(
     alternatives::apply(tree, &profile.alternatives)?;
     shells::apply(tree)?;
     crypto_policies::apply(tree)?;
+    ca_trust::apply(tree)?;
     ld_so_cache::apply(tree)?;
     hwdb::apply(tree)?;
     catalog::apply(tree)?;
