@@ -6,6 +6,8 @@
 //! - [`rpm`]: a package description in memory -> the bytes of an RPM v4 file
 //! - [`repo`]: packages -> repodata, signed
 //! - [`fixture`]: a tiny repository in a temporary directory, whole or with a chosen defect
+//! - [`debian`]: reads Debian packages and translates their relations and versions
+//! - [`lab`]: the lab itself
 //!
 //! A fixture in a test of another crate:
 //!
@@ -33,3 +35,5 @@ pub mod key;
 pub mod rpm;
 pub mod repo;
 pub mod fixture;
+pub mod debian;
+pub mod lab;
