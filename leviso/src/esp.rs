@@ -22,6 +22,10 @@ mod name;
 use dir::{Dir, Stamp};
 use geometry::{Geometry, SECTOR};
 
+/// `loader/loader.conf` of the disc (loader.conf(5)): the menu for three seconds, then the UKI's first profile, whose id
+/// is the file's name; the others are `levitateos.efi@ID`.
+pub const LOADER_CONF: &str = "timeout 3\ndefault levitateos.efi\neditor yes\nconsole-mode keep\n";
+
 /// Makes a volume that holds `files`: paths with `/`, parents are made. `label`: at most 11 of A-Z, 0-9, `_`, `-`.
 ///
 /// # Errors
@@ -154,5 +158,16 @@ impl Volume {
             }
         }
         self.image
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::layout;
+
+    #[test]
+    fn the_default_entry_is_the_uki() {
+        let name = layout::ESP_UKI_PATH.rsplit('/').next().unwrap();
+        assert!(super::LOADER_CONF.lines().any(|l| l == format!("default {name}")));
     }
 }

@@ -264,3 +264,42 @@ impl<W: Write> Writer<'_, W> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Quiet;
+    use common::cmd::Cmd;
+
+    /// The same code that splits at 4 GiB, split at 2 blocks: small enough to compare every byte.
+    #[test]
+    fn files_of_several_extents_come_out_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let (disc, out) = (dir.path().join("disc.iso"), dir.path().join("out"));
+        let content = |len: usize| (0..len).map(|i| (i / 7) as u8).collect::<Vec<_>>();
+        let sizes = [0, 1, 4095, 4096, 4097, 8192, 50_000];
+        let files = sizes.map(|len| (format!("dir/f{len}"), Source::Bytes(content(len)))).to_vec();
+        let spec = Spec {
+            label: "L",
+            epoch: Epoch(0),
+            publisher: "",
+            application: "",
+            disk_id: Uuid::nil(),
+            iso_partition_id: Uuid::nil(),
+            esp_partition_id: Uuid::nil(),
+            files,
+            esp: b"esp",
+        };
+        write_with(&mut File::create(&disc).unwrap(), &spec, 2 * BLOCK, &Quiet).unwrap();
+        Cmd::new(testkit::oracle("xorriso"))
+            .args(["-abort_on", "WARNING", "-osirrox", "on", "-indev"])
+            .arg(&disc)
+            .args(["-extract", "/"])
+            .arg(&out)
+            .output()
+            .unwrap();
+        for len in sizes {
+            assert!(std::fs::read(out.join(format!("dir/f{len}"))).unwrap() == content(len), "{len} bytes");
+        }
+    }
+}
