@@ -24,6 +24,7 @@ pub mod verify;
 pub mod tree;
 pub mod extract;
 pub mod elf;
+mod glob;
 pub mod finalise;
 pub mod kmod;
 pub mod audit;

@@ -54,6 +54,9 @@ pub struct Profile {
     pub initramfs: Initramfs,
     /// The EROFS image and the disc.
     pub image: Image,
+    /// What the audit lets pass.
+    #[serde(default)]
+    pub audit: Audit,
 }
 
 /// os-release(5) fields; NAME, ID and VERSION_ID must be set.
@@ -261,6 +264,15 @@ impl Profile {
             .map_err(|(at, message)| sources.explain(&source::locate(&document, &at), &message))?;
         Ok(profile)
     }
+}
+
+/// Known defects of packages.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Audit {
+    /// Findings that do not stop the build: globs over `PATH: PROBLEM` as the audit prints them, without the package.
+    #[serde(default)]
+    pub allow: Vec<String>,
 }
 
 fn yes() -> bool {
