@@ -160,7 +160,8 @@ impl Fetcher {
         // A mirror that answered wrongly says more than those that did not answer.
         let code = refused.as_ref().map_or(exit::FETCH, common::cli::exit_code);
         let code = if code == common::cli::code::FAILURE { exit::FETCH } else { code };
-        tries.fail(self.offline).exit(code)
+        let hint = refused.map(|e| common::cli::hint_of(&e).unwrap_or_else(|| REFUSED_HINT.to_owned()));
+        tries.fail(self.offline, hint).exit(code)
     }
 
     /// One document of at most `limits.small` bytes; none if the server says that it has no such thing.
@@ -206,8 +207,10 @@ impl Fetcher {
             advance(at.saturating_sub(before));
         };
         let mut hopeless = std::collections::BTreeSet::new();
-        // The second round is for mirrors that broke off: what they had sent already is kept.
-        for round in 0..2 {
+        // More rounds are for mirrors that broke off: what they had sent already is kept.
+        let mut round = 0;
+        loop {
+            let had = partial.len();
             for base in mirrors.bases(self) {
                 let url = mirrors::join(&base, location);
                 if stop.load(Ordering::Relaxed) {
@@ -223,6 +226,7 @@ impl Fetcher {
                     continue;
                 }
                 let Some(budget) = tries.budget() else { break };
+                let before = partial.len();
                 match self.transport.download(&url, &mut partial, want, &self.limits, budget, &count, stop) {
                     Ok(()) => {
                         partial.commit(&path)?;
@@ -237,18 +241,22 @@ impl Fetcher {
                         if matches!(failure, Failure::Local(_)) {
                             return Err(failure.into());
                         }
-                        if matches!(failure, Failure::Broken(_)) && partial.len() > 0 {
+                        if partial.len() > before {
                             tries.alive();
                         }
                         tries.note(&url, failure.to_string());
                     }
                 }
             }
+            round += 1;
+            if round >= MAX_ROUNDS || (round > 1 && partial.len() <= had) {
+                break;
+            }
         }
         if let Some(why) = mirrors.list_failure() {
             tries.note("the list of mirrors", why);
         }
-        tries.fail(self.offline).exit(exit::FETCH)
+        tries.fail(self.offline, None).exit(exit::FETCH)
     }
 }
 
@@ -322,6 +330,11 @@ struct Tries {
     failures: Vec<(String, String)>,
 }
 
+const REFUSED_HINT: &str = "the mirrors answer, but not with what was asked for: check the repository's URLs and keys in the profile; if those are right, do not use these mirrors";
+
+/// A file that grows with each round is tried this often.
+const MAX_ROUNDS: u32 = 8;
+
 /// No error fills more than a screen.
 const SHOWN_FAILURES: usize = 8;
 
@@ -354,7 +367,11 @@ impl Tries {
         }
     }
 
-    fn fail<T>(self, offline: bool) -> anyhow::Result<T> {
+    /// `hint`: what to say when there were answers, but none that could be used.
+    fn fail<T>(self, offline: bool, hint: Option<String>) -> anyhow::Result<T> {
+        if let Some(hint) = hint {
+            return Err(anyhow::anyhow!("no mirror delivers what can be trusted{}", self.list())).hint(hint);
+        }
         if offline {
             return Err(anyhow::anyhow!(
                 "it is not in the cache, and --offline forbids to fetch it{}",

@@ -65,7 +65,13 @@ impl Mirrors {
     /// Remembers that this base works.
     pub(crate) fn works(&self, base: &str) {
         let more = self.more.get().and_then(|m| m.as_ref().ok()).into_iter().flatten();
-        if let Some(n) = self.repo.baseurl.iter().chain(more).position(|b| b == base) {
+        if let Some(n) = self
+            .repo
+            .baseurl
+            .iter()
+            .chain(more)
+            .position(|b| b.trim_end_matches('/') == base.trim_end_matches('/'))
+        {
             self.first.store(n, Ordering::Relaxed);
         }
     }

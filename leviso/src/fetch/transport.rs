@@ -24,7 +24,10 @@ pub(super) enum Failure {
     /// It delivers something else.
     #[error("{0}")]
     Wrong(String),
-    /// It cannot be reached, or it stopped on the way: worth another try.
+    /// It cannot be reached, or is too slow: worth another try when nobody else delivers.
+    #[error("{0}")]
+    Dead(String),
+    /// It stopped on the way: worth another try.
     #[error("{0}")]
     Broken(String),
     /// This machine's fault: no other mirror will help.
@@ -182,7 +185,7 @@ impl Transport {
                 .timeout_recv_response(Some(limits.stall.min(left)))
                 .build()
                 .call()
-                .map_err(|e| Failure::Broken(text(&e)))?;
+                .map_err(|e| Failure::Dead(text(&e)))?;
             let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok());
             let status = response.status();
             match status.as_u16() {
@@ -206,16 +209,16 @@ impl Transport {
                     let to = header("location").unwrap_or_default();
                     url = redirect(&url, to)?;
                 }
-                408 | 416 | 425 | 429 | 500..=599 => return Err(Failure::Broken(format!("HTTP {status}"))),
+                408 | 416 | 425 | 429 | 500..=599 => return Err(Failure::Dead(format!("HTTP {status}"))),
                 _ => return Err(Failure::Permanent(format!("HTTP {status}"))),
             }
         }
         Err(Failure::Permanent(format!("more than {} redirects", limits.redirects)))
     }
 
-    /// Remembers a server that broke.
+    /// Remembers a server that does not deliver.
     fn note<T>(&self, url: &str, result: Result<T>) -> Result<T> {
-        if let Err(Failure::Broken(why)) = &result
+        if let Err(Failure::Dead(why)) = &result
             && !url.starts_with("file://")
         {
             let mut dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
@@ -242,6 +245,7 @@ fn pump(
             Ok(0) => return Ok(()),
             Ok(n) => n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) if is_timeout(&e) => return Err(Failure::Dead(format!("it stalled after {total} bytes"))),
             Err(e) => return Err(Failure::Broken(format!("it broke off after {total} bytes: {e}"))),
         };
         total += n as u64;
@@ -266,7 +270,7 @@ fn pump(
             (window, in_window) = (Instant::now(), 0);
         }
         if started.elapsed() > limits.deadline && total < cap {
-            return Err(Failure::Broken(format!("it took longer than {} s", limits.deadline.as_secs())));
+            return Err(Failure::Dead(format!("it took longer than {} s", limits.deadline.as_secs())));
         }
     }
 }
@@ -340,6 +344,12 @@ fn decode(path: &str) -> PathBuf {
         }
     }
     std::ffi::OsString::from_vec(out).into()
+}
+
+/// ureq's timeouts come out of a reader as one error inside another.
+fn is_timeout(err: &io::Error) -> bool {
+    let inner = err.get_ref().and_then(|e| e.downcast_ref::<ureq::Error>());
+    err.kind() == io::ErrorKind::TimedOut || matches!(inner, Some(ureq::Error::Timeout(_)))
 }
 
 fn text(err: &ureq::Error) -> String {
