@@ -50,7 +50,8 @@ pub fn convert(deb: Deb, plan: &Plan, base_dirs: &BTreeSet<Vec<u8>>) -> anyhow::
     let unaccounted = effect.is_none() && scripts::does_something(&deb.postinst);
     let is_base = name == "base-files";
     package.files = deb.files;
-    package.files.retain(|f| f.path != b"/" && (is_base || !(is_dir(f) && base_dirs.contains(&f.path))));
+    let shared = |f: &File| !is_base && is_dir(f) && base_dirs.contains(&f.path);
+    package.files.retain(|f| f.path != b"/" && !shared(f) && !plan.removes(&f.path));
     for file in &mut package.files {
         file.flags |= flags(file, &deb.conffiles);
     }

@@ -28,6 +28,8 @@ pub struct Plan {
     pub compression: BTreeMap<String, String>,
     /// Package or virtual name that is left out -> why.
     pub drop: BTreeMap<String, String>,
+    /// Path that is left out of every package, with everything below it -> why.
+    pub remove: BTreeMap<String, String>,
     /// Units.
     pub presets: Presets,
     /// Package -> what its maintainer script would have done.
@@ -75,6 +77,13 @@ impl Plan {
     #[must_use]
     pub fn drops(&self, name: &str) -> bool {
         self.drop.contains_key(name)
+    }
+
+    /// Whether a path is left out of every package.
+    #[must_use]
+    pub fn removes(&self, path: &[u8]) -> bool {
+        let below = |at: &str| path.strip_prefix(at.as_bytes()).is_some_and(|rest| matches!(rest, [] | [b'/', ..]));
+        self.remove.keys().any(|at| below(at))
     }
 
     /// What is done for a package: its table, or one whose name ends in `*` and begins as the package's does.
@@ -128,5 +137,7 @@ mod tests {
             plan.compression_of(name).unwrap();
         }
         assert!(attributes("0755 root").is_err());
+        assert!(plan.removes(b"/etc/sv") && plan.removes(b"/etc/sv/ssh/run") && !plan.removes(b"/etc/svn"));
+        assert!(plan.effect("linux-image-6.12.1-amd64").is_some());
     }
 }
