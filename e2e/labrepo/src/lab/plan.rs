@@ -82,7 +82,8 @@ impl Plan {
     /// Whether a path is left out of every package.
     #[must_use]
     pub fn removes(&self, path: &[u8]) -> bool {
-        let below = |at: &str| path.strip_prefix(at.as_bytes()).is_some_and(|rest| matches!(rest, [] | [b'/', ..]));
+        let below =
+            |at: &str| path.strip_prefix(at.as_bytes()).is_some_and(|rest| matches!(rest, [] | [b'/', ..]));
         self.remove.keys().any(|at| below(at))
     }
 

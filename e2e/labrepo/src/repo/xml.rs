@@ -163,11 +163,7 @@ fn deps(out: &mut String, kind: &str, list: &[Dep]) {
 }
 
 fn element(out: &mut String, name: &str, text: &str) {
-    if text.is_empty() {
-        line(out, &format!("<{name}/>"));
-    } else {
-        line(out, &format!("<{name}>{}</{name}>", clean(text)));
-    }
+    line(out, &format!("<{name}>{}</{name}>", clean(text)));
 }
 
 fn line(out: &mut String, text: &str) {
