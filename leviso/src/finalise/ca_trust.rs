@@ -2,7 +2,8 @@
 //!
 //! /usr/share/pki/ca-trust-source, /etc/pki/ca-trust/source (*.p11-kit, anchors/*) -> /etc/pki/ca-trust/extracted/pem.
 //! An anchor is in a bundle when something trusts it, nothing distrusts it, and no restriction tied to its key rules the
-//! bundle's purpose out. Bundles for Java, EDK2 and OpenSSL's trusted format are left to update-ca-trust on the system.
+//! bundle's purpose out (p11-kit's own extraction overlooks the rejecting kind; here it counts).
+//! Bundles for Java, EDK2 and OpenSSL's trusted format are left to update-ca-trust on the system.
 //! Nothing to do where there is no trust source.
 
 mod source;
