@@ -13,16 +13,43 @@ use tempfile::TempDir;
 
 use super::host;
 
-/// lz4hc with small clusters, so that small tests have several.
-pub(crate) fn lz4hc() -> Options {
+/// lz4hc with a level and a cluster size.
+pub(crate) fn options(level: u8, pcluster: u32) -> Options {
     Options {
-        algorithm: Algorithm::Lz4Hc { level: 9 },
-        pcluster: 16384,
+        algorithm: Algorithm::Lz4Hc { level },
+        pcluster,
         tail_packing: true,
         uuid: None,
         label: "test".into(),
         build_time: 1_700_000_000,
     }
+}
+
+/// lz4hc with small clusters, so that small tests have several.
+pub(crate) fn lz4hc() -> Options {
+    options(9, 16384)
+}
+
+/// The quick variant.
+pub(crate) fn lz4() -> Options {
+    Options { algorithm: Algorithm::Lz4, ..lz4hc() }
+}
+
+/// No compression.
+pub(crate) fn plain() -> Options {
+    Options { algorithm: Algorithm::None, ..lz4hc() }
+}
+
+/// Bytes that do not compress: xorshift64.
+pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    (0..len).map(|_| next()).collect()
 }
 
 /// A written image in a directory of its own.
@@ -46,7 +73,8 @@ impl Image {
     pub(crate) fn fsck(&self, args: &[&str]) -> (bool, String) {
         let out = Cmd::new(testkit::oracle("fsck.erofs")).args(args).arg(&self.path).output().unwrap();
         let text = String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned();
-        (out.status.success(), text)
+        // It exits 0 after some errors, such as a wrong superblock checksum.
+        (out.status.success() && !text.contains("<E>"), text)
     }
 
     /// fsck.erofs finds no fault and its extraction is the tree (attributes too, as root).
@@ -73,7 +101,7 @@ impl Image {
     }
 }
 
-/// A mounted image; unmounted when dropped.
+/// A mounted file system; unmounted when dropped.
 pub(crate) struct Mount(pub(crate) PathBuf);
 
 impl Mount {
@@ -82,14 +110,26 @@ impl Mount {
         Cmd::new("mount").args(["-t", "erofs", "-o", "loop,ro"]).arg(image).arg(at).read().unwrap();
         Self(at.to_owned())
     }
+
+    /// An empty file system of 1 MiB.
+    pub(crate) fn small(at: &Path) -> Self {
+        std::fs::create_dir_all(at).unwrap();
+        Cmd::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(at).read().unwrap();
+        Self(at.to_owned())
+    }
 }
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        let unmounted = Cmd::new("umount").arg(&self.0).read();
-        if !std::thread::panicking() {
-            unmounted.unwrap();
-        }
+        let unmount = || Cmd::new("umount").arg(&self.0).read();
+        // Busy for a moment when another test forks while a file of ours is open: its child has the file until exec.
+        let unmounted = (0..100).map(|_| unmount()).find(|unmounted| {
+            if unmounted.is_err() {
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+            unmounted.is_ok()
+        });
+        assert!(unmounted.is_some() || std::thread::panicking(), "{} stays mounted", self.0.display());
     }
 }
 
