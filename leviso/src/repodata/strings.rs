@@ -50,6 +50,11 @@ impl Strings {
         &self.list[sym.0 as usize]
     }
 
+    /// All of them, in the order of their symbols.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.list.iter().map(|text| &**text)
+    }
+
     /// How many there are: symbols index arrays of this length.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "the empty string is always there")]
