@@ -105,10 +105,10 @@ fn write_made(root: &Path) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, elf(&module)).unwrap();
     }
-    let order: String = made().iter().rev().map(|(path, _)| format!("{path}\n")).collect();
+    let order: String = made().iter().map(|(path, _)| format!("{path}\n")).collect();
     fs::write(dir.join("modules.order"), order).unwrap();
     fs::write(dir.join("modules.builtin"), "kernel/fs/built-in.ko\nkernel/net/af_unix.ko\n").unwrap();
-    let info = b"built_in.alias=fs-built-in\0built_in.license=GPL\0af_unix.alias=net-pf-1\0";
+    let info = b"built_in.alias=fs-built-in\0built_in.license=GPL\0af_unix.alias=net-pf-1\0af_unix.alias=fs-built-in\0";
     fs::write(dir.join("modules.builtin.modinfo"), info).unwrap();
 }
 
