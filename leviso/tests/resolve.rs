@@ -315,6 +315,9 @@ fn a_failure_explains_itself() {
         let found = fails(packages, &include);
         assert_eq!(found, expected, "\n--- found\n{found}\n--- expected\n{expected}");
     }
+    let found = fails("a 1-1 | requires z\nb 1-1 | requires z\nc 1-1 | requires a\nz1 1-1", &["a", "b", "c"]);
+    assert_eq!(found.matches("which nothing offers").count(), 1, "one cause is shown once: {found}");
+    assert!(found.contains("and 2 more requests fail"), "{found}");
     let packages = "a 1-1 | requires x = 1\nb 1-1 | requires x = 2\nx 1-1\nx 2-1\nc 1-1\nd 1-1";
     let found = fails(packages, &["c", "a", "d", "b"]);
     assert!(found.contains("these requests exclude each other: a, b\n"), "{found}");

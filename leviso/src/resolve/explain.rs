@@ -4,7 +4,7 @@
 //! what comes near and why it does not count. Otherwise requests exclude each other: the smallest set of requests that
 //! still fails is searched for, and resolvo's account of that smaller problem is shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::anyhow;
 use common::cli::Mark;
@@ -37,10 +37,20 @@ pub(super) fn explain(profile: &Profile, pool: &Pool<'_>, rules: &Rules) -> anyh
     let (text, hint) = if failing.is_empty() {
         (conflicting(pool, rules), "take one of them out of the profile, or exclude what they fight over")
     } else {
-        let shown = failing.iter().take(MAX_SHOWN).map(|clause| chain(profile, pool, rules, &dead, clause));
-        let mut text = shown.collect::<Vec<_>>().join("\n");
-        if failing.len() > MAX_SHOWN {
-            text += &format!("\n  and {} more requests", failing.len() - MAX_SHOWN);
+        // One missing thing often fails many requests: each end of a chain is shown once.
+        let mut ends = BTreeSet::new();
+        let chains = failing.iter().map(|clause| chain(profile, pool, rules, &dead, clause));
+        let shown: Vec<String> = chains
+            .filter(|text| {
+                let end = text.lines().rev().find(|l| !l.starts_with("    ")).unwrap_or_default();
+                let what = [" requires ", " asks for "].iter().find_map(|verb| end.split_once(verb));
+                ends.insert(what.map_or(end, |(_, what)| what).to_owned())
+            })
+            .take(MAX_SHOWN)
+            .collect();
+        let mut text = shown.join("\n");
+        if failing.len() > shown.len() {
+            text += &format!("\n  and {} more requests fail", failing.len() - shown.len());
         }
         (text, "add the repository that has it to the profile, or take the request out of it")
     };
