@@ -8,6 +8,7 @@
 //!
 //! What the stages hand on: [`profile::Profile`], [`lock::Lock`], `verify::VerifiedRpm`, [`tree::Tree`], files.
 
+pub mod pipeline;
 pub mod exit;
 pub mod epoch;
 pub mod ids;

@@ -65,8 +65,7 @@ pub struct LockedPackage {
     pub size: u64,
     /// Digest of the file.
     pub sha256: Sha256,
-    /// Fingerprint of the key that must have signed it, upper-case hex; where the profile pins several for the
-    /// repository all of them, separated by commas.
+    /// Fingerprint of the key that must have signed it, upper-case hex.
     pub signer: String,
 }
 

@@ -1,3 +1,11 @@
-//! leviso: build a bootable ISO from signed RPMs.
+//! leviso: signed RPMs in, bootable ISO out. Parses, runs, maps the result to an exit code.
 
-fn main() {}
+mod bars;
+mod cli;
+mod commands;
+
+use clap::Parser;
+
+fn main() -> std::process::ExitCode {
+    common::cli::run_main(|| commands::run(cli::Cli::parse()))
+}

@@ -176,6 +176,12 @@ impl BuildReport {
         Self { manifest, iso, stages: Vec::new() }
     }
 
+    /// Every image with its name, the disc last.
+    pub fn images(&self) -> impl Iterator<Item = (&str, Output)> {
+        let inside = self.manifest.outputs.iter().map(|(name, output)| (name.as_str(), *output));
+        inside.chain(std::iter::once(("iso", self.iso.output)))
+    }
+
     /// Adds a stage, in the order of the pipeline.
     #[must_use]
     pub fn stage(mut self, name: &str, took: Duration) -> Self {

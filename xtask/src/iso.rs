@@ -27,7 +27,8 @@ pub(crate) fn iso(paths: &Paths, args: &IsoArgs) -> anyhow::Result<PathBuf> {
     }
     let file = if profile.contains('/') { PathBuf::from(&profile) } else { paths.profile(&profile) };
     cmd = cmd.arg("--profile").arg(file).arg("--work").arg(paths.work()).arg("--out").arg(paths.iso_dir());
-    if args.update {
+    // The lab may have been remade since; resolving takes a fraction of a second.
+    if args.update || profile == "lab" {
         cmd = cmd.arg("--update");
     }
     if args.json {

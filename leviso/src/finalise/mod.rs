@@ -8,6 +8,7 @@ mod conf;
 mod base64;
 mod lines;
 mod string_pool;
+pub mod exclude;
 pub mod overlays;
 pub mod accounts;
 pub mod directories;
@@ -49,6 +50,7 @@ pub fn finalise(
     progress: &dyn Progress,
 ) -> anyhow::Result<Finalised> {
     progress.begin("finalise the system", 1, Unit::Items);
+    exclude::apply(tree, &profile.image.exclude)?;
     overlays::apply(tree, &profile.overlays)?;
     let accounts = accounts::apply(tree, &profile.users, sysusers_provides)?;
     directories::apply(tree, &accounts)?;
