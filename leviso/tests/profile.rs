@@ -106,6 +106,18 @@ fn the_shipped_profile_parses() {
 }
 
 #[test]
+fn the_lab_profile_parses_with_its_variables_and_says_which_are_missing() {
+    let path = testkit::workspace().join("leviso/profiles/lab.toml");
+    let print = "A".repeat(40);
+    let vars = [("lab", "/lab"), ("lab-fingerprint", &*print)].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let profile = Profile::load(&path, &BTreeMap::from(vars)).unwrap();
+    assert_eq!(profile.repos[0].fingerprints, [print]);
+    assert_eq!(profile.os.name, "LevitateOS", "from common.toml");
+    let error = report(&Profile::load(&path, &BTreeMap::new()).unwrap_err());
+    assert!(error.contains("hint: give it with --set lab"), "{error}");
+}
+
+#[test]
 fn tables_merge_arrays_append_and_elements_with_one_id_are_one() {
     let dir = tempfile::tempdir().unwrap();
     let profile = load_in(dir.path(), PARENT, CHILD, &vars()).unwrap();
