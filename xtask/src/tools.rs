@@ -81,6 +81,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         why: "assemble unified kernel images on systemd's own stub",
     },
     program("cpio", "cpio", Need::Test, "read the initramfs"),
+    program("setcap", "libcap2-bin", Need::Test, "compare file capabilities"),
     program("zstd", "zstd", Need::Test, "read the initramfs"),
     program("xz", "xz-utils", Need::Test, "make packages for tests"),
     program("bsdtar", "libarchive-tools", Need::Test, "compare extraction"),

@@ -80,7 +80,7 @@ impl Mirrors {
         if let Some(base) = self.repo.baseurl.get(index) {
             return Some(base.clone());
         }
-        let more = self.more.get_or_init(|| self.load(fetcher).map_err(|e| common::cli::report(&e)));
+        let more = self.more.get_or_init(|| self.load(fetcher).map_err(|e| one_line(&e)));
         more.as_ref().ok()?.get(index - self.repo.baseurl.len()).cloned()
     }
 
@@ -197,6 +197,11 @@ fn is_url(text: &str) -> bool {
 
 fn head(text: &str) -> String {
     text.chars().take(60).collect()
+}
+
+/// An error with its causes in one line: it becomes part of another error's text.
+fn one_line(err: &anyhow::Error) -> String {
+    format!("{err:#}").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
