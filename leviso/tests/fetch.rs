@@ -265,7 +265,9 @@ fn unreachable_mirrors_fail_soon_on_one_screen_with_a_hint() {
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     let report = common::cli::report(&err);
     assert!(report.lines().count() < 20 && report.contains("hint: "), "{report}");
-    assert!(report.contains("p0-1-1.noarch") && report.contains("127.0.0.1:1/p0.rpm"), "{report}");
+    // Several are fetched at a time: whichever fails first stops the others and is the one that is named.
+    let named = (0..50).find(|i| report.contains(&format!("p{i}-1-1.noarch"))).expect("a package is named");
+    assert!(report.contains(&format!("127.0.0.1:1/p{named}.rpm")), "{report}");
     assert_eq!(common::cli::exit_code(&err), exit::FETCH);
 }
 

@@ -86,7 +86,83 @@ fn two_builds_are_identical() {
     let digests = [&first, &second].map(|p| Sha256::of_file(p).expect("it can be read"));
     assert_eq!(digests[0], digests[1], "the builds differ; compare the images in the two work directories");
 
+    the_real_tools_change_nothing(&work.join("lab/rootfs.erofs"), dir.path());
     a_full_disk_leaves_nothing(&lab, &work, leviso, dir.path());
+}
+
+/// Mount points, unmounted in reverse order whatever happens.
+struct Mounts(Vec<PathBuf>);
+
+impl Mounts {
+    fn mount(&mut self, args: &[&str], on: &Path) {
+        std::fs::create_dir_all(on).expect("made");
+        Cmd::new("mount").args(args.iter().copied()).arg(on).read().expect("mounted");
+        self.0.push(on.to_owned());
+    }
+}
+
+impl Drop for Mounts {
+    fn drop(&mut self) {
+        for path in self.0.iter().rev() {
+            let _ = Cmd::new("umount").arg(path).output();
+        }
+    }
+}
+
+/// On a writable layer over the finished image, depmod and systemd-sysusers find nothing to do: what they write is what
+/// is there. (ldconfig, systemd-hwdb and journalctl put their own version into their files and have tests of their own.)
+fn the_real_tools_change_nothing(rootfs: &Path, dir: &Path) {
+    if !testkit::is_root() {
+        return testkit::skip("the real tools on the finished image", "mounting needs root");
+    }
+    let (lower, layer, root) = (dir.join("lower"), dir.join("layer"), dir.join("root"));
+    let mut mounts = Mounts(Vec::new());
+    mounts.mount(&["-t", "erofs", "-o", "loop,ro", &rootfs.to_string_lossy()], &lower);
+    mounts.mount(&["-t", "tmpfs", "tmpfs"], &layer);
+    let (upper, work) = (layer.join("upper"), layer.join("work"));
+    std::fs::create_dir_all(&upper).expect("made");
+    std::fs::create_dir_all(&work).expect("made");
+    let options =
+        format!("lowerdir={},upperdir={},workdir={}", lower.display(), upper.display(), work.display());
+    mounts.mount(&["-t", "overlay", "-o", &options, "overlay"], &root);
+
+    let modules = root.join("usr/lib/modules");
+    let kernel = std::fs::read_dir(&modules)
+        .expect("modules")
+        .next()
+        .expect("a kernel")
+        .expect("an entry")
+        .file_name();
+    Cmd::new(testkit::oracle("depmod")).arg("-b").arg(&root).arg(&kernel).read().expect("depmod runs");
+    let sysusers = Cmd::new(testkit::oracle("systemd-sysusers"));
+    sysusers.arg(format!("--root={}", root.display())).read().expect("systemd-sysusers runs");
+
+    let written = files_below(&upper);
+    let indexes = written.iter().filter(|f| f.to_string_lossy().contains("/modules.")).count();
+    assert!(indexes >= 8, "depmod wrote only {indexes} files: {written:?}");
+    for file in &written {
+        let relative = file.strip_prefix(&upper).expect("it is below");
+        // systemd-sysusers keeps backups, and touches its lock file, whether or not it changes anything.
+        let name = relative.file_name().expect("a name").to_string_lossy();
+        if name.ends_with('-') || name == ".pwd.lock" {
+            continue;
+        }
+        let (ours, theirs) = (std::fs::read(lower.join(relative)), std::fs::read(file).expect("readable"));
+        assert!(ours.is_ok_and(|ours| ours == theirs), "the real tool writes another {}", relative.display());
+    }
+}
+
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        match path.symlink_metadata().expect("metadata").is_dir() {
+            true => files.extend(files_below(&path)),
+            false => files.push(path),
+        }
+    }
+    files.sort();
+    files
 }
 
 /// Every execve in the trace is leviso's own.
