@@ -34,8 +34,8 @@ pub fn resolve(profile: &Profile, repos: &[RepoMetadata]) -> anyhow::Result<Lock
     let pool = Pool::new(profile, repos);
     let rules = rules::rules(profile, &pool);
     match solve::solve(&pool, &rules) {
-        Ok(chosen) => Ok(to_lock(profile, &pool, &chosen)),
-        Err(conflict) => Err(explain::explain(profile, &pool, &rules, &conflict)),
+        Some(chosen) => Ok(to_lock(profile, &pool, &chosen)),
+        None => Err(explain::explain(profile, &pool, &rules)),
     }
 }
 

@@ -315,8 +315,28 @@ fn a_failure_explains_itself() {
         let found = fails(packages, &include);
         assert_eq!(found, expected, "\n--- found\n{found}\n--- expected\n{expected}");
     }
+    let found = fails("a 1-1 | requires z\nb 1-1 | requires z\nc 1-1 | requires a\nz1 1-1", &["a", "b", "c"]);
+    assert_eq!(found.matches("which nothing offers").count(), 1, "one cause is shown once: {found}");
+    assert!(found.contains("and 2 more requests fail"), "{found}");
     let packages = "a 1-1 | requires x = 1\nb 1-1 | requires x = 2\nx 1-1\nx 2-1\nc 1-1\nd 1-1";
     let found = fails(packages, &["c", "a", "d", "b"]);
     assert!(found.contains("these requests exclude each other: a, b\n"), "{found}");
+    assert!(found.lines().count() <= 30, "{found}");
+}
+
+#[test]
+fn a_conflict_that_goes_in_circles_is_explained_too() {
+    // resolvo's own account of this one never ends.
+    let packages = "c 2-1 | provides y | requires ((e with a) and y < 1)
+        e 3-1 | provides e; a = 2 | requires x; (y = 1 if (z without y <= 2) else (b without y))
+        e 1-1 | provides a; z | requires (x if (c or (c with c)) else (e < 3 if e else e)); \
+        ((a < 1 without z) unless ((z without x) and c = 2)) | obsoletes x < 3
+        b 2-1 | provides a | requires (y unless (y unless (a < 3 with b))); (d if z else (y >= 1 with z))
+        d 1-1 | provides b > 3; x | requires ((x = 2 with c < 2) unless (b if (x < 1 without d)) else c > 2) | obsoletes x
+        a 2-1 | provides x | requires ((d and e) unless (z <= 2 unless x >= 3) else c); (d if z >= 2 else c); (d or a < 2)
+        c 3-1 | requires ((b without c <= 1) if y > 2 else x); (c unless x); (z unless e) \
+        | conflicts (z < 1 if (x > 3 without d) else c < 3)";
+    let found = fails(packages, &["x"]);
+    assert!(found.contains("x cannot be installed"), "{found}");
     assert!(found.lines().count() <= 30, "{found}");
 }

@@ -161,7 +161,8 @@ impl<R: BufRead> BufRead for Capped<R> {
         if self.left == 0 {
             return Err(io::Error::other(format!("a tag or text is longer than {MAX_EVENT} bytes")));
         }
-        self.inner.fill_buf()
+        let buf = self.inner.fill_buf()?;
+        Ok(&buf[..buf.len().min(self.left)])
     }
 
     fn consume(&mut self, n: usize) {

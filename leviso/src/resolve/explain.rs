@@ -4,7 +4,7 @@
 //! what comes near and why it does not count. Otherwise requests exclude each other: the smallest set of requests that
 //! still fails is searched for, and resolvo's account of that smaller problem is shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::anyhow;
 use common::cli::Mark;
@@ -27,7 +27,7 @@ const MAX_CHAIN: usize = 8;
 const MAX_RUNS: usize = 60;
 
 /// The error for a request that cannot be met.
-pub(super) fn explain(profile: &Profile, pool: &Pool<'_>, rules: &Rules, conflict: &str) -> anyhow::Error {
+pub(super) fn explain(profile: &Profile, pool: &Pool<'_>, rules: &Rules) -> anyhow::Error {
     let dead = dead(rules);
     let failing: Vec<&Clause> = rules
         .root
@@ -35,15 +35,22 @@ pub(super) fn explain(profile: &Profile, pool: &Pool<'_>, rules: &Rules, conflic
         .filter(|c| c.neg.is_empty() && c.pos.iter().all(|id| dead.contains_key(id)))
         .collect();
     let (text, hint) = if failing.is_empty() {
-        (
-            conflicting(pool, rules, conflict),
-            "take one of them out of the profile, or exclude what they fight over",
-        )
+        (conflicting(pool, rules), "take one of them out of the profile, or exclude what they fight over")
     } else {
-        let shown = failing.iter().take(MAX_SHOWN).map(|clause| chain(profile, pool, rules, &dead, clause));
-        let mut text = shown.collect::<Vec<_>>().join("\n");
-        if failing.len() > MAX_SHOWN {
-            text += &format!("\n  and {} more requests", failing.len() - MAX_SHOWN);
+        // One missing thing often fails many requests: each end of a chain is shown once.
+        let mut ends = BTreeSet::new();
+        let chains = failing.iter().map(|clause| chain(profile, pool, rules, &dead, clause));
+        let shown: Vec<String> = chains
+            .filter(|text| {
+                let end = text.lines().rev().find(|l| !l.starts_with("    ")).unwrap_or_default();
+                let what = [" requires ", " asks for "].iter().find_map(|verb| end.split_once(verb));
+                ends.insert(what.map_or(end, |(_, what)| what).to_owned())
+            })
+            .take(MAX_SHOWN)
+            .collect();
+        let mut text = shown.join("\n");
+        if failing.len() > shown.len() {
+            text += &format!("\n  and {} more requests fail", failing.len() - shown.len());
         }
         (text, "add the repository that has it to the profile, or take the request out of it")
     };
@@ -222,14 +229,14 @@ fn distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
-fn conflicting(pool: &Pool<'_>, rules: &Rules, whole: &str) -> String {
-    let (core, account) = smallest(pool, rules);
+fn conflicting(pool: &Pool<'_>, rules: &Rules) -> String {
+    let core = smallest(pool, rules);
+    let account = solve::refute(pool, rules, |i| core.contains(&i)).unwrap_or_default();
     let asked = core.iter().filter_map(|&i| match &rules.root[i].why {
         Why::Request(text) => Some(text.as_str()),
         _ => None,
     });
     let asked: Vec<&str> = asked.collect();
-    let account = account.as_deref().unwrap_or(whole);
     let lines: Vec<&str> = account.lines().collect();
     let mut text = match asked[..] {
         [one] => format!("  {one} cannot be installed:"),
@@ -244,11 +251,10 @@ fn conflicting(pool: &Pool<'_>, rules: &Rules, whole: &str) -> String {
     text
 }
 
-/// A smallest set of root clauses that cannot be satisfied (no proper subset fails), and resolvo's account of it.
+/// A smallest set of root clauses that cannot be satisfied (no proper subset fails).
 /// Stops early, with a larger set, when it takes too many runs.
-fn smallest(pool: &Pool<'_>, rules: &Rules) -> (Vec<usize>, Option<String>) {
+fn smallest(pool: &Pool<'_>, rules: &Rules) -> Vec<usize> {
     let mut core: Vec<usize> = (0..rules.root.len()).collect();
-    let mut account = None;
     let mut runs = 0;
     let mut chunk = core.len().div_ceil(2);
     // Leave out ever smaller runs of requests as long as the rest still fails.
@@ -258,12 +264,10 @@ fn smallest(pool: &Pool<'_>, rules: &Rules) -> (Vec<usize>, Option<String>) {
             let end = (start + chunk).min(core.len());
             let rest: Vec<usize> = core[..start].iter().chain(&core[end..]).copied().collect();
             runs += 1;
-            match solve::solve_plainly(pool, rules, |i| rest.contains(&i)) {
-                Err(text) if !rest.is_empty() => {
-                    core = rest;
-                    account = Some(text);
-                }
-                _ => start = end,
+            if !rest.is_empty() && solve::refute(pool, rules, |i| rest.contains(&i)).is_some() {
+                core = rest;
+            } else {
+                start = end;
             }
         }
         if chunk == 1 {
@@ -271,5 +275,5 @@ fn smallest(pool: &Pool<'_>, rules: &Rules) -> (Vec<usize>, Option<String>) {
         }
         chunk = chunk.div_ceil(2);
     }
-    (core, account)
+    core
 }

@@ -4,13 +4,13 @@
 //! dependency accepts is an explicit set of solvables, so resolvo never compares versions itself. Two kinds of
 //! solvables are not packages:
 //! - `any of S`, required by every member of S: stands in conditions (`A if B`) for "something of S is chosen"; or
-//!   `none of S`, which keeps every member of S out: an alternative to `A` (see [`solve_plainly`]);
+//!   `none of S`, which keeps every member of S out: an alternative to `A` (see [`refute`]);
 //! - `wish` with two candidates, one that requires what is recommended and one that does not, tried in that order.
 
 use std::any::Any;
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::fmt::Display;
+use std::fmt::{self, Display, Write};
 
 use resolvo::{
     Candidates, Condition, ConditionId, ConditionalRequirement, Dependencies, DependencyProvider,
@@ -26,40 +26,26 @@ use crate::repodata::Sym;
 /// the machine's memory with it.
 const MAX_ROUNDS: u32 = 200_000;
 
-/// The chosen packages, ascending; or resolvo's account of why there is no choice, for people.
-pub(super) fn solve(pool: &Pool<'_>, rules: &Rules) -> Result<Vec<Id>, String> {
-    run(pool, rules, &|_| true, Conditions::AsConditions).or_else(|_| solve_plainly(pool, rules, |_| true))
+/// Characters of resolvo's account that are looked at.
+const MAX_ACCOUNT: usize = 8 << 10;
+
+/// The chosen packages, ascending; `None` if there is no choice that satisfies everything.
+pub(super) fn solve(pool: &Pool<'_>, rules: &Rules) -> Option<Vec<Id>> {
+    // Two ways that agree are better evidence that there really is no solution.
+    run(pool, rules, &|_| true, false).or_else(|_| run(pool, rules, &|_| true, true)).ok()
 }
 
-/// The same without resolvo's conditions and for the root clauses `keep` says yes to only.
+/// Whether the root clauses `keep` says yes to cannot be satisfied together; then resolvo's account, for people.
 ///
-/// It finds less natural solutions (it would rather keep `B` out than grant `A if B`), but resolvo 0.12 can give an
-/// account of it: for conflicts with conditions its conflict graph fails an assertion. Two ways that agree are also
-/// better evidence that there really is no solution.
-pub(super) fn solve_plainly(
-    pool: &Pool<'_>,
-    rules: &Rules,
-    keep: impl Fn(usize) -> bool,
-) -> Result<Vec<Id>, String> {
-    let mut account = String::new();
-    run(pool, rules, &keep, Conditions::AsAlternatives(&mut account)).map_err(|()| account)
+/// Here `not S` is one more alternative instead of a condition. That finds less natural solutions (it would rather
+/// keep `B` out than grant `A if B`), but for conflicts with conditions resolvo 0.12 fails an assertion while it
+/// makes its account.
+pub(super) fn refute(pool: &Pool<'_>, rules: &Rules, keep: impl Fn(usize) -> bool) -> Option<String> {
+    run(pool, rules, &keep, true).err()
 }
 
-/// How `not S` in a clause is put.
-enum Conditions<'a> {
-    /// As a condition on `any of S`.
-    AsConditions,
-    /// As one more alternative, `none of S`; on failure the account is written here.
-    AsAlternatives(&'a mut String),
-}
-
-fn run(
-    pool: &Pool<'_>,
-    rules: &Rules,
-    keep: &dyn Fn(usize) -> bool,
-    conditions: Conditions<'_>,
-) -> Result<Vec<Id>, ()> {
-    let plain = matches!(conditions, Conditions::AsAlternatives(_));
+/// `plain`: without resolvo's conditions.
+fn run(pool: &Pool<'_>, rules: &Rules, keep: &dyn Fn(usize) -> bool, plain: bool) -> Result<Vec<Id>, String> {
     let (provider, requirements) = Builder::new(pool, rules, plain).build(keep);
     let problem = Problem::new().requirements(requirements);
     let mut solver = Solver::new(provider);
@@ -70,17 +56,27 @@ fn run(
             Ok(rules.prune(&ids, keep))
         }
         Err(UnsolvableOrCancelled::Unsolvable(conflict)) => {
-            if let Conditions::AsAlternatives(account) = conditions {
-                *account = conflict.display_user_friendly(&solver).to_string();
+            let mut account = Bounded(String::new());
+            if plain {
+                // It stops with an error when there is enough: resolvo never ends where requirements go in circles.
+                let _ = write!(account, "{}", conflict.display_user_friendly(&solver));
             }
-            Err(())
+            Err(account.0)
         }
         Err(UnsolvableOrCancelled::Cancelled(_)) => {
-            if let Conditions::AsAlternatives(account) = conditions {
-                *account = format!("the solver gave up after {MAX_ROUNDS} rounds");
-            }
-            Err(())
+            Err(format!("the solver gave up after {MAX_ROUNDS} rounds"))
         }
+    }
+}
+
+/// Takes [`MAX_ACCOUNT`] characters and then no more.
+struct Bounded(String);
+
+impl Write for Bounded {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = MAX_ACCOUNT.saturating_sub(self.0.len());
+        self.0.extend(text.chars().take(room));
+        if text.len() > room { Err(fmt::Error) } else { Ok(()) }
     }
 }
 
