@@ -27,6 +27,15 @@ impl Cmd {
         Self { program: program.into(), args: Vec::new(), env: Vec::new(), dir: None }
     }
 
+    /// The same command started by another program: `under("setpriv", &["--pdeathsig", "KILL", "--"])`.
+    #[must_use]
+    pub fn under(mut self, program: &str, args: &[&str]) -> Self {
+        let inner = std::mem::replace(&mut self.program, program.into());
+        let args = args.iter().map(OsString::from).chain([inner]).collect::<Vec<_>>();
+        self.args.splice(0..0, args);
+        self
+    }
+
     /// Adds one argument.
     #[must_use]
     pub fn arg(mut self, arg: impl Into<OsString>) -> Self {

@@ -43,7 +43,7 @@ pub(crate) enum Command {
     Fetch(ProfileArgs),
     /// Check digest, signature, signer and identity of the locked packages in the cache.
     Verify(ProfileArgs),
-    /// Say which of the profile's mirrors answer.
+    /// Check that each repository can be reached and verified, and print its revision.
     Mirrors(ProfileArgs),
     /// Show what is inside a unified kernel image or a lock.
     Inspect {
@@ -129,12 +129,12 @@ pub(crate) struct BuildArgs {
     #[arg(long)]
     pub(crate) update: bool,
 
-    /// Print what would be built (packages, sizes, stages) and build nothing.
+    /// Print the packages that would go in and build nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
 
-/// `--until`: the stages by name.
+/// `--until`: the stages by name. The ISO gets its name with the manifest beside it, so those two are one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Until {
     Profile,
@@ -147,7 +147,6 @@ pub(crate) enum Until {
     Erofs,
     Initramfs,
     Uki,
-    Iso,
     Manifest,
 }
 
@@ -164,7 +163,6 @@ impl From<Until> for Stage {
             Until::Erofs => Self::Erofs,
             Until::Initramfs => Self::Initramfs,
             Until::Uki => Self::Uki,
-            Until::Iso => Self::Iso,
             Until::Manifest => Self::Manifest,
         }
     }

@@ -41,7 +41,7 @@ fn build(args: &BuildArgs, quiet: bool, bars: &Bars) -> anyhow::Result<()> {
     request.locked = args.locked;
     request.update = args.update;
     if args.dry_run {
-        let lock = pipeline::resolve(&request, &pipeline::keyrings(&request.profile)?, bars)?;
+        let lock = pipeline::plan(&request, &pipeline::keyrings(&request.profile)?, bars)?;
         return show::lock(&lock, args.profile.json);
     }
     let outcome = pipeline::build(&request, bars)?;
@@ -63,7 +63,8 @@ fn lock(args: &LockArgs, quiet: bool, bars: &Bars) -> anyhow::Result<()> {
     if args.dry_run {
         return Ok(());
     }
-    let old = request.lock.exists().then(|| Lock::load(&request.lock)).transpose()?;
+    // A lock that cannot be read is what this command is there to replace.
+    let old = Lock::load(&request.lock).ok();
     common::fs::write_atomic(&request.lock, lock.to_toml().as_bytes())?;
     if !quiet {
         show::note(&format!("wrote {} ({} packages)", request.lock.display(), lock.packages.len()));
@@ -83,12 +84,10 @@ fn fetch(args: &ProfileArgs, bars: &Bars) -> anyhow::Result<()> {
 }
 
 fn verify(args: &ProfileArgs, bars: &Bars) -> anyhow::Result<()> {
-    let mut request = request(args)?;
-    request.offline = true;
+    let request = request(args)?;
     let lock = existing_lock(&request)?;
     let keyrings = pipeline::keyrings(&request.profile)?;
-    let fetched = fetch::packages(&lock, &request.profile.repos, &pipeline::fetcher(&request)?, bars)
-        .hint("run `leviso fetch` first")?;
+    let fetched = fetch::cached(&lock, &pipeline::fetcher(&request)?).hint("run `leviso fetch` first")?;
     let rpms = verify::packages(&fetched, &keyrings, bars)?;
     let signed: Vec<_> = rpms.iter().map(|r| (r.nevra().to_string(), PathBuf::from(r.signer()))).collect();
     show::paths(&signed, args.json)

@@ -54,14 +54,27 @@ pub struct Built {
 /// Builds the initramfs for a kernel of the tree.
 ///
 /// # Errors
-/// busybox is missing or not static, a listed module does not exist, a file of the profile cannot be read, or the
-/// result is larger than [`MAX_SIZE`].
+/// busybox is missing or not static, a listed module does not exist, a file of the profile cannot be read (exit code
+/// [`exit::SYSTEM`]), or the result is larger than [`MAX_SIZE`] ([`exit::IMAGE`]).
 pub fn build(
     tree: &Tree,
     kernel: &Kernel,
     profile: &profile::Initramfs,
     epoch: Epoch,
 ) -> anyhow::Result<Built> {
+    let (entries, modules, missing_firmware) = collect(tree, kernel, profile).exit(exit::SYSTEM)?;
+    let archive = cpio::write(&entries, epoch.0)?;
+    let bytes = compress(&archive).context("failed to compress the initramfs")?;
+    check_size(&entries, bytes.len()).exit(exit::IMAGE)?;
+    Ok(Built { bytes, unpacked: archive.len(), modules, missing_firmware })
+}
+
+/// What goes in; the names of the modules in load order; firmware that the tree does not have.
+fn collect(
+    tree: &Tree,
+    kernel: &Kernel,
+    profile: &profile::Initramfs,
+) -> anyhow::Result<(Entries, Vec<String>, Vec<String>)> {
     let mut entries = Entries::new();
     skeleton(&mut entries);
     busybox(tree, &profile.busybox, &mut entries)?;
@@ -79,11 +92,7 @@ pub fn build(
     let at_once: String = at_once.modules.iter().map(|m| format!("{}\n", m.module.name)).collect();
     add(&mut entries, "etc/levitate/modules", Entry::File(0o644, at_once.into_bytes()));
     add_modules(tree, kernel, closure, &mut entries)?;
-
-    let archive = cpio::write(&entries, epoch.0)?;
-    let bytes = compress(&archive).context("failed to compress the initramfs")?;
-    check_size(&entries, bytes.len()).exit(exit::IMAGE)?;
-    Ok(Built { bytes, unpacked: archive.len(), modules, missing_firmware })
+    Ok((entries, modules, missing_firmware))
 }
 
 /// Directories that init mounts on, and the nodes it needs before that.

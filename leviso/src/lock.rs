@@ -65,7 +65,8 @@ pub struct LockedPackage {
     pub size: u64,
     /// Digest of the file.
     pub sha256: Sha256,
-    /// Fingerprint of the key that must have signed it, upper-case hex.
+    /// Fingerprint of the key that must have signed it, upper-case hex; where its repository has several pinned keys,
+    /// those that may have, separated by commas.
     pub signer: String,
 }
 

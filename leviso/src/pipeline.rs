@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -29,8 +30,6 @@ use crate::verify::{self, Keyring, VerifiedRpm};
 use crate::workdir::{self, Workdir};
 use crate::{audit, erofs, esp, exit, finalise, initramfs, iso, resolve, sync, uki};
 
-/// What systemd-boot does: a short menu, the firmware's own screen mode.
-const LOADER_CONF: &str = "timeout 3\nconsole-mode keep\n";
 /// Volume label of the EFI system partition.
 const ESP_LABEL: &str = "ESP";
 
@@ -216,8 +215,25 @@ pub fn fetcher(request: &Request) -> anyhow::Result<Fetcher> {
     Fetcher::new(&request.workdir.cache(), Limits::default(), request.offline, request.proxy.as_deref())
 }
 
-/// The lock: the one there is if it fits the profile, else a new one, which is written.
+/// The lock, written if it is new.
 fn lock(
+    request: &Request,
+    keyrings: &BTreeMap<String, Keyring>,
+    progress: &dyn Progress,
+) -> anyhow::Result<Lock> {
+    let lock = plan(request, keyrings, progress)?;
+    let text = lock.to_toml();
+    if std::fs::read(&request.lock).ok().is_none_or(|old| old != text.as_bytes()) {
+        common::fs::write_atomic(&request.lock, text.as_bytes())?;
+    }
+    Ok(lock)
+}
+
+/// The lock a build would use: the one there is if it fits the profile, else a new one. Writes nothing but the cache.
+///
+/// # Errors
+/// The lock cannot be read, or does not fit and may not be replaced; or as [`resolve`].
+pub fn plan(
     request: &Request,
     keyrings: &BTreeMap<String, Keyring>,
     progress: &dyn Progress,
@@ -232,9 +248,7 @@ fn lock(
     } else if !request.update {
         ensure_unlocked(request, "there is none")?;
     }
-    let lock = resolve(request, keyrings, progress)?;
-    common::fs::write_atomic(path, lock.to_toml().as_bytes())?;
-    Ok(lock)
+    resolve(request, keyrings, progress)
 }
 
 fn ensure_unlocked(request: &Request, why: &str) -> anyhow::Result<()> {
@@ -329,20 +343,26 @@ fn rootfs(run: &Run<'_>, tree: &Tree, kernel: &Kernel, ids: Ids, epoch: Epoch) -
 }
 
 fn initrd(request: &Request, tree: &Tree, kernel: &Kernel, epoch: Epoch) -> anyhow::Result<Vec<u8>> {
-    let built = initramfs::build(tree, kernel, &request.profile.initramfs, epoch).exit(exit::SYSTEM)?;
+    let built = initramfs::build(tree, kernel, &request.profile.initramfs, epoch)?;
     keep(request, "initramfs.cpio.zst", &built.bytes)?;
     Ok(built.bytes)
 }
 
 fn boot_image(request: &Request, tree: &Tree, kernel: &Kernel, initrd: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let profile = &request.profile;
+    let mut cmdline = profile.kernel.cmdline.clone();
+    if profile.image.label != layout::ISO_LABEL {
+        // The initramfs looks for the usual label unless it is told another.
+        cmdline.push_str(&format!(" {}={}", layout::PARAM_LABEL, profile.image.label));
+    }
     let uki = uki::build(&uki::UkiParts {
         stub: needed(tree, "/usr/lib/systemd/boot/efi/linuxx64.efi.stub")?,
         linux: needed(tree, &kernel.vmlinuz)?,
         initrd,
         osrel: needed(tree, "/etc/os-release")?,
         uname: &kernel.version,
-        cmdline: &request.profile.kernel.cmdline,
-        profiles: &request.profile.kernel.entries,
+        cmdline: &cmdline,
+        profiles: &profile.kernel.entries,
         sbat: None,
     })?;
     keep(request, "levitateos.efi", &uki)?;
@@ -369,7 +389,7 @@ fn disc(
         &[
             (layout::ESP_BOOT_PATH, needed(tree, "/usr/lib/systemd/boot/efi/systemd-bootx64.efi")?),
             (layout::ESP_UKI_PATH, uki),
-            (layout::ESP_LOADER_CONF, LOADER_CONF.as_bytes()),
+            (layout::ESP_LOADER_CONF, esp::LOADER_CONF.as_bytes()),
         ],
         ESP_LABEL,
         ids.fat_volume_id(),
@@ -404,12 +424,25 @@ fn publish(run: &mut Run<'_>, disc: Disc) -> anyhow::Result<()> {
     let stages = run.outcome.seconds.iter();
     let build_report = BuildReport::new(manifest, &name, &run.request.profile.image.label, &report);
     let build_report = stages.fold(build_report, |b, (stage, took)| b.stage(&stage.to_string(), *took));
+    // All three are written before any has its name, and the ISO gets its name last: a full disk leaves no ISO.
+    let checksum = pending(&beside(&path, ".sha256"), format!("{}  {name}\n", report.digest).as_bytes())?;
+    let json = pending(&beside(&path, ".json"), build_report.to_json().as_bytes())?;
+    file.file().sync_all().with_context(|| format!("failed to write {}", path.display()))?;
+    checksum.commit()?;
+    json.commit()?;
     file.commit()?;
-    common::fs::write_atomic(&beside(&path, ".sha256"), format!("{}  {name}\n", report.digest).as_bytes())?;
-    common::fs::write_atomic(&beside(&path, ".json"), build_report.to_json().as_bytes())?;
     run.outcome.iso = Some(path);
     run.outcome.report = Some(build_report);
     Ok(())
+}
+
+/// A whole file under a temporary name.
+fn pending(path: &Path, bytes: &[u8]) -> anyhow::Result<AtomicFile> {
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(bytes)
+        .and_then(|()| file.file().sync_all())
+        .with_context(|| format!("failed to write {}", path.display()))?;
+    Ok(file)
 }
 
 /// `x.iso` -> `x.iso.sha256`.

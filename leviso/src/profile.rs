@@ -25,7 +25,7 @@ use crate::exit;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Profile {
-    /// Short name: names the lock and the ISO (`levitateos-NAME-VERSION.iso`).
+    /// Short name: names the lock and the ISO (`levitateos-NAME-VERSION-ARCH.iso`).
     pub name: String,
     /// RPM architecture of the image; packages of it and `noarch` are taken.
     pub arch: String,

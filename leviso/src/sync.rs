@@ -123,18 +123,22 @@ fn current(
 ) -> anyhow::Result<State> {
     let metalink = if repo.signed_metadata { None } else { unsigned(repo, fetcher)? };
     let urls = mirrors.bases(fetcher).map(|base| crate::fetch::join(&base, REPOMD));
-    let accept = |url: &str, repomd: Vec<u8>| {
-        let signature = if repo.signed_metadata { Some(signature(url, fetcher)?) } else { None };
+    let accept = |repomd: Vec<u8>, signature: Option<Vec<u8>>| {
         if let Some(link) = &metalink {
             let found = Sha256::of(&repomd);
             ensure!(link.repomd == found, "expected the SHA-256 {} (metalink), found {found}", link.repomd);
         }
         let parsed = trusted(repo, keyring, &repomd, signature.as_deref())?;
         past.refuse_rollback(&parsed)?;
-        mirrors.works(url.strip_suffix(REPOMD).unwrap_or(url));
         Ok(State { repomd, signature, parsed })
     };
-    let state = fetcher.small(urls, |url, repomd| accept(url, repomd).exit(exit::VERIFY));
+    let state = fetcher.small(urls, |url, repomd| {
+        // Not to get the signature is one thing, a wrong one another.
+        let signature = if repo.signed_metadata { Some(signature(url, fetcher)?) } else { None };
+        let state = accept(repomd, signature).exit(exit::VERIFY)?;
+        mirrors.works(url.strip_suffix(REPOMD).unwrap_or(url));
+        Ok(state)
+    });
     state.with_context(|| match mirrors.list_failure() {
         Some(why) => format!("no usable {REPOMD}, and no list of mirrors ({why})"),
         None => format!("no usable {REPOMD}"),
@@ -159,7 +163,7 @@ fn unsigned(repo: &Repo, fetcher: &Fetcher) -> anyhow::Result<Option<Metalink>> 
 fn signature(url: &str, fetcher: &Fetcher) -> anyhow::Result<Vec<u8>> {
     let url = format!("{url}.asc");
     let found = fetcher.try_small(&url)?;
-    found.with_context(|| format!("expected the signature {url}, found none"))
+    found.with_context(|| format!("expected the signature {url}, found none")).exit(exit::VERIFY)
 }
 
 fn trusted(

@@ -8,7 +8,7 @@
 //!   NAME/             intermediate images of the last build of profile NAME
 //!     rootfs.erofs  initramfs.cpio.zst  levitateos.efi  esp.img
 //! OUT/
-//!   levitateos-VERSION[-VARIANT]-ARCH.iso  .iso.sha256  .iso.json
+//!   levitateos-NAME-VERSION-ARCH.iso  .iso.sha256  .iso.json
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -56,6 +56,5 @@ impl Workdir {
 /// File name of the finished ISO.
 #[must_use]
 pub fn iso_name(profile: &Profile) -> String {
-    let variant = profile.os.variant_id.as_ref().map_or_else(String::new, |v| format!("-{v}"));
-    format!("{}-{}{variant}-{}.iso", profile.os.id, profile.os.version_id, profile.arch)
+    format!("{}-{}-{}-{}.iso", profile.os.id, profile.name, profile.os.version_id, profile.arch)
 }

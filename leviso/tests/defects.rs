@@ -1,7 +1,7 @@
 //! Every defect of a repository stops `leviso build` with one clear error that names the file, the documented exit
 //! code, and no ISO. The control, the same repository without a defect, gets past all checks.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use common::cmd::Cmd;
 use labrepo::fixture::{Defect, Fixture, TestRepo};
@@ -15,9 +15,8 @@ struct Build {
     litter: Vec<String>,
 }
 
-/// `leviso build` of a profile on this repository, in a directory of its own.
-fn build(repo: &TestRepo, extra: &[&str]) -> Build {
-    let dir = tempfile::tempdir().expect("a temporary directory");
+/// A profile on this repository, in `dir`.
+fn write_profile(repo: &TestRepo, dir: &Path) -> PathBuf {
     let root = testkit::workspace();
     let profile = format!(
         "extends = {:?}\nname = \"defects\"\narch = \"x86_64\"\n[os]\nid-like = \"test\"\n\
@@ -28,8 +27,15 @@ fn build(repo: &TestRepo, extra: &[&str]) -> Build {
         repo.key_path(),
         repo.fingerprint(),
     );
-    let file = dir.path().join("defects.toml");
+    let file = dir.join("defects.toml");
     std::fs::write(&file, profile).expect("written");
+    file
+}
+
+/// `leviso build` of a profile on this repository, in a directory of its own.
+fn build(repo: &TestRepo, extra: &[&str]) -> Build {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = write_profile(repo, dir.path());
     let out_dir = dir.path().join("out");
     std::fs::create_dir(&out_dir).expect("made");
     let out = Cmd::new(env!("CARGO_BIN_EXE_leviso"))
@@ -110,11 +116,41 @@ fn every_defect_stops_the_build() {
 }
 
 #[test]
+fn a_damaged_download_is_found_and_not_replaced() {
+    let key = SigningKey::generate("defects", 1_600_000_000).expect("a key");
+    let repo = repo(&key, None);
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = write_profile(&repo, dir.path());
+    let leviso = |command: &str| {
+        let cmd = Cmd::new(env!("CARGO_BIN_EXE_leviso")).args([command, "--quiet", "--profile"]).arg(&file);
+        cmd.arg("--work").arg(dir.path().join("work")).output().expect("leviso starts")
+    };
+    assert_eq!(leviso("verify").status.code(), Some(i32::from(exit::PROFILE)), "there is no lock yet");
+    assert!(leviso("lock").status.success());
+    assert_eq!(leviso("verify").status.code(), Some(i32::from(exit::FETCH)), "nothing is fetched yet");
+    assert!(leviso("fetch").status.success());
+    assert!(leviso("verify").status.success());
+
+    let package = std::fs::read(repo.package("lib")).expect("the package");
+    let digest = common::hash::Sha256::of(&package).to_string();
+    let cached = dir.path().join("work/cache/sha256").join(&digest[..2]).join(&digest);
+    let mut bytes = std::fs::read(&cached).expect("it is in the cache");
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&cached, &bytes).expect("damaged");
+    let out = leviso("verify");
+    let stderr = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(i32::from(exit::VERIFY)), "{stderr}");
+    assert!(stderr.contains("lib-2.0-1.x86_64"), "{stderr}");
+    assert_eq!(std::fs::read(&cached).expect("still there"), bytes);
+}
+
+#[test]
 fn an_unreachable_mirror_is_said_with_a_hint_within_30_seconds() {
-    // Addresses that nobody answers on (loopback, a port that was just free): refused at once, as without a network.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = listener.local_addr().expect("its address").port();
-    drop(listener);
+    // A proxy that takes connections and never says a word: the profile's mirrors themselves are never contacted by a
+    // test, and silence is worse than a refusal.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = silent.local_addr().expect("its address").port();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let began = std::time::Instant::now();
     let out = Cmd::new(env!("CARGO_BIN_EXE_leviso"))
@@ -124,7 +160,6 @@ fn an_unreachable_mirror_is_said_with_a_hint_within_30_seconds() {
         .arg(dir.path().join("work"))
         .arg("--out")
         .arg(dir.path().join("out"))
-        // A proxy that refuses: the profile's mirrors themselves are never contacted by a test.
         .env("https_proxy", format!("http://127.0.0.1:{port}"))
         .output()
         .expect("leviso starts");

@@ -218,7 +218,7 @@ fn provides_and_profile_users_are_accounts_too() {
         groups: vec!["wheel".into()],
     };
     // `u dbus 81` as rpm writes it.
-    let provides = ["user(dbus) = dSBkYnVzIDgxAAAA".to_owned()];
+    let provides = ["u dbus 81".to_owned()];
     let mut tree = with(ROOT_ONLY, &[]);
     let accounts = accounts::apply(&mut tree, std::slice::from_ref(&user), &provides).unwrap();
     assert_eq!((accounts.uid("dbus"), accounts.uid("levi")), (Some(81), Some(1000)));

@@ -1,6 +1,7 @@
 //! Whole builds of the lab by the real binary: no program is started, two builds from one lock are the same bytes, a
 //! full disk leaves nothing behind. Needs target/lab, which `cargo xtask test` makes first.
 
+use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,7 @@ use common::cmd::Cmd;
 use common::hash::Sha256;
 
 fn lab() -> Option<PathBuf> {
-    let lab = testkit::workspace().join("target/lab");
+    let lab = testkit::target().join("lab");
     if lab.join("fingerprint").exists() {
         return Some(lab);
     }
@@ -16,13 +17,12 @@ fn lab() -> Option<PathBuf> {
     None
 }
 
-/// Arguments of a build of the lab.
-fn args(lab: &Path, work: &Path, out: &Path) -> Vec<std::ffi::OsString> {
+/// Arguments of a build of the lab with the profiles below `checkout`.
+fn args(checkout: &Path, lab: &Path, work: &Path, out: &Path) -> Vec<OsString> {
     let fingerprint = std::fs::read_to_string(lab.join("fingerprint")).expect("the lab has a fingerprint");
-    let profile = testkit::workspace().join("leviso/profiles/lab.toml");
     let set = [format!("lab={}", lab.display()), format!("lab-fingerprint={}", fingerprint.trim())];
-    let mut args: Vec<std::ffi::OsString> =
-        vec!["build".into(), "--quiet".into(), "--profile".into(), profile.into()];
+    let profile = checkout.join("leviso/profiles/lab.toml");
+    let mut args: Vec<OsString> = vec!["build".into(), "--quiet".into(), "--profile".into(), profile.into()];
     set.iter().for_each(|s| args.extend(["--set".into(), s.into()]));
     args.extend(["--work".into(), work.into(), "--out".into(), out.into()]);
     args
@@ -38,11 +38,11 @@ fn iso(out: &Path) -> PathBuf {
     isos[0].clone()
 }
 
-/// One test, because the three claims share two builds of half a minute each.
+/// One test, because all claims share two builds.
 #[test]
 fn two_builds_are_identical() {
     let Some(lab) = lab() else { return };
-    let leviso = env!("CARGO_BIN_EXE_leviso");
+    let (leviso, root) = (env!("CARGO_BIN_EXE_leviso"), testkit::workspace());
     let dir = tempfile::tempdir().expect("a temporary directory");
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).expect("permissions");
     let (work, out) = (dir.path().join("work"), dir.path().join("out"));
@@ -54,40 +54,85 @@ fn two_builds_are_identical() {
         Cmd::new(&strace).args(["-f", "--seccomp-bpf", "-e", "trace=execve,execveat", "-o"]).arg(&trace);
     traced
         .arg(leviso)
-        .args(args(&lab, &work, &out))
+        .args(args(&root, &lab, &work, &out))
         .env("TZ", "UTC")
         .read()
-        .expect("the first build succeeds");
+        .expect("build one succeeds");
     a_build_starts_no_program(&trace, leviso);
     let first = iso(&out);
 
-    // Build two: the same lock, but another user, directory, time zone, umask and number of threads, nothing cached.
-    let (work2, out2) = (dir.path().join("elsewhere/w"), dir.path().join("elsewhere/o"));
-    let lock2 = dir.path().join("copy.lock");
-    std::fs::copy(work.join("lab.lock"), &lock2).expect("the lock is there");
-    std::fs::set_permissions(&lock2, std::fs::Permissions::from_mode(0o644)).expect("permissions");
-    let command = format!(
-        "umask 027; cd {} && exec \"$@\"",
-        dir.path().display() // a tempfile name: no characters that a shell minds
-    );
-    let mut words: Vec<std::ffi::OsString> = Vec::new();
-    if testkit::is_root() {
-        words.extend(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"].map(Into::into));
-    } else {
-        testkit::skip("the second build as another user", "changing the user needs root");
-    }
-    words.extend(["sh".into(), "-c".into(), command.into(), "sh".into(), leviso.into()]);
-    words.extend(args(&lab, &work2, &out2));
-    words.extend(["--locked".into(), "--lock".into(), lock2.into()]);
-    let second = Cmd::new(words.remove(0)).args(words).env("TZ", "Asia/Tokyo").env("RAYON_NUM_THREADS", "3");
-    second.env("HOME", dir.path()).read().expect("the second build succeeds");
-    let second = iso(&out2);
+    let second = build_elsewhere(leviso, &root, &lab, &work.join("lab.lock"), &dir.path().join("elsewhere"));
     assert_eq!(first.file_name(), second.file_name());
     let digests = [&first, &second].map(|p| Sha256::of_file(p).expect("it can be read"));
     assert_eq!(digests[0], digests[1], "the builds differ; compare the images in the two work directories");
 
+    the_fields_tools_accept_it(&first, &work.join("lab"));
     the_real_tools_change_nothing(&work.join("lab/rootfs.erofs"), dir.path());
-    a_full_disk_leaves_nothing(&lab, &work, leviso, dir.path());
+    let size = first.metadata().expect("metadata").len();
+    let build = |out: &Path| args(&root, &lab, &work, out);
+    // Far too small, and enough for the ISO but not for what lies beside it.
+    for bytes in [64 << 20, size.div_ceil(4096) * 4096] {
+        a_full_disk_leaves_nothing(leviso, build, bytes, &dir.path().join(format!("small{bytes}")));
+    }
+}
+
+/// Build two: the same lock, but another checkout with other modes and times, another user, directory, time zone, umask
+/// and number of threads, and nothing cached.
+fn build_elsewhere(leviso: &str, root: &Path, lab: &Path, lock: &Path, dir: &Path) -> PathBuf {
+    let (work, out) = (dir.join("w"), dir.join("o"));
+    let copy = "umask 077; mkdir -p \"$5/checkout/leviso\" \"$5/lab\" && cp -r \"$1/leviso/profiles\" \"$5/checkout/leviso\" \
+         && cp -r \"$1/initramfs\" \"$5/checkout\" && cp -r \"$2/repo\" \"$2/fingerprint\" \"$2\"/RPM-GPG-KEY-* \"$5/lab\" \
+         && cp \"$3\" \"$5/copy.lock\" && cp \"$4\" \"$5/bin\"";
+    let copied = Cmd::new("sh").args(["-c", copy, "sh"]).arg(root).arg(lab).arg(lock).arg(leviso).arg(dir);
+    copied.read().expect("the checkout is copied");
+    let mut words: Vec<OsString> = Vec::new();
+    if testkit::is_root() {
+        Cmd::new("chown").args(["-R", "65534:65534"]).arg(dir).read().expect("given away");
+        words.extend(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"].map(Into::into));
+    } else {
+        testkit::skip("the second build as another user", "changing the user needs root");
+    }
+    words.extend(["sh", "-c", "umask 027; cd / && exec \"$@\"", "sh"].map(Into::into));
+    words.push(dir.join("bin").into());
+    words.extend(args(&dir.join("checkout"), &dir.join("lab"), &work, &out));
+    words.extend(["--locked".into(), "--lock".into(), dir.join("copy.lock").into()]);
+    let second = Cmd::new(words.remove(0)).args(words).env("TZ", "Asia/Tokyo").env("RAYON_NUM_THREADS", "3");
+    second.env("HOME", dir).read().expect("build two succeeds");
+    iso(&out)
+}
+
+/// fsck.erofs, sbverify, xorriso and sha256sum on the images themselves.
+fn the_fields_tools_accept_it(iso: &Path, images: &Path) {
+    let run = |tool: &str, args: &[&str], file: &Path| {
+        let out =
+            Cmd::new(testkit::oracle(tool)).args(args.iter().copied()).arg(file).output().expect("it starts");
+        let text =
+            format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+        assert!(out.status.success(), "{tool} refuses {}:\n{text}", file.display());
+        text
+    };
+    let erofs = run("fsck.erofs", &[], &images.join("rootfs.erofs"));
+    assert!(!erofs.contains("<E>"), "{erofs}");
+    let uki = run("sbverify", &["--list"], &images.join("levitateos.efi"));
+    assert!(uki.contains("No signature table present"), "{uki}");
+    let sections = run("objdump", &["-h"], &images.join("levitateos.efi"));
+    for section in [".linux", ".initrd", ".cmdline", ".osrel", ".uname", ".sbat", ".profile"] {
+        assert!(sections.contains(section), "no {section} in\n{sections}");
+    }
+    let iso_path = iso.to_string_lossy();
+    let report = Cmd::new(testkit::oracle("xorriso"));
+    let report =
+        report.args(["-indev", &iso_path, "-report_el_torito", "plain", "-report_system_area", "plain"]);
+    let report = report.read().expect("xorriso reads it");
+    assert!(report.lines().any(|l| l.starts_with("El Torito boot img") && l.contains("UEFI")), "{report}");
+    assert!(report.contains("GPT type GUID"), "{report}");
+    let dir = iso.parent().expect("a directory");
+    let sum = format!("{}.sha256", iso.file_name().expect("a name").to_string_lossy());
+    Cmd::new("sha256sum")
+        .args(["--check", "--status", &sum])
+        .dir(dir)
+        .read()
+        .expect("the digest beside it is right");
 }
 
 /// Mount points, unmounted in reverse order whatever happens.
@@ -173,19 +218,18 @@ fn a_build_starts_no_program(trace: &Path, leviso: &str) {
     assert!(calls[0].contains(&format!("execve(\"{leviso}\"")), "{}", calls[0]);
 }
 
-/// OUT on a file system that is too small: exit code 3, nothing left.
-fn a_full_disk_leaves_nothing(lab: &Path, work: &Path, leviso: &str, dir: &Path) {
+/// OUT on a file system that is too small: exit code 3, no ISO, nothing half written.
+fn a_full_disk_leaves_nothing(leviso: &str, args: impl Fn(&Path) -> Vec<OsString>, bytes: u64, small: &Path) {
     if !testkit::is_root() {
         return testkit::skip("a build on a full disk", "mounting a small file system needs root");
     }
-    let small = dir.join("small");
-    std::fs::create_dir(&small).expect("made");
-    Cmd::new("mount").args(["-t", "tmpfs", "-o", "size=64m", "tmpfs"]).arg(&small).run().expect("mounted");
-    let out = Cmd::new(leviso).args(args(lab, work, &small)).output().expect("leviso starts");
-    let left = std::fs::read_dir(&small).expect("still there").count();
-    Cmd::new("umount").arg(&small).run().expect("unmounted");
+    let mut mounts = Mounts(Vec::new());
+    mounts.mount(&["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"], small);
+    let out = Cmd::new(leviso).args(args(small)).output().expect("leviso starts");
     let stderr = String::from_utf8_lossy(&out.stderr);
+    let left: Vec<_> =
+        std::fs::read_dir(small).expect("still there").map(|e| e.expect("an entry").path()).collect();
     assert_eq!(out.status.code(), Some(i32::from(common::cli::code::NO_SPACE)), "{stderr}");
     assert!(stderr.contains(".iso") && stderr.contains("No space left"), "{stderr}");
-    assert_eq!(left, 0, "files were left on the full disk");
+    assert!(left.is_empty(), "files were left on the full disk: {left:?}");
 }

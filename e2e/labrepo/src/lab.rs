@@ -148,7 +148,11 @@ impl Lab<'_> {
             include_str!("rpm/build.rs"),
             include_str!("rpm/header.rs"),
             include_str!("rpm/payload.rs"),
+            include_str!("rpm/deps.rs"),
+            include_str!("repo.rs"),
             include_str!("repo/xml.rs"),
+            include_str!("lab/plan.rs"),
+            include_str!("key.rs"),
         ] {
             text.push_str(part);
         }

@@ -123,9 +123,14 @@ impl Repodata {
             write_changed(&dir.join(name), bytes)?;
         }
         let asc = dir.join("repomd.xml.asc");
-        let changed = write_changed(&dir.join("repomd.xml"), self.repomd.as_bytes())?;
+        let repomd = dir.join("repomd.xml");
+        if asc.exists() && std::fs::read(&repomd).ok().is_none_or(|old| old != self.repomd.as_bytes()) {
+            // First of all: whoever is interrupted from here on leaves no signature rather than a wrong one.
+            std::fs::remove_file(&asc).with_context(|| format!("failed to remove {}", asc.display()))?;
+        }
+        write_changed(&repomd, self.repomd.as_bytes())?;
         if let Some(key) = key
-            && (changed || !asc.exists())
+            && !asc.exists()
         {
             common::fs::write_atomic(&asc, &key.sign_armored(self.repomd.as_bytes(), time)?)?;
         }

@@ -19,7 +19,7 @@ fn names(value: &toml::Value) -> BTreeSet<String> {
 }
 
 fn lab(check: &str) -> Option<PathBuf> {
-    let dir = testkit::workspace().join("target/lab");
+    let dir = testkit::target().join("lab");
     if !dir.join("repo/repodata/repomd.xml.asc").is_file() {
         testkit::skip(check, "there is no target/lab (`cargo xtask lab` makes it)");
         return None;

@@ -18,6 +18,5 @@ pub(crate) fn inspect(file: &Path, json: bool) -> anyhow::Result<()> {
     if json {
         return show::json(&serde_json::to_value(&sections).context("failed to encode JSON")?);
     }
-    show::sections(&sections);
-    Ok(())
+    show::sections(&sections)
 }

@@ -1,6 +1,7 @@
 //! What is printed: data on stdout, the closing table on stderr.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,10 +10,9 @@ use leviso::lock::{Lock, LockedPackage};
 use leviso::pipeline::Outcome;
 use serde_json::{Value, json};
 
-/// One line of data.
-#[expect(clippy::print_stdout, reason = "data goes to stdout")]
-fn data(line: &str) {
-    println!("{line}");
+/// One line of data. A reader that went away (`| head`) is an error here and success at the edge.
+fn data(line: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout().lock(), "{line}").context("failed to write to stdout")
 }
 
 /// One line for people.
@@ -23,8 +23,7 @@ pub(crate) fn note(line: &str) {
 
 /// Pretty JSON on stdout.
 pub(crate) fn json(value: &Value) -> anyhow::Result<()> {
-    data(&serde_json::to_string_pretty(value).context("failed to encode JSON")?);
-    Ok(())
+    data(&serde_json::to_string_pretty(value).context("failed to encode JSON")?)
 }
 
 /// Two columns, or a JSON object.
@@ -33,8 +32,7 @@ pub(crate) fn paths(rows: &[(String, PathBuf)], as_json: bool) -> anyhow::Result
         let map: BTreeMap<_, _> = rows.iter().cloned().collect();
         return json(&json!(map));
     }
-    rows.iter().for_each(|(name, path)| data(&format!("{name}  {}", path.display())));
-    Ok(())
+    rows.iter().try_for_each(|(name, path)| data(&format!("{name}  {}", path.display())))
 }
 
 /// The packages of a lock.
@@ -43,7 +41,7 @@ pub(crate) fn lock(lock: &Lock, as_json: bool) -> anyhow::Result<()> {
         return json(&serde_json::to_value(lock).context("failed to encode JSON")?);
     }
     for package in &lock.packages {
-        data(&format!("{:<60} {:>10} {}", package.nevra(), megabytes(package.size), package.repo));
+        data(&format!("{:<60} {:>10} {}", package.nevra(), megabytes(package.size), package.repo))?;
     }
     let total = lock.packages.iter().map(|p| p.size).sum();
     note(&format!("{} packages, {} to download", lock.packages.len(), megabytes(total)));
@@ -104,7 +102,7 @@ pub(crate) fn diff(old: &Lock, new: &Lock, as_json: bool) -> anyhow::Result<()> 
             "{sign} {name:<40} {} -> {}",
             old.as_deref().unwrap_or("-"),
             new.as_deref().unwrap_or("-")
-        ));
+        ))?;
     }
     Ok(())
 }
@@ -126,7 +124,7 @@ fn changes(old: &Lock, new: &Lock) -> Vec<(String, Option<String>, Option<String
     let keys: BTreeSet<_> = old.keys().chain(new.keys()).copied().collect();
     let version = |p: Option<&&LockedPackage>| p.map(|p| p.evr.clone());
     keys.into_iter()
-        .filter(|k| old.get(k).map(|p| (&p.evr, p.sha256)) != new.get(k).map(|p| (&p.evr, p.sha256)))
+        .filter(|k| old.get(k) != new.get(k))
         .map(|k| (k.0.to_owned(), version(old.get(&k)), version(new.get(&k))))
         .collect()
 }
@@ -138,12 +136,11 @@ fn megabytes(bytes: u64) -> String {
 }
 
 /// The sections of a UKI: name, size, digest, and the text of those that hold text.
-pub(crate) fn sections(sections: &leviso::uki::Sections) {
+pub(crate) fn sections(sections: &leviso::uki::Sections) -> anyhow::Result<()> {
     for section in &sections.sections {
-        data(&format!("{:<10} {:>12}  {}", section.name, section.size, section.sha256));
-        if let Some(text) = &section.text {
-            text.lines().for_each(|line| data(&format!("    {line}")));
-        }
+        data(&format!("{:<10} {:>12}  {}", section.name, section.size, section.sha256))?;
+        let mut text = section.text.iter().flat_map(|text| text.lines());
+        text.try_for_each(|line| data(&format!("    {line}")))?;
     }
-    data(if sections.signed { "signed" } else { "not signed" });
+    data(if sections.signed { "signed" } else { "not signed" })
 }

@@ -96,6 +96,10 @@ impl Mirrors {
             bases.extend(metalink(url, fetcher)?.bases);
         }
         bases.retain(|b| !self.repo.baseurl.contains(b));
+        if !self.repo.signed_metadata && self.repo.metalink.is_none() {
+            // Nothing but the connection vouches for the metadata then.
+            bases.retain(|b| !b.starts_with("http://"));
+        }
         bases.truncate(MAX_MIRRORS);
         Ok(bases)
     }

@@ -15,7 +15,7 @@ use std::ops::RangeInclusive;
 use anyhow::{Context, ensure};
 use common::cli::Mark;
 
-use super::{base64, conf};
+use super::conf;
 use crate::exit;
 use crate::profile::User;
 use crate::tree::Tree;
@@ -67,8 +67,9 @@ impl Accounts {
     }
 }
 
-/// Makes the accounts and turns every owner name in the tree into a number. `provides` are the packages'
-/// `user(NAME) = BASE64`, `group(...)` and `groupmember(...)` provides, in any order; others are passed over.
+/// Makes the accounts and turns every owner name in the tree into a number. `provides` are the sysusers.d lines of the
+/// packages' `user(NAME)`, `group(...)` and `groupmember(...)` provides ([`crate::extract::PackageInfo::sysusers`]), in
+/// any order.
 ///
 /// # Errors
 /// A line is malformed or asks for a second root, ids run out, root is missing, or a file belongs to nobody known;
@@ -135,24 +136,17 @@ fn request(requests: &mut Requests, user: &User) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The sysusers.d lines inside `user(dbus) = dSBkYnVz...`: rpm puts them there as base64, filled up with NUL bytes.
-/// Sorted, so that the order of packages does not matter.
+/// The packages' lines, sorted, so that the order of packages does not matter.
 fn provided_lines(provides: &[String]) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::new();
-    for provide in provides {
-        let Some((name, encoded)) = provide.split_once('=') else { continue };
-        if !["user(", "group(", "groupmember("].iter().any(|p| name.trim_start().starts_with(p)) {
-            continue;
-        }
-        let context = || format!("failed to decode the provide {provide:?}");
+    for line in provides {
         ensure!(
-            encoded.len() <= PROVIDE_MAX,
-            "expected at most {PROVIDE_MAX} characters in the provide {name}"
+            line.len() <= PROVIDE_MAX,
+            "expected at most {PROVIDE_MAX} bytes in a user() provide, found {}",
+            line.len()
         );
-        let bytes = base64::decode(encoded.trim()).with_context(context)?;
-        let line = String::from_utf8(bytes).with_context(context)?;
-        let line = line.trim_end_matches('\0').trim();
-        ensure!(!line.chars().any(char::is_control), "expected one line in the provide {provide:?}");
+        let line = line.trim();
+        ensure!(!line.chars().any(char::is_control), "expected one line in the provide {line:?}");
         lines.push(line.to_owned());
     }
     lines.sort();
@@ -182,14 +176,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rpm_provides_are_decoded() {
-        let provides =
-            ["user(dbus) = dSBkYnVzIDgxAAAA", "group(disk)=ZyBkaXNrIDYA", "group(adm)", "libc.so.6 = x"];
-        let lines = provided_lines(&provides.map(str::to_owned)).unwrap();
+    fn provides_are_single_lines_in_any_order() {
+        let lines = provided_lines(&["u dbus 81".to_owned(), "g disk 6".to_owned()]).unwrap();
         assert_eq!(lines, ["g disk 6", "u dbus 81"]);
-        // "g a -" and a second line "u toor 0"
-        let evil = "group(a) = ZyBhIC0KdSB0b29yIDA=".to_owned();
+        let evil = "g a -\nu toor 0".to_owned();
         assert!(provided_lines(&[evil]).unwrap_err().to_string().contains("expected one line"));
-        assert!(provided_lines(&["user(a) = ;".to_owned()]).is_err());
+        assert!(provided_lines(&["x".repeat(PROVIDE_MAX + 1)]).is_err());
     }
 }

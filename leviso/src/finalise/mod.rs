@@ -37,8 +37,7 @@ pub struct Finalised {
     pub accounts: Accounts,
 }
 
-/// Finishes the tree. `sysusers_provides` are the packages' provides as `user(NAME) = BASE64` lines (others are passed
-/// over).
+/// Finishes the tree. `sysusers_provides` are the sysusers.d lines of the packages' `user(NAME)` provides.
 ///
 /// # Errors
 /// The tree cannot become a system that boots as the profile says; exit code [`crate::exit::SYSTEM`] or, where the

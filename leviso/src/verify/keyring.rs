@@ -12,12 +12,12 @@ use common::cli::Mark;
 use rpm::signature::Verifying as _;
 use rpm::signature::sequoia::Verifier;
 use sequoia_openpgp::cert::CertParser;
-use sequoia_openpgp::packet::Signature;
-use sequoia_openpgp::parse::Parse;
+use sequoia_openpgp::packet::{Signature, Tag};
+use sequoia_openpgp::parse::{PacketParser, PacketParserResult, Parse};
 use sequoia_openpgp::policy::StandardPolicy;
 use sequoia_openpgp::serialize::SerializeInto;
 use sequoia_openpgp::types::{RevocationStatus, SignatureType};
-use sequoia_openpgp::{Cert, KeyHandle, Packet, PacketPile};
+use sequoia_openpgp::{Cert, KeyHandle, Packet};
 
 use crate::exit;
 
@@ -242,7 +242,21 @@ fn usable_now(cert: &Cert) -> anyhow::Result<()> {
 
 fn packets(bytes: &[u8]) -> anyhow::Result<Vec<Packet>> {
     ensure!(bytes.len() <= MAX_SIGNATURE, "it has {} bytes, the limit is {MAX_SIGNATURE}", bytes.len());
-    Ok(PacketPile::from_bytes(bytes)?.into_children().collect())
+    let mut packets = Vec::new();
+    let mut parser = PacketParser::from_bytes(bytes)?;
+    while let PacketParserResult::Some(at) = parser {
+        // Containers unfold to any size (a few kilobytes to gigabytes), before anything is verified.
+        let tag = at.packet.tag();
+        let flat = matches!(
+            tag,
+            Tag::Signature | Tag::Marker | Tag::Trust | Tag::Padding | Tag::Unknown(_) | Tag::Private(_)
+        );
+        ensure!(flat, "expected signatures, found a packet of type {tag}");
+        let (packet, rest) = at.next()?;
+        packets.push(packet);
+        parser = rest;
+    }
+    Ok(packets)
 }
 
 fn describe(signature: &Signature, issuers: &[KeyHandle]) -> String {

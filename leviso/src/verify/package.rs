@@ -125,8 +125,13 @@ fn check_signature(
         all.push(base64(text).context("a signature in tag 278 is not base64")?);
     }
     let signer = keyring.check(header.bytes(), all.iter().map(Vec::as_slice))?.to_owned();
-    let wanted = normalise(&locked.signer).context("the lock's signer")?;
-    ensure!(wanted == signer, "expected a signature by {wanted} (from the lock), found one by {signer}");
+    let wanted = locked.signer.split(',').map(normalise).collect::<anyhow::Result<Vec<_>>>();
+    let wanted = wanted.context("the lock's signer")?;
+    ensure!(
+        wanted.contains(&signer),
+        "expected a signature by {} (from the lock), found one by {signer}",
+        wanted.join(" or ")
+    );
     Ok(signer)
 }
 

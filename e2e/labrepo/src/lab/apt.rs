@@ -133,8 +133,13 @@ impl Apt {
         if before < total {
             report.begin_bytes("download", total - before);
             let cmd = self.install().args(["-q", "--download-only"]).args(&plan.packages);
+            // Not a pipe: nobody would read it while apt-get runs.
+            let mut said = tempfile::tempfile().context("failed to create a temporary file")?;
             let mut child = cmd.std();
-            let child = child.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+            let child = child
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(said.try_clone().context("failed to share a file with apt-get")?);
             let mut child = child.spawn().with_context(|| format!("failed to start `{}`", cmd.display()))?;
             let status = loop {
                 if let Some(status) = child.try_wait().context("failed to wait for apt-get")? {
@@ -145,9 +150,9 @@ impl Apt {
             };
             report.end();
             let mut errors = String::new();
-            if let Some(mut stderr) = child.stderr.take() {
-                let _ = std::io::Read::read_to_string(&mut stderr, &mut errors);
-            }
+            std::io::Seek::rewind(&mut said)
+                .and_then(|()| std::io::Read::read_to_string(&mut said, &mut errors))
+                .context("failed to read what apt-get said")?;
             if !status.success() {
                 return Err(anyhow::anyhow!(
                     "`apt-get --download-only` failed ({status})\n{}",
