@@ -2,11 +2,20 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
+
+/// A picture of the screen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Screenshot {
+    /// The PNG.
+    pub path: PathBuf,
+    /// How many pixels are not dark: none on a blank screen.
+    pub lit: usize,
+}
 
 /// A connection that has left negotiation mode.
 #[derive(Debug)]
@@ -55,7 +64,7 @@ impl Qmp {
     ///
     /// # Errors
     /// QEMU cannot write the dump, or it is not a picture.
-    pub fn screenshot(&mut self, png: &Path) -> anyhow::Result<()> {
+    pub fn screenshot(&mut self, png: &Path) -> anyhow::Result<Screenshot> {
         let ppm = png.with_extension("ppm");
         self.call("screendump", &json!({ "filename": ppm }))?;
         let bytes = common::fs::read(&ppm)?;
@@ -66,7 +75,9 @@ impl Qmp {
         encoder.set_color(png::ColorType::Rgb);
         encoder.write_header()?.write_image_data(pixels)?;
         common::fs::write_atomic(png, &out)?;
-        std::fs::remove_file(&ppm).with_context(|| format!("failed to remove {}", ppm.display()))
+        std::fs::remove_file(&ppm).with_context(|| format!("failed to remove {}", ppm.display()))?;
+        let lit = pixels.chunks_exact(3).filter(|rgb| rgb.iter().any(|&c| c > 64)).count();
+        Ok(Screenshot { path: png.to_owned(), lit })
     }
 
     fn line(&mut self) -> anyhow::Result<Value> {

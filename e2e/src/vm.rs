@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use common::cmd::Cmd;
 use serde::Serialize;
 
 use crate::console::Console;
 use crate::qemu::{Group, Machine};
-use crate::qmp::Qmp;
+use crate::qmp::{Qmp, Screenshot};
 
 /// How long QEMU may take to open its sockets.
 const START: Duration = Duration::from_secs(30);
@@ -62,6 +62,8 @@ impl Vm {
         // `wait=on` for the serial line: QEMU starts the guest once we listen, so not a byte is lost.
         let cmd = cmd.args(["-serial", &format!("unix:{},server=on,wait=on", serial.display())]);
         let cmd = cmd.args(["-qmp", &listen(&control), "-no-reboot"]);
+        // Ctrl-C and SIGKILL end this process without running Drop; the kernel then ends QEMU.
+        let cmd = cmd.under("setpriv", &["--pdeathsig", "KILL", "--"]);
         let log = artefacts.join("qemu.log");
         let output = File::create(&log).with_context(|| format!("failed to create {}", log.display()))?;
         common::fs::write_atomic(&artefacts.join("command"), format!("{}\n", cmd.display()).as_bytes())?;
@@ -93,14 +95,12 @@ impl Vm {
         common::fs::write_atomic(&self.artefacts.join("timings.json"), &json)
     }
 
-    /// Saves the VGA screen as `NAME.png` among the artefacts and returns its path.
+    /// Saves the VGA screen as `NAME.png` among the artefacts.
     ///
     /// # Errors
     /// QEMU is gone or cannot write it.
-    pub fn screenshot(&mut self, name: &str) -> anyhow::Result<PathBuf> {
-        let png = self.artefacts.join(format!("{name}.png"));
-        self.qmp.screenshot(&png)?;
-        Ok(png)
+    pub fn screenshot(&mut self, name: &str) -> anyhow::Result<Screenshot> {
+        self.qmp.screenshot(&self.artefacts.join(format!("{name}.png")))
     }
 
     /// Seconds since power on.
@@ -115,13 +115,15 @@ impl Vm {
     /// It does not within `limit`.
     pub fn wait_for_power_off(&mut self, limit: Duration) -> anyhow::Result<()> {
         let ended = self.group.wait(limit).context("failed to wait for QEMU")?;
-        ended.with_context(|| {
+        let status = ended.with_context(|| {
             format!(
                 "the machine was still on after {} s; last lines:\n{}",
                 limit.as_secs(),
                 self.console.tail()
             )
         })?;
-        Ok(())
+        ensure!(status.success(), "QEMU ended with {status}");
+        // With -no-reboot a crash of the guest ends QEMU as well.
+        self.console.wait_for("reboot: Power down", Duration::from_secs(5)).map(drop)
     }
 }

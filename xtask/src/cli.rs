@@ -43,7 +43,7 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
-    /// What CI runs: format, lints, tidy, everything `test` runs.
+    /// What CI runs before `test`: format, tidy, lints.
     Ci,
     /// Check facts that drift: file headers, links from documents to code, host names.
     Tidy,

@@ -1,4 +1,4 @@
-//! `cargo xtask docs`: man pages and shell completions of every tool, into target/dist.
+//! `cargo xtask docs`: man pages and shell completions of the tools that users run, into target/dist.
 
 use common::cmd::Cmd;
 

@@ -75,7 +75,9 @@ fn packages(tools: &[&Tool]) -> Vec<String> {
 
 fn install_command(packages: &[String]) -> Option<String> {
     let some = !packages.is_empty() && which("apt-get").is_some();
-    some.then(|| format!("apt-get install -y --no-install-recommends {}", packages.join(" ")))
+    some.then(|| {
+        format!("sh -c 'apt-get update && apt-get install -y --no-install-recommends {}'", packages.join(" "))
+    })
 }
 
 fn row_json(tool: &Tool, found: Option<&std::path::Path>) -> serde_json::Value {

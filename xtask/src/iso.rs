@@ -39,14 +39,27 @@ pub(crate) fn iso(paths: &Paths, args: &IsoArgs) -> anyhow::Result<PathBuf> {
     iso.ok_or_else(|| anyhow::anyhow!("leviso left no ISO in {}", paths.iso_dir().display()))
 }
 
+/// leviso's exit code for "something cannot be fetched" (`leviso --help`).
+const UNREACHABLE: i32 = 12;
+
 /// Rocky 10 when a mirror answers, else the lab on hosts with apt; says which.
 fn choose_base(paths: &Paths, leviso: &std::path::Path) -> anyhow::Result<String> {
     eprintln_step("looking for a Rocky 10 mirror");
     let probe = Cmd::new(leviso).args(["mirrors", "--quiet", "--profile"]).arg(paths.profile("rocky10"));
-    let reachable = probe.output()?.status.success();
-    if reachable {
-        eprintln_step("building from Rocky 10");
-        return Ok("rocky10".to_owned());
+    let probed = probe.output()?;
+    match probed.status.code() {
+        Some(0) => {
+            eprintln_step("building from Rocky 10");
+            return Ok("rocky10".to_owned());
+        }
+        Some(UNREACHABLE) => {}
+        // A mirror that answers with wrong signatures is no reason to build something else.
+        _ => anyhow::bail!(
+            "`{}` failed ({}):\n{}",
+            probe.display(),
+            probed.status,
+            String::from_utf8_lossy(&probed.stderr)
+        ),
     }
     if common::cmd::which("apt-get").is_none() {
         return Err(anyhow::anyhow!(

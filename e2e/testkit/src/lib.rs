@@ -2,7 +2,8 @@
 //!
 //! A check that needs what this machine lacks calls [`skip`]: it is printed, written to the ledger
 //! (`target/skipped-checks`, or the file LEVITATE_SKIP_LEDGER names) and does not count as passed. With
-//! LEVITATE_NO_SKIP=1, as CI sets it, a skip is a failure.
+//! LEVITATE_NO_SKIP=1, as CI sets it, a skip is a failure; what no installation could mend (the running kernel lacks a
+//! file system) calls [`cannot`] instead, which is recorded in the same way and never fails.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -12,6 +13,12 @@ use std::path::PathBuf;
 #[must_use]
 pub fn workspace() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace exists")
+}
+
+/// Cargo's target directory: where the lab and the ISOs are.
+#[must_use]
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
 }
 
 /// The path of a tool that a test compares our work with.
@@ -38,12 +45,24 @@ pub fn is_root() -> bool {
 /// # Panics
 /// LEVITATE_NO_SKIP=1 is set.
 pub fn skip(check: &str, why: &str) {
+    assert!(
+        std::env::var_os("LEVITATE_NO_SKIP").is_none(),
+        "SKIPPED {check}: {why} (LEVITATE_NO_SKIP is set)"
+    );
+    cannot(check, why);
+}
+
+/// Records that `check` cannot run on this machine, whatever is installed. The caller returns after it.
+///
+/// # Panics
+/// The ledger cannot be written.
+pub fn cannot(check: &str, why: &str) {
     let line = format!("SKIPPED {check}: {why}");
-    assert!(std::env::var_os("LEVITATE_NO_SKIP").is_none(), "{line} (LEVITATE_NO_SKIP is set)");
     let ledger = std::env::var_os("LEVITATE_SKIP_LEDGER")
-        .map_or_else(|| workspace().join("target/skipped-checks"), PathBuf::from);
-    let written =
-        OpenOptions::new().create(true).append(true).open(&ledger).and_then(|mut f| writeln!(f, "{line}"));
+        .map_or_else(|| target().join("skipped-checks"), PathBuf::from);
+    let written = std::fs::create_dir_all(ledger.parent().unwrap_or(&ledger))
+        .and_then(|()| OpenOptions::new().create(true).append(true).open(&ledger))
+        .and_then(|mut f| writeln!(f, "{line}"));
     if let Err(e) = written {
         panic!("failed to record a skipped check in {}: {e}", ledger.display());
     }
