@@ -20,6 +20,7 @@ use rayon::prelude::*;
 use sha2::Digest as _;
 
 use self::files::{Digest, File, Kind};
+use crate::base64;
 use crate::epoch::Epoch;
 use crate::exit;
 use crate::progress::{Progress, Unit};
@@ -169,7 +170,8 @@ fn sysusers(header: &Header) -> anyhow::Result<Vec<String>> {
         if !account || version.is_empty() {
             continue;
         }
-        let line = crate::verify::base64(version).and_then(|b| String::from_utf8(b).ok());
+        let line =
+            base64::decode(&String::from_utf8_lossy(version)).ok().and_then(|b| String::from_utf8(b).ok());
         let shown = String::from_utf8_lossy(name);
         let line = line.with_context(|| format!("the sysusers line of {shown} is not base64 text"))?;
         lines.push(line.trim_end_matches(['\0', '\n']).to_owned());

@@ -12,6 +12,7 @@ pub mod pipeline;
 pub mod exit;
 pub mod epoch;
 pub mod ids;
+mod base64;
 pub mod progress;
 pub mod workdir;
 pub mod profile;

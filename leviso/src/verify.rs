@@ -20,7 +20,6 @@ use rayon::prelude::*;
 pub use header::{Header, Part};
 pub use keyring::{Keyring, SignatureError, normalise};
 pub use package::VerifiedRpm;
-pub(crate) use package::base64;
 
 use crate::exit;
 use crate::fetch::Fetched;

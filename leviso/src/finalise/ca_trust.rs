@@ -13,7 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, ensure};
 use common::cli::Mark;
 
-use super::{base64, conf};
+use super::conf;
+use crate::base64;
 use crate::exit;
 use crate::tree::{Origin, Tree};
 use source::Object;

@@ -5,7 +5,6 @@
 //! presets and units count like a package's; accounts next, after which every owner is a number.
 
 mod conf;
-mod base64;
 mod lines;
 mod string_pool;
 pub mod exclude;

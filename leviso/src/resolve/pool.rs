@@ -12,6 +12,7 @@ use std::rc::Rc;
 
 use super::evr;
 use super::rich::{self, Expr};
+use crate::glob;
 use crate::profile::Profile;
 use crate::repodata::{Dep, Op, Package, RepoMetadata, Strings, Sym};
 
@@ -268,7 +269,9 @@ pub(super) fn why_filtered(profile: &Profile, repo: &RepoMetadata, package: &Pac
     if arch != profile.arch && arch != "noarch" {
         return Some(format!("its architecture is {arch}"));
     }
-    let matches = |pattern: &String| glob(pattern, name) || glob(pattern, &format!("{name}.{arch}"));
+    let full = format!("{name}.{arch}");
+    let matches =
+        |pattern: &String| [name, &full].iter().any(|t| glob::matches(pattern.as_bytes(), t.as_bytes()));
     if let Some(settings) = profile.repos.iter().find(|r| r.id == repo.id) {
         if !settings.includepkgs.is_empty() && !settings.includepkgs.iter().any(matches) {
             return Some("includepkgs of its repository leaves it out".into());
@@ -281,33 +284,4 @@ pub(super) fn why_filtered(profile: &Profile, repo: &RepoMetadata, package: &Pac
         return Some("the profile excludes it".into());
     }
     None
-}
-
-/// `*` stands for any text, `?` for one character.
-fn glob(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
-    let (mut p, mut t) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(&c) if c == '?' || c == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => match star {
-                // Let the last star take one character more.
-                Some((at, from)) => {
-                    star = Some((at, from + 1));
-                    p = at + 1;
-                    t = from + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|&c| c == '*')
 }

@@ -11,6 +11,7 @@ use common::hash::Sha256;
 use super::header::{Header, Part};
 use super::keyring::{Keyring, normalise};
 use super::tags;
+use crate::base64;
 use crate::lock::LockedPackage;
 use crate::tree::Mapped;
 
@@ -122,7 +123,9 @@ fn check_signature(
         all.extend(signatures.binary(tag)?.map(<[u8]>::to_vec));
     }
     for text in signatures.strings(tags::SIG_OPENPGP)?.into_iter().flatten() {
-        all.push(base64(text).context("a signature in tag 278 is not base64")?);
+        // Line breaks are allowed in it.
+        let text: String = String::from_utf8_lossy(text).split_whitespace().collect();
+        all.push(base64::decode(&text).context("a signature in tag 278 is not base64")?);
     }
     let signer = keyring.check(header.bytes(), all.iter().map(Vec::as_slice))?.to_owned();
     let wanted = locked.signer.split(',').map(normalise).collect::<anyhow::Result<Vec<_>>>();
@@ -147,35 +150,4 @@ fn check_identity(header: &Header, locked: &LockedPackage) -> anyhow::Result<()>
     ensure!(same, "expected the package {expected}, found {found} in its header");
     ensure!(header.has(tags::SOURCERPM), "expected a binary package, found a source package");
     Ok(())
-}
-
-/// RFC 4648 base64, line breaks allowed.
-pub(crate) fn base64(text: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut buffer, mut bits) = (0u32, 0);
-    let mut padded = false;
-    for &byte in text.iter().filter(|b| !b.is_ascii_whitespace()) {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            b'=' => {
-                padded = true;
-                continue;
-            }
-            _ => return None,
-        };
-        if padded {
-            return None;
-        }
-        buffer = (buffer << 6 | u32::from(value)) & 0xff_ffff;
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            out.push((buffer >> bits & 0xff) as u8);
-        }
-    }
-    Some(out)
 }

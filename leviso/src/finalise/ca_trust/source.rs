@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, bail, ensure};
 
-use crate::finalise::base64;
+use crate::base64;
 
 /// More objects than this in one file are not a trust list (Mozilla's has about 300).
 const OBJECTS_MAX: usize = 10_000;
