@@ -103,3 +103,25 @@ fn a_revoked_subkey_does_not_sign() {
     let report = check(&load(&revoked).unwrap(), &signature).unwrap_err();
     assert!(report.contains("is not valid"), "{report}");
 }
+
+/// A compressed packet of a few kilobytes may unfold to gigabytes: it is refused before it is opened, even when a good
+/// signature lies inside or beside it.
+#[test]
+fn containers_are_no_signatures() {
+    let (cert, _) = builder().generate().unwrap();
+    let ring = load(&cert).unwrap();
+    let good = sign(&cert, SignatureType::Binary, HashAlgorithm::SHA256, ago(1));
+    assert!(check(&ring, &good).is_ok());
+    // RFC 9580: old format, tag 8 (compressed) and 11 (literal), indeterminate length; algorithm 0 is "uncompressed".
+    let compressed = [&[0xa3, 0][..], &good].concat();
+    let literal = [&[0xaf, b'b', 0, 0, 0, 0, 0][..], &good].concat();
+    for (what, hostile) in [("Compressed", compressed), ("Literal", literal)] {
+        for bytes in [hostile.clone(), [&good[..], &hostile].concat()] {
+            let report = check(&ring, &bytes).unwrap_err();
+            assert!(
+                report.contains("expected signatures, found a packet of type") && report.contains(what),
+                "{report}"
+            );
+        }
+    }
+}
