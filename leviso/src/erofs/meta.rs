@@ -12,7 +12,7 @@ use super::inventory::{Entry, Inventory, Node};
 use super::options::{Algorithm, Options};
 use super::pack::Tail;
 use super::place::Places;
-use super::{dir, index};
+use super::{dir, index, xattr};
 use crate::exit;
 
 /// How one inode is stored.
@@ -55,12 +55,14 @@ pub(super) fn write(
         plan.at = places.take(plan.head, plan.tail);
     }
     let meta_block = next;
-    let meta_blocks = u32::try_from(places.end().div_ceil(BLOCK)).ok();
+    // fsck.erofs 1.5 reads an attribute header behind every inode, also where there is none: never past the end.
+    let area = (places.end() + xattr::HEADER).next_multiple_of(BLOCK);
+    let meta_blocks = u32::try_from(area / BLOCK).ok();
     let blocks =
         meta_blocks.and_then(|n| meta_block.checked_add(n)).ok_or_else(too_large).exit(exit::IMAGE)?;
 
     let mut digest = data.digest.clone();
-    write_all(inventory, data, &plans, &mut Hashed { out, digest: &mut digest })
+    write_all(inventory, data, &plans, area, &mut Hashed { out, digest: &mut digest })
         .context("failed to write the EROFS image")
         .exit(exit::IMAGE)?;
     let root_nid =
@@ -146,6 +148,7 @@ fn write_all(
     inventory: &Inventory<'_>,
     data: &Data,
     plans: &[Plan],
+    area: usize,
     out: &mut impl Write,
 ) -> std::io::Result<()> {
     for (entry, plan) in inventory.inodes.iter().zip(plans) {
@@ -166,7 +169,7 @@ fn write_all(
         out.write_all(&bytes)?;
         at = plan.at + bytes.len();
     }
-    pad(out, at.next_multiple_of(BLOCK) - at)
+    pad(out, area - at)
 }
 
 /// An inode with attributes, index and tail.

@@ -8,7 +8,7 @@ use anyhow::{Context, bail, ensure};
 use crate::tree::Xattrs;
 
 /// Size of the header before the entries.
-const HEADER: usize = 12;
+pub(super) const HEADER: usize = 12;
 
 /// Prefix numbers; the first match counts, so whole names come before what they start with.
 const PREFIXES: [(&[u8], u8, bool); 5] = [
