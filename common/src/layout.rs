@@ -57,3 +57,22 @@ pub const LIVE_ROOTFS_DIR: &str = "/run/levitate/rootfs";
 
 /// Where the live system keeps the overlay's upper and work directories.
 pub const LIVE_OVERLAY_DIR: &str = "/run/levitate/overlay";
+
+/// The manifest of the disc the system was started from, kept by the live initramfs also after the medium is gone.
+pub const LIVE_MANIFEST: &str = "/run/levitate/manifest.json";
+
+/// The EROFS image as a file, wherever the live system has it: a link made by the live initramfs to the file on the
+/// medium or in RAM.
+pub const LIVE_IMAGE: &str = "/run/levitate/image";
+
+/// In the root of a target while it is being installed; removed last. A system that has it is not whole.
+pub const INCOMPLETE_MARKER: &str = ".recstrap-incomplete";
+
+/// What was installed, when and from which image (JSON); written by recstrap when everything is verified.
+pub const INSTALLED_RECORD: &str = "var/lib/levitate/installed.json";
+
+/// File name of the UKI of an installed system, in its kernel's directory under /usr/lib/modules.
+pub const INSTALLED_UKI: &str = "levitateos.efi";
+
+/// Where the image keeps what the initramfs of an installed system is made from (`init`, module lists), for `recuki`.
+pub const INITRAMFS_DIR: &str = "usr/lib/levitate/initramfs";

@@ -6,10 +6,12 @@
 //! - [`cmd`]: the one door to subprocesses
 //! - [`fs`]: files that appear whole or not at all
 //! - [`hash`]: SHA-256 as a type, hashing readers
+//! - [`listing`]: a file tree as text, and its digest
 //! - [`layout`]: names two tools must agree on (labels, paths on the disc, kernel parameters)
 
 pub mod cli;
 pub mod cmd;
 pub mod fs;
 pub mod hash;
+pub mod listing;
 pub mod layout;
