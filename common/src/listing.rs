@@ -20,6 +20,9 @@ use sha2::Digest;
 
 use crate::hash::Sha256;
 
+/// An extended attribute: full name (`security.capability`), value.
+pub type Xattr = (Box<[u8]>, Box<[u8]>);
+
 /// One name of a tree.
 #[derive(Debug, Clone)]
 pub struct Entry<'a> {
@@ -38,7 +41,7 @@ pub struct Entry<'a> {
     /// Its nanoseconds.
     pub mtime_nsec: u32,
     /// Extended attributes: full name, value; sorted by name.
-    pub xattrs: &'a [(Box<[u8]>, Box<[u8]>)],
+    pub xattrs: &'a [Xattr],
     /// The first name of the same inode, where this is a later one.
     pub hardlink: Option<&'a [u8]>,
 }

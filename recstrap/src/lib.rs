@@ -1,6 +1,13 @@
-//! recstrap: from the live image to an installed system.
+//! From the live image to an installed system, as three programs.
 //!
-//! This version holds the preflight: may this directory be installed to? Extraction and verification build on it, and
-//! recfstab and recchroot join it.
+//! - [`erofs`]: reads the image; hostile input
+//! - [`install`]: `recstrap`: preflight, extraction, verification
+//! - [`fstab`]: `recfstab`: mounts -> fstab(5)
+//! - [`chroot`]: `recchroot`: a shell in the new system
+//!
+//! The programs in `src/bin` only call `cli::run` of their module. Why things are so: TEAM/0014-installing.md.
 
-pub mod preflight;
+pub mod erofs;
+pub mod install;
+pub mod fstab;
+pub mod chroot;

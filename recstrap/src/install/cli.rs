@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
-use recstrap::preflight;
+use clap::{CommandFactory, Parser};
+
+use super::preflight;
 
 /// Exit code when the target is refused.
 const REFUSED: u8 = 10;
@@ -16,7 +17,7 @@ const REFUSED: u8 = 10;
     version,
     after_long_help = "Exit codes: 0 the target can be installed to, 2 wrong command line, 10 refused (E01..E08)"
 )]
-pub(crate) struct Cli {
+struct Cli {
     /// Where the new root file system is mounted.
     target: PathBuf,
     /// Check the target and change nothing.
@@ -27,8 +28,22 @@ pub(crate) struct Cli {
     json: bool,
 }
 
+/// Parses the command line and does what it says.
+///
+/// # Errors
+/// Whatever is printed as `error:`.
+pub fn run() -> anyhow::Result<ExitCode> {
+    Cli::parse().run()
+}
+
+/// The command line as a value: man page and completions are made from it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 impl Cli {
-    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+    fn run(self) -> anyhow::Result<ExitCode> {
         let refusals = preflight::check(&self.target);
         if self.json {
             line(&serde_json::to_string_pretty(&refusals)?);

@@ -1,0 +1,1 @@
+//! `recchroot`: a command in the root of another system.

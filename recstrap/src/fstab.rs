@@ -1,0 +1,1 @@
+//! `recfstab`: what is mounted below a directory -> fstab(5).
