@@ -14,6 +14,9 @@
 //!   "inputs": [                               packages, in the lock's order
 //!     { "nevra": "bash-5.2.26-6.el10.x86_64", "repo": "baseos", "sha256": "...", "signer": "..." }
 //!   ],
+//!   "tree": {                                 the root file system: digest of its listing, names, bytes of its files
+//!     "digest": "...", "entries": 31234, "bytes": 1073741824
+//!   },
 //!   "outputs": {                              images by name: rootfs, initramfs, uki, esp
 //!     "rootfs": { "size": 314572800, "sha256": "..." }
 //!   }
@@ -39,6 +42,7 @@ use serde::{Deserialize, Serialize};
 use crate::epoch::Epoch;
 use crate::iso;
 use crate::lock::Lock;
+use crate::tree::listing::Summary;
 
 /// The schema this code writes and reads.
 pub const SCHEMA: u32 = 1;
@@ -56,6 +60,8 @@ pub struct Manifest {
     pub epoch: i64,
     /// Packages, in the lock's order.
     pub inputs: Vec<Input>,
+    /// What the root file system holds, whatever image it is in.
+    pub tree: Summary,
     /// Images by name.
     pub outputs: BTreeMap<String, Output>,
 }
@@ -102,7 +108,7 @@ impl Output {
 impl Manifest {
     /// A manifest without outputs.
     #[must_use]
-    pub fn new(lock: &Lock, epoch: Epoch) -> Self {
+    pub fn new(lock: &Lock, epoch: Epoch, tree: Summary) -> Self {
         let input = |package: &crate::lock::LockedPackage| Input {
             nevra: package.nevra(),
             repo: package.repo.clone(),
@@ -115,6 +121,7 @@ impl Manifest {
             lock: Sha256::of(lock.to_toml().as_bytes()),
             epoch: epoch.0,
             inputs: lock.packages.iter().map(input).collect(),
+            tree,
             outputs: BTreeMap::new(),
         }
     }
@@ -228,7 +235,8 @@ mod tests {
             repos: Vec::new(),
             packages: vec![package],
         };
-        Manifest::new(&lock, Epoch(7))
+        let tree = Summary { digest: Sha256::of(b"tree"), entries: 3, bytes: 4 };
+        Manifest::new(&lock, Epoch(7), tree)
             .with("uki", Output::of_bytes(b"uki"))
             .with("esp", Output::of_bytes(b"esp"))
     }

@@ -28,7 +28,7 @@ use crate::repodata::{self, RepoMetadata};
 use crate::tree::Tree;
 use crate::verify::{self, Keyring, VerifiedRpm};
 use crate::workdir::{self, Workdir};
-use crate::{audit, erofs, esp, exit, finalise, initramfs, iso, resolve, sync, uki};
+use crate::{audit, erofs, esp, exit, finalise, initramfs, iso, resolve, sync, tree, uki};
 
 /// Volume label of the EFI system partition.
 const ESP_LABEL: &str = "ESP";
@@ -137,7 +137,7 @@ fn stages(run: &mut Run<'_>) -> Result<(), Stop> {
     let rootfs = run.stage(Stage::Erofs, |r| rootfs(r, tree, &kernel, ids, epoch))?;
     let initrd = run.stage(Stage::Initramfs, |r| initrd(r.request, tree, &kernel, epoch))?;
     let uki = run.stage(Stage::Uki, |r| boot_image(r.request, tree, &kernel, &initrd))?;
-    let manifest = Manifest::new(&lock, epoch)
+    let manifest = Manifest::new(&lock, epoch, rootfs.tree)
         .with("rootfs", rootfs.output)
         .with("initramfs", Output::of_bytes(&initrd))
         .with("uki", Output::of_bytes(&uki));
@@ -181,10 +181,11 @@ impl Run<'_> {
     }
 }
 
-/// An image that is too large for memory.
-struct ImageFile {
+/// The root file system's image, which is too large for memory, and what is in it.
+struct Rootfs {
     path: PathBuf,
     output: Output,
+    tree: tree::listing::Summary,
 }
 
 /// The disc before it has its name.
@@ -326,8 +327,8 @@ fn audited(tree: &Tree, profile: &Profile) -> anyhow::Result<Vec<String>> {
     Ok(findings.warnings().map(ToString::to_string).collect())
 }
 
-/// Writes rootfs.erofs into the work directory.
-fn rootfs(run: &Run<'_>, tree: &Tree, kernel: &Kernel, ids: Ids, epoch: Epoch) -> anyhow::Result<ImageFile> {
+/// Writes rootfs.erofs into the work directory, and rootfs.mtree, the listing behind the tree digest.
+fn rootfs(run: &Run<'_>, tree: &Tree, kernel: &Kernel, ids: Ids, epoch: Epoch) -> anyhow::Result<Rootfs> {
     let profile = &run.request.profile;
     let mut options = erofs::Options::from_profile(&profile.image, epoch)?;
     options.uuid = Some(*ids.erofs().as_bytes());
@@ -339,7 +340,10 @@ fn rootfs(run: &Run<'_>, tree: &Tree, kernel: &Kernel, ids: Ids, epoch: Epoch) -
     let report = erofs::write(tree, file.file_mut(), &options, run.progress)
         .with_context(|| format!("failed to write {}", path.display()))?;
     file.commit()?;
-    Ok(ImageFile { path, output: Output { size: report.bytes, sha256: report.digest } })
+    let mut listing = AtomicFile::create(&run.request.workdir.image(profile, "rootfs.mtree"))?;
+    let summary = tree::listing::write(tree, std::io::BufWriter::new(&mut listing))?;
+    listing.commit()?;
+    Ok(Rootfs { path, output: Output { size: report.bytes, sha256: report.digest }, tree: summary })
 }
 
 fn initrd(request: &Request, tree: &Tree, kernel: &Kernel, epoch: Epoch) -> anyhow::Result<Vec<u8>> {

@@ -6,6 +6,7 @@
 //! stays at the root, as in a chroot. Iteration order is byte order: the same tree gives the same images.
 
 mod content;
+pub mod listing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -6,7 +6,7 @@
 //!   payloads/         decompressed package payloads, memory-mapped by extract
 //!   NAME.lock         the lock, unless --lock says otherwise
 //!   NAME/             intermediate images of the last build of profile NAME
-//!     rootfs.erofs  initramfs.cpio.zst  levitateos.efi  esp.img
+//!     rootfs.erofs  rootfs.mtree  initramfs.cpio.zst  levitateos.efi  esp.img
 //! OUT/
 //!   levitateos-NAME-VERSION-ARCH.iso  .iso.sha256  .iso.json
 //! ```
