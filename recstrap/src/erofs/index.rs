@@ -137,10 +137,10 @@ pub(super) fn read(image: &Image, inode: &Inode, out: &mut Extents) -> Result<()
     if last.offset > inode.size {
         return Err(corrupt("a cluster starts beyond the file's end", index.entry_at(last.number)));
     }
-    if last.offset < inode.size {
-        if let Some((cluster, end)) = held.replace((last, inode.size)) {
-            pieces.push(out, &cluster, end)?;
-        }
+    if last.offset < inode.size
+        && let Some((cluster, end)) = held.replace((last, inode.size))
+    {
+        pieces.push(out, &cluster, end)?;
     }
     match held {
         Some((cluster, end)) => pieces.push_last(out, &cluster, end),

@@ -22,7 +22,7 @@ pub(crate) fn of_dir(dir: &Path) -> String {
 fn add(listing: &mut Listing<Vec<u8>>, linked: &mut HashMap<u64, Vec<u8>>, root: &Path, path: &[u8]) {
     let full = root.join(std::ffi::OsStr::from_bytes(path));
     let meta = full.symlink_metadata().unwrap();
-    let target = full.read_link().map(|t| t.into_os_string()).unwrap_or_default();
+    let target = full.read_link().map(std::path::PathBuf::into_os_string).unwrap_or_default();
     let kind = meta.file_type();
     let device = (major(meta.rdev()), minor(meta.rdev()));
     let kind = if kind.is_dir() {
