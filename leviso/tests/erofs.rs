@@ -4,6 +4,8 @@
 mod host;
 #[path = "erofs/check.rs"]
 mod check;
+#[path = "erofs/reader.rs"]
+mod reader;
 #[path = "erofs/random.rs"]
 mod random;
 
@@ -19,11 +21,12 @@ fn put(tree: &mut Tree, path: impl AsRef<[u8]>, mode: u16, kind: Kind) {
     tree.insert(path, Inode { meta: Meta::root(mode, 5, origin()), kind }).unwrap();
 }
 
-/// Both oracles see the tree in its image.
+/// Both oracles, and our own reader, see the tree in its image.
 fn comes_back(tree: &Tree, options: &leviso::erofs::Options) -> Image {
     let image = Image::write(tree, options);
     image.fsck_accepts_and_extracts(tree);
     image.mounts(tree);
+    reader::reads(&image.path, tree);
     image
 }
 

@@ -1,4 +1,4 @@
-//! Random trees: whatever the mixture, both oracles see the tree in its image.
+//! Random trees: whatever the mixture, both oracles and our reader see the tree in its image.
 
 use leviso::erofs::{Algorithm, Options};
 use leviso::tree::{Entries, Inode, Kind, Meta, Origin, Owner, Tree, Xattrs};
@@ -6,6 +6,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
 use super::check::{Image, lz4hc, noise};
+use super::reader;
 
 /// A piece of content: noise, or a byte repeated.
 #[derive(Debug, Clone)]
@@ -123,5 +124,6 @@ proptest! {
         let image = Image::write(&tree, &Options { algorithm, pcluster: 1 << shift, tail_packing, ..lz4hc() });
         image.fsck_accepts_and_extracts(&tree);
         image.mounts(&tree);
+        reader::reads(&image.path, &tree);
     }
 }
