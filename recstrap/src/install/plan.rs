@@ -261,6 +261,13 @@ impl Plan {
         self.nodes.iter().map(Node::content_size).sum()
     }
 
+    /// Whether the target will be as the image is, name for name.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let is_same = |n: &Node| n.fate == Fate::Install && (n.first.is_some() == n.link_to.is_some());
+        self.nodes.iter().all(is_same) && !self.places.iter().any(|p| p.plain)
+    }
+
     /// Names that are not, or not as they are, installed: path and reason. What is in a directory that is left out is
     /// not named again.
     #[must_use]
@@ -276,6 +283,12 @@ impl Plan {
 }
 
 impl Node {
+    /// Bytes of a file, 0 for what is none.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        if let What::File(size) = self.what { size } else { 0 }
+    }
+
     /// Bytes to read for this name: 0 for a later name of the same inode, and for what is no file.
     #[must_use]
     pub fn content_size(&self) -> u64 {

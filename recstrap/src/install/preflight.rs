@@ -235,7 +235,7 @@ fn examine_image(
             ("bytes of files", manifest.tree.bytes, bytes),
         ] {
             if expected != found {
-                refusals.push(Refusal::OtherImage { path: path.clone(), what, expected, found });
+                refusals.push(Refusal::OtherImage(path.clone(), what, expected, found));
             }
         }
     }

@@ -66,7 +66,7 @@ pub fn check(plan: &Plan, image: &Opened, mounts: &[Mount], emptied: bool) -> an
 #[must_use]
 pub fn unfit(plan: &Plan, mounts: &[Mount]) -> Vec<Refusal> {
     let mut refusals = Vec::new();
-    for (index, place) in plan.places.iter().enumerate().filter(|(_, place)| place.plain) {
+    for (index, _) in plan.places.iter().enumerate().filter(|(_, place)| place.plain) {
         let is_wrong = |n: &Node| {
             usize::from(n.place) == index + 1
                 && !matches!(n.fate, Fate::Left(_))

@@ -75,12 +75,12 @@ fn obstacle(dir: &OwnedFd, path: &[u8], keep_home: bool, depth: usize) -> anyhow
         }
         let is_mount = root::is_mount(dir, &name)?;
         let is_foreign = FOREIGN.contains(&&*path);
-        if path == b"lost+found" || is_foreign && is_mount || keep_home && path == b"home" {
+        if name == b"lost+found" || is_foreign && is_mount || keep_home && path == b"home" {
             continue;
         }
         let subdir = root::subdir(dir, &name)?;
         let mut inside = root::names(&subdir)?;
-        inside.retain(|name| !(is_mount && name == b"lost+found"));
+        inside.retain(|name| name != b"lost+found");
         if inside.is_empty() {
             // Where something is, or could be, mounted.
             if is_mount || is_foreign {
