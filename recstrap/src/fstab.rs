@@ -7,7 +7,7 @@
 //! - [`system`]: where the texts come from
 //! - [`mounts`]: findmnt -> the mounts that can be seen below ROOT
 //! - [`devices`]: lsblk and blkid -> tags, and what lies below a device (LUKS)
-//! - [`swaps`]: /proc/swaps
+//! - [`swaps`]: reads /proc/swaps
 //! - [`entries`]: all of it -> entries, and notes for people
 //! - [`binds`], [`luks`]: directories mounted elsewhere, encrypted devices
 //! - [`options`], [`kinds`]: which options and file systems need care

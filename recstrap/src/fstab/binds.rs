@@ -27,7 +27,8 @@ pub(super) fn shows(mount: &Mount, view: &View<'_>, all: &[Mount]) -> Shows {
     if is_whole(mount) {
         return Shows::Whole;
     }
-    let is_source = |m: &Mount| m.number == mount.number && m.id != mount.id && is_below(&mount.fsroot, &m.fsroot);
+    let is_source =
+        |m: &Mount| m.number == mount.number && m.id != mount.id && is_below(&mount.fsroot, &m.fsroot);
     let mut sources: Vec<_> =
         view.seen.iter().map(|s| s.mount).filter(|m| is_whole(m) && is_source(m)).collect();
     // Of nested subvolumes the innermost has the path.

@@ -67,7 +67,12 @@ struct Cli {
     /// Print the entries as JSON.
     #[arg(long)]
     json: bool,
-    /// Instead of asking the system, read `findmnt.json`, `lsblk.json`, `swaps` and (if there) `blkid` in DIR.
+    /// Read files in DIR instead of asking the system.
+    ///
+    /// For tests and bug reports: findmnt.json has the output of `findmnt --kernel --json --list --nofsroot --output
+    /// ID,PARENT,MAJ:MIN,SOURCE,TARGET,FSTYPE,OPTIONS,VFS-OPTIONS,FSROOT`; lsblk.json that of `lsblk --json --output
+    /// NAME,KNAME,PATH,MAJ:MIN,TYPE,FSTYPE,LABEL,UUID,PARTLABEL,PARTUUID,PARTTYPE`; swaps is a copy of /proc/swaps;
+    /// blkid need not be there.
     #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
 }
@@ -109,7 +114,10 @@ impl Cli {
         };
         outcome.notes.iter().for_each(|note| say(&format!("note: {note}")));
         let mut stdout = std::io::stdout().lock();
-        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("failed to write to stdout")?;
+        stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush())
+            .context("failed to write to stdout")?;
         Ok(ExitCode::SUCCESS)
     }
 

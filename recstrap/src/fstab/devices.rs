@@ -84,8 +84,7 @@ pub(super) struct Devices {
 }
 
 /// What the columns of [`Device`] are called on lsblk's command line.
-pub(super) const COLUMNS: &str =
-    "NAME,KNAME,PATH,MAJ:MIN,TYPE,FSTYPE,LABEL,UUID,PARTLABEL,PARTUUID,PARTTYPE";
+pub(super) const COLUMNS: &str = "NAME,KNAME,PATH,MAJ:MIN,TYPE,FSTYPE,LABEL,UUID,PARTLABEL,PARTUUID,PARTTYPE";
 
 /// lsblk's JSON.
 #[derive(Debug, Deserialize)]
@@ -144,7 +143,8 @@ impl Devices {
     /// The device that a mount names as its source: by path, or by number where the path is the kernel's invention
     /// (`/dev/root`).
     pub(super) fn of_mount(&self, source: &str, number: &str) -> Option<&Device> {
-        self.of_path(source).or_else(|| self.all.iter().find(|d| d.number == number && !number.starts_with("0:")))
+        self.of_path(source)
+            .or_else(|| self.all.iter().find(|d| d.number == number && !number.starts_with("0:")))
     }
 
     /// The device with this path; `/dev/dm-0` is understood too.
@@ -162,6 +162,18 @@ impl Devices {
             at += 1;
         }
         found
+    }
+
+    /// Another device with the same value of `tag`, where that is no part of the same thing: what lies on or below it,
+    /// or another disk of a file system on several.
+    pub(super) fn twin(&self, device: &Device, tag: Tag) -> Option<&Device> {
+        let value = device.tag(tag)?;
+        let lies_on = |a: &Device, b: &Device| self.stack(a).iter().any(|s| s.kname == b.kname);
+        let is_pool = matches!(device.fstype.as_deref(), Some("btrfs" | "bcachefs"));
+        let pooled = |d: &Device| is_pool && d.fstype == device.fstype && d.uuid == device.uuid;
+        self.all
+            .iter()
+            .find(|d| d.tag(tag) == Some(value) && !lies_on(d, device) && !lies_on(device, d) && !pooled(d))
     }
 
     /// What the device lies on directly.

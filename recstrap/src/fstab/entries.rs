@@ -76,7 +76,10 @@ pub(super) fn entries(system: &System, request: &Request<'_>) -> anyhow::Result<
         return maker.nothing();
     }
     if request.prefix.is_empty() && maker.out.entries.iter().all(|e| e.target != "/") {
-        maker.note(format!("there is no line for `/`: {} is no file system that could be mounted at boot", request.root));
+        maker.note(format!(
+            "there is no line for `/`: {} is no file system that could be mounted at boot",
+            request.root
+        ));
     }
     Ok(maker.out)
 }
@@ -105,7 +108,10 @@ impl Maker<'_> {
     /// Where a mount is in the new system, if it is wanted there at all.
     fn place(&self, mount: &Mount) -> Option<String> {
         let target = relative(&mount.target, self.request.root)?;
-        let unwanted = !self.request.pseudo && (kinds::is_pseudo(&mount.fstype) || kinds::is_api_path(&target));
+        let unwanted =
+            !self.request.pseudo && (kinds::is_pseudo(&mount.fstype) || kinds::is_api_path(&target));
+        // A namespace that is kept by its name; nothing could mount it.
+        let unwanted = unwanted || mount.fstype == "nsfs";
         let wanted = !unwanted && !is_live(mount, &target, &self.system.mounts);
         (wanted && mount.target.starts_with(self.request.prefix)).then_some(target)
     }
@@ -133,7 +139,10 @@ impl Maker<'_> {
             Shows::Bind(path) => self.bind(mount, target, &path),
             Shows::Itself => return Ok(()),
             Shows::Outside => {
-                self.note(format!("{} is left out: what it shows lies outside of {}", mount.target, self.request.root));
+                self.note(format!(
+                    "{} is left out: what it shows lies outside of {}",
+                    mount.target, self.request.root
+                ));
                 return Ok(());
             }
         };
@@ -150,7 +159,13 @@ impl Maker<'_> {
         }
     }
 
-    fn whole(&mut self, seen: Seen<'_>, target: String, device: Option<&Device>, subdir: Option<&String>) -> Entry {
+    fn whole(
+        &mut self,
+        seen: Seen<'_>,
+        target: String,
+        device: Option<&Device>,
+        subdir: Option<&String>,
+    ) -> Entry {
         let mount = seen.mount;
         let by_fuse = mount.fstype == "fuseblk";
         let real = device.and_then(|d| d.fstype.as_deref()).filter(|t| !t.is_empty());
@@ -158,7 +173,10 @@ impl Maker<'_> {
             _ if !by_fuse => &mount.fstype,
             Some(real) => real,
             None => {
-                self.note(format!("{}: no tool knows the type of {}, `auto` is written", mount.target, mount.source));
+                self.note(format!(
+                    "{}: no tool knows the type of {}, `auto` is written",
+                    mount.target, mount.source
+                ));
                 "auto"
             }
         };
@@ -181,8 +199,18 @@ impl Maker<'_> {
             }
         }
         let (source, comments) = self.source(device, &mount.source);
-        let pass = kinds::pass(fstype, target == "/");
-        Entry { comments, source, target, fstype: fstype.to_owned(), options: options.to_string(), dump: 0, pass }
+        // A second mount of a file system must not be checked: the first may be mounted by then, and the check fails.
+        let is_again = self.out.entries.iter().any(|e| e.source == source);
+        let pass = if is_again { 0 } else { kinds::pass(fstype, target == "/") };
+        Entry {
+            comments,
+            source,
+            target,
+            fstype: fstype.to_owned(),
+            options: options.to_string(),
+            dump: 0,
+            pass,
+        }
     }
 
     fn bind(&self, mount: &Mount, target: String, path: &str) -> Entry {
@@ -208,8 +236,10 @@ impl Maker<'_> {
         }
         is_text(&path)?;
         if device.is_none() && path.starts_with("/dev/dm-") {
-            return Err(anyhow::anyhow!("failed to find the name of {path}: /proc/swaps has it, lsblk has not"))
-                .exit(code::NOT_UNDERSTOOD);
+            return Err(anyhow::anyhow!(
+                "failed to find the name of {path}: /proc/swaps has it, lsblk has not"
+            ))
+            .exit(code::NOT_UNDERSTOOD);
         }
         let (source, comments) = match relative(&path, self.request.root) {
             Some(inside) if swap.is_file => (inside, Vec::new()),
@@ -230,7 +260,7 @@ impl Maker<'_> {
     }
 
     /// The first field, and the comment that says what else the device is called.
-    fn source(&self, device: Option<&Device>, fallback: &str) -> (String, Vec<String>) {
+    fn source(&mut self, device: Option<&Device>, fallback: &str) -> (String, Vec<String>) {
         let Some(device) = device else {
             return (if fallback.is_empty() { "none" } else { fallback }.to_owned(), Vec::new());
         };
@@ -240,7 +270,10 @@ impl Maker<'_> {
         let others = [Tag::Uuid, Tag::Label].into_iter().filter(|tag| Some(*tag) != chosen);
         words.extend(others.filter_map(|t| device.tag(t).map(|v| format!("{}={}", t.name(), mangle(v)))));
         let source = match named {
-            Some((tag, Some(value))) => format!("{}={value}", tag.name()),
+            Some((tag, Some(value))) => {
+                self.ambiguous(device, tag);
+                format!("{}={value}", tag.name())
+            }
             Some((tag, None)) => {
                 words.push(format!("has no {}", tag.name()));
                 device.path.clone()
@@ -253,6 +286,16 @@ impl Maker<'_> {
         comments.extend(luks::comments(device, &self.system.devices).into_iter().filter(|line| !told(line)));
         (source, comments)
     }
+
+    /// Two disks with one name (a cloned disk, the label of a former installation): which is found at boot is luck.
+    fn ambiguous(&mut self, device: &Device, tag: Tag) {
+        let Some(other) = self.system.devices.twin(device, tag) else { return };
+        let value = device.tag(tag).unwrap_or_default();
+        let note = format!("{}={value} is {}, but {} has the same", tag.name(), device.path, other.path);
+        if !self.out.notes.contains(&note) {
+            self.note(note);
+        }
+    }
 }
 
 /// Whether it belongs to the live system: below its directory in /run, on its medium or its image, or made of them.
@@ -260,7 +303,8 @@ fn is_live(mount: &Mount, target: &str, all: &[Mount]) -> bool {
     let base = layout::LIVE_MEDIUM_DIR.rsplit_once('/').map_or("/run", |(dir, _)| dir);
     let is_part = |dir: &str| all.iter().any(|m| m.target == dir && m.number == mount.number);
     let on_live = [layout::LIVE_MEDIUM_DIR, layout::LIVE_ROOTFS_DIR].into_iter().any(is_part);
-    let of_live = mount.fstype == "overlay" && mount.options.contains(&format!("lowerdir={}", layout::LIVE_ROOTFS_DIR));
+    let of_live =
+        mount.fstype == "overlay" && mount.options.contains(&format!("lowerdir={}", layout::LIVE_ROOTFS_DIR));
     on_live || of_live || is_below(target, base) || is_below(&mount.target, base)
 }
 

@@ -1,6 +1,6 @@
 //! Encrypted devices: what a person needs to know beside fstab, as comments with a line ready for crypttab(5).
 
-use super::devices::{Device, Devices};
+use super::devices::{Device, Devices, Tag};
 use super::escape::mangle;
 
 /// Comment lines (without `#`) about each encrypted mapping that `device` is or lies on.
@@ -20,9 +20,11 @@ fn comment(mapping: &Device, devices: &Devices) -> Vec<String> {
         // No header: the key, the cipher and the offset are known to its maker alone.
         _ => return vec![format!("{path} is encrypted without a header, on {}", mangle(&backing.path))],
     };
-    let on = backing.uuid.as_deref().map_or_else(|| mangle(&backing.path), |u| format!("UUID={}", mangle(u)));
+    let tag = [Tag::Uuid, Tag::Partuuid].into_iter().find_map(|t| Some((t, backing.tag(t)?)));
+    let on =
+        tag.map_or_else(|| mangle(&backing.path), |(t, value)| format!("{}={}", t.name(), mangle(value)));
     vec![
-        format!("{path} is opened from {} ({on}); the line for /etc/crypttab:", mangle(&backing.path)),
+        format!("{path} is opened from {}; the line for /etc/crypttab:", mangle(&backing.path)),
         format!("    {} {on} none {options}", mangle(&mapping.name)),
     ]
 }

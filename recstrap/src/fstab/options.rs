@@ -94,7 +94,7 @@ pub(super) fn mend(options: &mut Options, facts: Facts<'_>) {
         "btrfs" if options.get("subvol").is_some() => options.remove(&["subvolid"]),
         // How the kernel was built, and what it decided at mount time.
         "f2fs" => options.remove(&["acl", "noacl", "user_xattr", "nouser_xattr", "atgc"]),
-        // Always on since Linux 2.6, always shown, and refused by kernels that have dropped the option (6.18).
+        // Always on; older kernels show it for all, newer ones warn that it will go.
         "xfs" => options.remove(&["attr2"]),
         "vfat" => mend_vfat(options, facts.is_boot),
         _ => {}

@@ -25,9 +25,13 @@ pub(super) fn parse(text: &str) -> anyhow::Result<Vec<Swap>> {
     match lines.next() {
         None => return Ok(Vec::new()),
         Some(header) if header.starts_with("Filename") => {}
-        Some(other) => bail!("failed to parse /proc/swaps: expected the header `Filename ...`, found `{other}`"),
+        Some(other) => {
+            bail!("failed to parse /proc/swaps: expected the header `Filename ...`, found `{other}`")
+        }
     }
-    lines.map(|line| swap(line).with_context(|| format!("failed to parse the line `{line}` of /proc/swaps"))).collect()
+    lines
+        .map(|line| swap(line).with_context(|| format!("failed to parse the line `{line}` of /proc/swaps")))
+        .collect()
 }
 
 fn swap(line: &str) -> anyhow::Result<Swap> {

@@ -48,7 +48,14 @@ impl Texts {
                 .hint(format!("{tool} is part of util-linux"))?;
         }
         wake(root);
-        let findmnt = ask(Cmd::new("findmnt").args(["--kernel", "--json", "--list", "--nofsroot", "--output", mounts::COLUMNS]))?;
+        let findmnt = ask(Cmd::new("findmnt").args([
+            "--kernel",
+            "--json",
+            "--list",
+            "--nofsroot",
+            "--output",
+            mounts::COLUMNS,
+        ]))?;
         let lsblk = ask(Cmd::new("lsblk").args(["--json", "--output", devices::COLUMNS]))?;
         let swaps = match std::fs::read("/proc/swaps") {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
@@ -63,7 +70,9 @@ impl Texts {
 
     /// Understands the texts.
     pub(super) fn parse(&self) -> anyhow::Result<System> {
-        self.parsed().exit(code::NOT_UNDERSTOOD)
+        self.parsed()
+            .exit(code::NOT_UNDERSTOOD)
+            .hint("please report it, with the texts that `recfstab --help` names at --from")
     }
 
     fn parsed(&self) -> anyhow::Result<System> {
