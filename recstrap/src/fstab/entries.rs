@@ -110,8 +110,8 @@ impl Maker<'_> {
         let target = relative(&mount.target, self.request.root)?;
         let unwanted =
             !self.request.pseudo && (kinds::is_pseudo(&mount.fstype) || kinds::is_api_path(&target));
-        // A namespace that is kept by its name; nothing could mount it.
-        let unwanted = unwanted || mount.fstype == "nsfs";
+        // A namespace that is kept by its name, and a mount point with a program behind it: mount(8) can make neither.
+        let unwanted = unwanted || matches!(mount.fstype.as_str(), "nsfs" | AUTOFS);
         let wanted = !unwanted && !is_live(mount, &target, &self.system.mounts);
         (wanted && mount.target.starts_with(self.request.prefix)).then_some(target)
     }
@@ -154,7 +154,8 @@ impl Maker<'_> {
     fn idle_automount(&mut self, mount: &Mount) {
         let target = relative(&mount.target, self.request.root).unwrap_or_default();
         let is_used = self.view.seen.iter().any(|s| s.automount.is_some_and(|a| a.id == mount.id));
-        if mount.fstype == AUTOFS && kinds::is_boot_dir(&target) && !is_used && !self.request.pseudo {
+        let is_asked_for = kinds::is_boot_dir(&target) && mount.target.starts_with(self.request.prefix);
+        if mount.fstype == AUTOFS && is_asked_for && !is_used {
             self.note(format!("{} is left out: it is mounted on first use, and was not", mount.target));
         }
     }
@@ -227,8 +228,9 @@ impl Maker<'_> {
     }
 
     fn swap(&mut self, swap: &Swap) -> anyhow::Result<()> {
-        let device = self.system.devices.of_path(&swap.path).filter(|_| !swap.is_file);
-        let path = device.map_or(&swap.path, |d| &d.path).clone();
+        let path = swap.device_path(self.request.root);
+        let device = self.system.devices.of_path(&path).filter(|_| !swap.is_file);
+        let path = device.map_or(path, |d| d.path.clone());
         // zram is set up by a generator at each boot, from its own configuration.
         let is_ours = !swap.is_deleted && !path.starts_with("/dev/zram");
         if !is_ours || !path.starts_with(self.request.prefix) {

@@ -3,6 +3,7 @@
 use anyhow::{Context, bail};
 
 use super::escape::unmangle;
+use super::mounts::relative;
 
 /// One active swap area.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,15 @@ pub(super) struct Swap {
     pub(super) priority: i32,
     /// The file was removed while it is used.
     pub(super) is_deleted: bool,
+}
+
+impl Swap {
+    /// Where the area is here. For a device that was turned on in a chroot the kernel shows its path through the /dev
+    /// of that.
+    pub(super) fn device_path(&self, root: &str) -> String {
+        let inside = relative(&self.path, root).filter(|inside| !self.is_file && inside.starts_with("/dev/"));
+        inside.unwrap_or_else(|| self.path.clone())
+    }
 }
 
 /// How the kernel marks a file that has no name any more (blank included, escaped in the file).

@@ -107,7 +107,8 @@ fn probe(system: &System, root: &Path) -> anyhow::Result<String> {
     let root = root.to_string_lossy();
     let mounted = system.mounts.iter().filter(|m| mounts::is_below(&m.target, &root));
     let mounted = mounted.filter_map(|m| system.devices.of_mount(&m.source, &m.number));
-    let used = mounted.chain(system.swaps.iter().filter_map(|s| system.devices.of_path(&s.path)));
+    let used =
+        mounted.chain(system.swaps.iter().filter_map(|s| system.devices.of_path(&s.device_path(&root))));
     let mut unknown: Vec<_> =
         used.flat_map(|d| system.devices.stack(d)).filter(|d| d.is_unknown()).map(|d| &d.path).collect();
     unknown.sort();
