@@ -1,7 +1,7 @@
 //! The one door to subprocesses.
 //!
-//! Every command runs with stdin closed, a C.UTF-8 locale and an error that shows a line one can paste into a shell,
-//! its exit status and the tail of its stderr. `clippy.toml` forbids `Command::new` elsewhere.
+//! Every command runs with stdin closed, a C.UTF-8 locale (if not told otherwise) and an error that shows a line one
+//! can paste into a shell, its exit status and the tail of its stderr. `clippy.toml` forbids `Command::new` elsewhere.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

@@ -17,6 +17,9 @@ use rustix::io::Errno;
 /// Largest account database that is read, bytes.
 const MAX_TEXT: u64 = 16 << 20;
 
+/// How often a lookup is tried that the kernel wants repeated.
+const MAX_TRIES: u32 = 100;
+
 /// An open target directory.
 #[derive(Debug)]
 pub(super) struct Root {
@@ -55,8 +58,7 @@ impl Root {
     pub(super) fn mount_point(&self, relative: &str) -> anyhow::Result<OwnedFd> {
         let shown = self.path.join(relative);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
-        match openat2(&self.fd, relative, flags, Mode::empty(), resolve) {
+        match self.resolve(relative, flags, ResolveFlags::NO_SYMLINKS) {
             Ok(fd) => Ok(fd),
             Err(Errno::LOOP) => {
                 bail!("{} is reached by a symbolic link; expected a directory to mount on", shown.display())
@@ -118,8 +120,18 @@ impl Root {
     }
 
     fn open_in_root(&self, relative: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
-        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        openat2(&self.fd, relative, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+        self.resolve(relative, flags | OFlags::CLOEXEC, ResolveFlags::NO_MAGICLINKS)
+    }
+
+    fn resolve(&self, relative: &str, flags: OFlags, resolve: ResolveFlags) -> rustix::io::Result<OwnedFd> {
+        let mut tries = 0;
+        loop {
+            // AGAIN: something was renamed or mounted anywhere while `..` was followed.
+            match openat2(&self.fd, relative, flags, Mode::empty(), resolve | ResolveFlags::IN_ROOT) {
+                Err(Errno::AGAIN) if tries < MAX_TRIES => tries += 1,
+                result => return result,
+            }
+        }
     }
 }
 
