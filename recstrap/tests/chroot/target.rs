@@ -21,7 +21,7 @@ const APPLETS: &[&str] = &[
 #[derive(Debug)]
 pub(crate) struct Target {
     path: PathBuf,
-    _dir: tempfile::TempDir,
+    dir: Option<tempfile::TempDir>,
 }
 
 impl Target {
@@ -53,7 +53,7 @@ impl Target {
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("readable");
         let path = dir.path().join("target");
         fs::create_dir(&path).expect("made");
-        Self { path: path.canonicalize().expect("it exists"), _dir: dir }
+        Self { path: path.canonicalize().expect("it exists"), dir: Some(dir) }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -135,6 +135,11 @@ impl Drop for Target {
     fn drop(&mut self) {
         // Nothing is mounted in a plain one.
         let _ = Cmd::new("umount").args(["--recursive", "--quiet"]).arg(&self.path).output();
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        if mounts.contains(&self.path.display().to_string()) {
+            // Removing the directory would empty what is mounted there: /dev, in the worst case.
+            self.dir.take().map(tempfile::TempDir::keep);
+        }
     }
 }
 
