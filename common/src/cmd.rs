@@ -1,7 +1,7 @@
 //! The one door to subprocesses.
 //!
-//! Every command runs with stdin closed, a C.UTF-8 locale and an error that shows a line one can paste into a shell,
-//! its exit status and the tail of its stderr. `clippy.toml` forbids `Command::new` elsewhere.
+//! Every command runs with stdin closed, a C.UTF-8 locale (if not told otherwise) and an error that shows a line one
+//! can paste into a shell, its exit status and the tail of its stderr. `clippy.toml` forbids `Command::new` elsewhere.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -19,12 +19,13 @@ pub struct Cmd {
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     dir: Option<PathBuf>,
+    keep_locale: bool,
 }
 
 impl Cmd {
     /// A command without arguments; `program` is looked up on PATH.
     pub fn new(program: impl Into<OsString>) -> Self {
-        Self { program: program.into(), args: Vec::new(), env: Vec::new(), dir: None }
+        Self { program: program.into(), args: Vec::new(), env: Vec::new(), dir: None, keep_locale: false }
     }
 
     /// The same command started by another program: `under("setpriv", &["--pdeathsig", "KILL", "--"])`.
@@ -61,6 +62,13 @@ impl Cmd {
     #[must_use]
     pub fn dir(mut self, dir: impl AsRef<Path>) -> Self {
         self.dir = Some(dir.as_ref().to_owned());
+        self
+    }
+
+    /// Leaves the locale as the user has it: for programs that speak to him and not to us.
+    #[must_use]
+    pub fn keep_locale(mut self) -> Self {
+        self.keep_locale = true;
         self
     }
 
@@ -121,7 +129,10 @@ impl Cmd {
     pub fn std(&self) -> Command {
         #[expect(clippy::disallowed_methods, reason = "this is the door")]
         let mut cmd = Command::new(&self.program);
-        cmd.args(&self.args).env("LC_ALL", "C.UTF-8").env_remove("LANGUAGE");
+        cmd.args(&self.args);
+        if !self.keep_locale {
+            cmd.env("LC_ALL", "C.UTF-8").env_remove("LANGUAGE");
+        }
         cmd.envs(self.env.iter().map(|(k, v)| (k, v)));
         if let Some(dir) = &self.dir {
             cmd.current_dir(dir);

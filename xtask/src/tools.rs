@@ -88,6 +88,9 @@ pub(crate) const TOOLS: &[Tool] = &[
     program("shellcheck", "shellcheck", Need::Test, "lint the initramfs's /init"),
     program("strace", "strace", Need::Test, "prove that a build starts no program"),
     program("file", "file", Need::Test, "identify what was built"),
+    program("busybox", "busybox-static", Need::Test, "make a small system to enter"),
+    program("newuidmap", "uidmap", Need::Test, "enter a system as an ordinary user"),
+    program("efibootmgr", "efibootmgr", Need::Test, "write boot entries to read"),
 ];
 
 impl Tool {

@@ -1,0 +1,172 @@
+//! Whoever is killed, by what: the exit code is right and nothing is left.
+
+use std::io::{Read, Write};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::target::{Session, Target};
+
+/// Leaves a process behind that has cut all ties, then waits.
+const WITH_DAEMON: &str = "setsid sleep 3000 >/dev/null 2>&1 & sleep 0.2; echo up; sleep 3000";
+
+#[test]
+fn a_killed_command_is_reported() {
+    let Some(target) = Target::new("SIGKILL of recchroot's command") else { return };
+    let session = target.start(&[], WITH_DAEMON);
+    session.kill("KILL", session.command());
+    assert_eq!(session.end().0, Some(128 + 9));
+    assert_eq!(target.left_behind(), [""; 0]);
+}
+
+#[test]
+fn sigterm_is_passed_on() {
+    let Some(target) = Target::new("SIGTERM of recchroot") else { return };
+    let session = target.start(&[], "trap 'exit 9' TERM; echo up; while :; do sleep 0.05; done");
+    session.kill("TERM", session.pid());
+    assert_eq!(session.end().0, Some(9));
+    let session = target.start(&[], "echo up; exec sleep 3000");
+    session.kill("TERM", session.pid());
+    assert_eq!(session.end().0, Some(128 + 15));
+    let session = target.start(&[], "trap 'exit 8' HUP; echo up; while :; do sleep 0.05; done");
+    session.kill("HUP", session.pid());
+    assert_eq!(session.end().0, Some(8));
+    assert_eq!(target.left_behind(), [""; 0]);
+}
+
+#[test]
+fn sigint_to_the_group_ends_all() {
+    let Some(target) = Target::new("SIGINT of recchroot's group") else { return };
+    let session = target.start(&[], "echo up; exec sleep 3000");
+    session.kill("INT", -session.pid());
+    assert_eq!(session.end().0, Some(128 + 2));
+    assert_eq!(target.left_behind(), [""; 0]);
+}
+
+#[test]
+fn a_killed_session_takes_all_with_it() {
+    let Some(target) = Target::new("SIGKILL of recchroot") else { return };
+    let session = target.start(&[], WITH_DAEMON);
+    assert!(target.left_behind().len() >= 3, "there is something to be left");
+    session.kill("KILL", session.pid());
+    assert_eq!(session.end().0, None);
+    target.wait_until_clean();
+}
+
+#[test]
+fn a_killed_guard_takes_all_with_it() {
+    let Some(target) = Target::new("SIGKILL of recchroot's guard") else { return };
+    let session = target.start(&[], WITH_DAEMON);
+    session.kill("KILL", session.guard());
+    let (code, said) = session.end();
+    assert_eq!(code, Some(128 + 9));
+    assert!(said.contains("was ended by signal 9"), "{said}");
+    assert_eq!(target.left_behind(), [""; 0]);
+}
+
+#[test]
+fn a_killed_session_that_ignores_sigterm_ends_too() {
+    let Some(target) = Target::new("SIGKILL of a stubborn recchroot") else { return };
+    let session =
+        target.start(&[], "trap '' TERM HUP INT; setsid sleep 3000 & echo up; while :; do sleep 1; done");
+    session.kill("KILL", session.pid());
+    session.end();
+    target.wait_until_clean();
+}
+
+#[test]
+fn what_the_command_leaves_running_is_ended_and_named() {
+    let Some(target) = Target::new("processes left by recchroot's command") else { return };
+    let session = target.start(&[], "setsid sleep 3000 >/dev/null 2>&1 & sleep 0.2; echo up; exit 3");
+    let (code, said) = session.end();
+    assert_eq!(code, Some(3));
+    assert!(said.contains("ended what was still running in there: sleep"), "{said}");
+    assert_eq!(target.left_behind(), [""; 0]);
+}
+
+#[test]
+fn ignored_signals_stay_ignored() {
+    let Some(target) = Target::new("nohup recchroot") else { return };
+    let command = target.cmd(&[], &["sh", "-c", "kill -HUP $$; exit 4"]).under("nohup", &[]);
+    assert_eq!(command.output().expect("it starts").status.code(), Some(4));
+}
+
+#[test]
+fn a_session_of_an_ordinary_user_ends_like_any_other() {
+    let Some(target) = Target::new("killing recchroot -N") else { return };
+    let ends = |kill: &dyn Fn(&Session)| {
+        let session = target.start(&["-N"], WITH_DAEMON);
+        kill(&session);
+        let (code, _) = session.end();
+        target.wait_until_clean();
+        code
+    };
+    assert_eq!(ends(&|s| s.kill("KILL", s.command())), Some(128 + 9));
+    assert_eq!(ends(&|s| s.kill("KILL", s.guard())), Some(128 + 9));
+    assert_eq!(ends(&|s| s.kill("KILL", s.pid())), None);
+    assert_eq!(ends(&|s| s.kill("TERM", s.pid())), Some(128 + 15));
+}
+
+/// Ctrl-C on a terminal reaches the command once, and recchroot survives it to report the exit code.
+#[test]
+fn control_c_reaches_the_command_once() {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let Some(target) = Target::new("Ctrl-C in recchroot") else { return };
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&master).expect("granted");
+    unlockpt(&master).expect("unlocked");
+    let name = ptsname(&master, Vec::new()).expect("a name").into_string().expect("UTF-8");
+    let slave = || std::fs::OpenOptions::new().read(true).write(true).open(&name).expect("opened");
+    let script = "trap 'echo caught' INT; tty; echo up; for i in 1 2 3 4 5 6 7 8; do sleep 0.1; done; exit 6";
+    let command = target.cmd(&[], &["sh", "-c", script]).under("setsid", &["--ctty", "--wait"]);
+    let mut child = command.std().stdin(slave()).stdout(slave()).stderr(slave()).spawn().expect("it starts");
+    let mut master = std::fs::File::from(master);
+    let mut screen = String::new();
+    let read = |master: &mut std::fs::File, screen: &mut String| {
+        let mut buffer = [0; 4096];
+        // EIO: the other side is closed.
+        let n = master.read(&mut buffer).unwrap_or(0);
+        screen.push_str(&String::from_utf8_lossy(&buffer[..n]));
+        n > 0
+    };
+    while !screen.contains("up\r\n") {
+        assert!(read(&mut master, &mut screen), "{screen}");
+    }
+    master.write_all(b"\x03").expect("typed");
+    while read(&mut master, &mut screen) {}
+    assert_eq!(child.wait().expect("it ends").code(), Some(6), "{screen}");
+    assert_eq!(screen.matches("caught").count(), 1, "{screen}");
+    assert!(screen.contains(&name), "tty(1) names the terminal: {screen}");
+    assert_eq!(target.left_behind(), [""; 0]);
+}
+
+/// A shell's `suspend` gives the terminal back to the shell outside; `fg` goes on.
+#[test]
+fn suspend_stops_the_session_and_continue_goes_on() {
+    let Some(target) = Target::new("suspend in recchroot") else { return };
+    let session = target.start(&[], "echo up; kill -STOP $$; exit 5");
+    let state = |pid: i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(") ").next().and_then(|s| s.chars().next())
+    };
+    let start = Instant::now();
+    while state(session.pid()) != Some('T') {
+        assert!(start.elapsed() < Duration::from_secs(20), "the session does not stop");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    session.kill("CONT", -session.pid());
+    assert_eq!(session.end().0, Some(5));
+}
+
+#[test]
+fn a_hundred_sessions_leave_nothing() {
+    let Some(target) = Target::new("many recchroots, killed at many moments") else { return };
+    for delay in 0..100 {
+        let mut command = target.cmd(&[], &["sh", "-c", "setsid sleep 3000 & sleep 3000"]).std();
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
+        std::thread::sleep(Duration::from_micros(delay * 150));
+        child.kill().expect("killed");
+        child.wait().expect("waited");
+    }
+    target.wait_until_clean();
+}
