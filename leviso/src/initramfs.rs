@@ -1,21 +1,25 @@
-//! Tree + `initramfs/` + module lists -> cpio.zst: what the kernel starts before the root file system is there.
+//! Tree + files + module lists -> cpio.zst: what the kernel starts before the root file system is there.
+//!
+//! One for the disc ([`build`]), small, and one for installed systems ([`build_from`]), with programs of the tree.
 //!
 //! ```text
-//! init, live-run/...        the files of the profile's `initramfs.files`
+//! init, lib.sh, ...         the files of the profile's `initramfs.files`
 //! bin/busybox, bin/sh       static busybox of the tree; init installs the other names
 //! sbin/modprobe             busybox: for init, and for the kernel's own requests (fs-iso9660, crypto-crc32c)
 //! lib/modules/KVER/...      the listed modules with all they need, decompressed, and an index of just these
 //! lib/firmware/...          firmware those modules name, as far as the tree has it
 //! etc/levitate/modules      names to load at once, in order
 //! etc/levitate/cpu          what the root file system asks of the processor (`x86-64-v3`), if the profile says
+//! usr/sbin/cryptsetup ...   programs with their libraries, where they are in the tree; etc/ld.so.cache for them
 //! dev/console, dev/null     needed before devtmpfs is mounted
 //! ```
 //!
 //! The same inputs give the same bytes. depmod must have run on the tree.
 
 mod cpio;
+mod programs;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use common::cli::Mark;
@@ -24,10 +28,17 @@ use crate::kmod::{self, Builtin, Closure, Kernel};
 use crate::profile;
 use crate::tree::Tree;
 use crate::{epoch::Epoch, exit};
-use cpio::{Entries, Entry, add};
+use cpio::add;
 
-/// The most an initramfs may have, bytes: it is read through firmware, and unpacked in the first seconds of memory.
+pub use cpio::{Entries, Entry};
+
+/// The most the live initramfs may have, bytes: it is read through firmware, from a slow stick too, and unpacked in the
+/// first seconds of memory.
 pub const MAX_SIZE: usize = 5_000_000;
+
+/// The most the initramfs of an installed system may have, bytes: two UKIs have to fit into a small ESP beside another
+/// system's files.
+pub const MAX_DISK_SIZE: usize = 24_000_000;
 
 /// zstd level; the kernel unpacks any (CONFIG_RD_ZSTD).
 const LEVEL: i32 = 19;
@@ -37,6 +48,23 @@ const WINDOW_LOG: u32 = 25;
 
 /// Largest file taken from the profile's directory.
 const MAX_FILE: u64 = 1 << 20;
+
+/// What an initramfs is made from besides the tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parts {
+    /// `init` and whatever else it wants, by path without leading slash.
+    pub files: Entries,
+    /// Module names as in the lists: `!` loaded at once, `?` may be missing.
+    pub modules: Vec<String>,
+    /// Path of the static busybox in the tree.
+    pub busybox: String,
+    /// What the packages ask of the processor.
+    pub cpu: Option<String>,
+    /// Programs that go in with all they need; `?` may be missing.
+    pub programs: Vec<String>,
+    /// The most the result may have, bytes.
+    pub max_size: usize,
+}
 
 /// An initramfs and what is in it.
 #[derive(Debug, Clone)]
@@ -51,39 +79,67 @@ pub struct Built {
     pub missing_firmware: Vec<String>,
 }
 
-/// Builds the initramfs for a kernel of the tree.
+/// Builds the live initramfs for a kernel of the tree.
 ///
 /// # Errors
-/// busybox is missing or not static, a listed module does not exist, a file of the profile cannot be read (exit code
-/// [`exit::SYSTEM`]), or the result is larger than [`MAX_SIZE`] ([`exit::IMAGE`]).
+/// A file or module list of the profile cannot be read (exit code [`exit::SYSTEM`]); or as [`build_from`].
 pub fn build(
     tree: &Tree,
     kernel: &Kernel,
     profile: &profile::Initramfs,
     epoch: Epoch,
 ) -> anyhow::Result<Built> {
-    let (entries, modules, missing_firmware) = collect(tree, kernel, profile).exit(exit::SYSTEM)?;
+    let parts = Parts {
+        files: read_files(&profile.files).exit(exit::SYSTEM)?,
+        modules: module_names(&profile.module_lists).exit(exit::SYSTEM)?,
+        busybox: profile.busybox.clone(),
+        cpu: profile.cpu.clone(),
+        programs: Vec::new(),
+        max_size: MAX_SIZE,
+    };
+    build_from(tree, kernel, &parts, epoch)
+}
+
+/// Builds an initramfs for a kernel of the tree.
+///
+/// # Errors
+/// As [`archive`]; or the result is larger than it may be ([`exit::IMAGE`]).
+pub fn build_from(tree: &Tree, kernel: &Kernel, parts: &Parts, epoch: Epoch) -> anyhow::Result<Built> {
+    let (entries, modules, missing_firmware) = collect(tree, kernel, parts).exit(exit::SYSTEM)?;
     let archive = cpio::write(&entries, epoch.0)?;
     let bytes = compress(&archive).context("failed to compress the initramfs")?;
-    check_size(&entries, bytes.len()).exit(exit::IMAGE)?;
+    check_size(&entries, bytes.len(), parts.max_size).exit(exit::IMAGE)?;
     Ok(Built { bytes, unpacked: archive.len(), modules, missing_firmware })
+}
+
+/// The archive of [`build_from`] before compression: what tells whether two are the same, in a fraction of the time.
+///
+/// # Errors
+/// busybox is missing or not static, there is no `init`, a module or program does not exist (exit code
+/// [`exit::SYSTEM`]).
+pub fn archive(tree: &Tree, kernel: &Kernel, parts: &Parts, epoch: Epoch) -> anyhow::Result<Vec<u8>> {
+    let (entries, ..) = collect(tree, kernel, parts).exit(exit::SYSTEM)?;
+    cpio::write(&entries, epoch.0)
 }
 
 /// What goes in; the names of the modules in load order; firmware that the tree does not have.
 fn collect(
     tree: &Tree,
     kernel: &Kernel,
-    profile: &profile::Initramfs,
+    parts: &Parts,
 ) -> anyhow::Result<(Entries, Vec<String>, Vec<String>)> {
     let mut entries = Entries::new();
     skeleton(&mut entries);
-    busybox(tree, &profile.busybox, &mut entries)?;
-    copy_files(&profile.files, "", &mut entries)?;
-    ensure!(entries.contains_key("init"), "{} has no file init", profile.files.display());
-    if let Some(cpu) = &profile.cpu {
+    busybox(tree, &parts.busybox, &mut entries)?;
+    programs::add_programs(tree, &parts.programs, &mut entries)?;
+    for (path, entry) in &parts.files {
+        add(&mut entries, path, entry.clone());
+    }
+    ensure!(entries.contains_key("init"), "the initramfs has no file init");
+    if let Some(cpu) = &parts.cpu {
         add(&mut entries, "etc/levitate/cpu", Entry::File(0o644, format!("{cpu}\n").into_bytes()));
     }
-    let names = module_names(&profile.module_lists)?;
+    let names = &parts.modules;
     let at_once: Vec<&str> = names.iter().filter_map(|n| n.strip_prefix('!')).collect();
     let at_once = kmod::closure(tree, kernel, at_once)?;
     let closure = kmod::closure(tree, kernel, names.iter().map(|n| n.trim_start_matches('!')))?;
@@ -124,6 +180,16 @@ fn busybox(tree: &Tree, path: &str, entries: &mut Entries) -> anyhow::Result<()>
     Ok(())
 }
 
+/// The files of directories of the host, the last one's where several have one name.
+///
+/// # Errors
+/// One cannot be read, or has a name that is not UTF-8.
+pub fn read_files(dirs: &[PathBuf]) -> anyhow::Result<Entries> {
+    let mut entries = Entries::new();
+    dirs.iter().try_for_each(|dir| copy_files(dir, "", &mut entries))?;
+    Ok(entries)
+}
+
 /// Copies a directory of the host; only the executable bit counts of its modes.
 fn copy_files(dir: &Path, below: &str, entries: &mut Entries) -> anyhow::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -156,21 +222,30 @@ fn copy_files(dir: &Path, below: &str, entries: &mut Entries) -> anyhow::Result<
 
 /// The names in the lists, in order: one a line, `#` comments. `?` before a name: it may be missing; `!`: loaded at
 /// once instead of when a device or file system asks for it.
-fn module_names(lists: &[std::path::PathBuf]) -> anyhow::Result<Vec<String>> {
+///
+/// # Errors
+/// A list cannot be read, or a line has more than one word.
+pub fn module_names(lists: &[PathBuf]) -> anyhow::Result<Vec<String>> {
     let mut names = Vec::new();
     for list in lists {
-        let text = std::fs::read_to_string(list)
-            .with_context(|| format!("failed to read module list {}", list.display()))?;
-        for line in text.lines() {
-            let name = line.split('#').next().unwrap_or_default().trim();
-            ensure!(
-                !name.contains(char::is_whitespace),
-                "expected one module a line in {}, found {name:?}",
-                list.display()
-            );
-            if !name.is_empty() {
-                names.push(name.to_owned());
-            }
+        let context = || format!("failed to read module list {}", list.display());
+        let text = std::fs::read_to_string(list).with_context(context)?;
+        names.extend(parse_names(&text).with_context(context)?);
+    }
+    Ok(names)
+}
+
+/// As [`module_names`], of the text of one list.
+///
+/// # Errors
+/// A line has more than one word.
+pub fn parse_names(text: &str) -> anyhow::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for line in text.lines() {
+        let name = line.split('#').next().unwrap_or_default().trim();
+        ensure!(!name.contains(char::is_whitespace), "expected one module a line, found {name:?}");
+        if !name.is_empty() {
+            names.push(name.to_owned());
         }
     }
     Ok(names)
@@ -230,8 +305,8 @@ fn compress(archive: &[u8]) -> std::io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-fn check_size(entries: &Entries, size: usize) -> anyhow::Result<()> {
-    if size <= MAX_SIZE {
+fn check_size(entries: &Entries, size: usize, max_size: usize) -> anyhow::Result<()> {
+    if size <= max_size {
         return Ok(());
     }
     let mut files: Vec<(usize, &str)> = entries
@@ -244,7 +319,7 @@ fn check_size(entries: &Entries, size: usize) -> anyhow::Result<()> {
     files.sort_unstable_by(|a, b| b.cmp(a));
     let biggest: Vec<_> = files.iter().take(10).map(|(size, path)| format!("{path} ({size})")).collect();
     Err(anyhow::anyhow!(
-        "the initramfs has {size} bytes, more than the {MAX_SIZE} it may have; the biggest files, before compression: {}",
+        "the initramfs has {size} bytes, more than the {max_size} it may have; the biggest files, before compression: {}",
         biggest.join(", ")
     ))
     .hint("take modules out of the profile's module lists")

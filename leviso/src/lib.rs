@@ -33,6 +33,7 @@ pub mod audit;
 pub mod erofs;
 pub mod initramfs;
 pub mod uki;
+pub mod recuki;
 pub mod esp;
 pub mod iso;
 pub mod manifest;

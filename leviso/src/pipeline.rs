@@ -25,10 +25,10 @@ use crate::manifest::{BuildReport, Manifest, Output};
 use crate::profile::Profile;
 use crate::progress::Progress;
 use crate::repodata::{self, RepoMetadata};
-use crate::tree::Tree;
+use crate::tree::{Origin, Tree};
 use crate::verify::{self, Keyring, VerifiedRpm};
 use crate::workdir::{self, Workdir};
-use crate::{audit, erofs, esp, exit, finalise, initramfs, iso, resolve, sync, tree, uki};
+use crate::{audit, erofs, esp, exit, finalise, initramfs, iso, recuki, resolve, sync, tree, uki};
 
 /// Volume label of the EFI system partition.
 const ESP_LABEL: &str = "ESP";
@@ -50,6 +50,8 @@ pub enum Stage {
     Finalise,
     /// Every library, interpreter and unit's program is there.
     Audit,
+    /// The installed system's initramfs and UKI, into the tree.
+    Installed,
     /// Tree -> rootfs.erofs.
     Erofs,
     /// Tree -> initramfs.
@@ -131,8 +133,9 @@ fn stages(run: &mut Run<'_>) -> Result<(), Stop> {
     let epoch = Epoch::from_env_or(lock.date)?;
     let mut system = run.stage(Stage::Extract, |r| extract(r.request, &rpms, epoch, r.progress))?;
     let kernel = run.stage(Stage::Finalise, |r| finalise(&mut system, &r.request.profile, r.progress))?;
+    run.outcome.warnings = run.stage(Stage::Audit, |r| audited(&system.tree, &r.request.profile))?;
+    let installed = run.stage(Stage::Installed, |r| installed(&mut system.tree, &r.request.profile, &kernel))?;
     let tree = &system.tree;
-    run.outcome.warnings = run.stage(Stage::Audit, |r| audited(tree, &r.request.profile))?;
     let ids = Ids::new(&Sha256::of(lock.to_toml().as_bytes()), &run.request.profile.name);
     let rootfs = run.stage(Stage::Erofs, |r| rootfs(r, tree, &kernel, ids, epoch))?;
     let initrd = run.stage(Stage::Initramfs, |r| initrd(r.request, tree, &kernel, epoch))?;
@@ -141,6 +144,7 @@ fn stages(run: &mut Run<'_>) -> Result<(), Stop> {
         .with("rootfs", rootfs.output)
         .with("initramfs", Output::of_bytes(&initrd))
         .with("uki", Output::of_bytes(&uki));
+    let manifest = installed.into_iter().fold(manifest, |m, (name, output)| m.with(name, output));
     let disc = run.stage(Stage::Iso, |r| disc(r, tree, ids, &rootfs.path, &uki, manifest, epoch))?;
     run.stage(Stage::Manifest, |r| publish(r, disc))
 }
@@ -325,6 +329,27 @@ fn audited(tree: &Tree, profile: &Profile) -> anyhow::Result<Vec<String>> {
     let findings = audit::audit(tree, &profile.audit.allow);
     findings.check()?;
     Ok(findings.warnings().map(ToString::to_string).collect())
+}
+
+/// Puts the recipe of the installed system's initramfs and its UKI into the tree; they are outputs like the disc's own.
+fn installed(
+    tree: &mut Tree,
+    profile: &Profile,
+    kernel: &Kernel,
+) -> anyhow::Result<Vec<(&'static str, Output)>> {
+    let Some(disk) = &profile.disk_initramfs else { return Ok(Vec::new()) };
+    recuki::recipe::write(tree, profile, disk)?;
+    let recipe = recuki::recipe::Recipe::read(tree)?;
+    let built = recuki::build(tree, kernel, &recipe, &recipe.cmdline, Epoch(recipe.mtime))?;
+    let outputs = vec![
+        ("installed-initramfs", Output::of_bytes(&built.initramfs.bytes)),
+        ("installed-uki", Output::of_bytes(&built.uki)),
+    ];
+    let path = format!("{}/{}", kernel.modules_dir(), layout::INSTALLED_UKI);
+    tree.write(&path, built.uki, 0o644, Origin::Generated("installed-uki"))
+        .with_context(|| format!("failed to write {path}"))
+        .exit(exit::SYSTEM)?;
+    Ok(outputs)
 }
 
 /// Writes rootfs.erofs into the work directory, and rootfs.mtree, the listing behind the tree digest.

@@ -50,8 +50,11 @@ pub struct Profile {
     pub overlays: Vec<PathBuf>,
     /// Kernel and its command line.
     pub kernel: Kernel,
-    /// initramfs contents.
+    /// What is in the live initramfs.
     pub initramfs: Initramfs,
+    /// What is in the initramfs of an installed system; none: the image has no UKI to install.
+    #[serde(default)]
+    pub disk_initramfs: Option<DiskInitramfs>,
     /// The EROFS image and the disc.
     pub image: Image,
     /// What the audit lets pass.
@@ -165,8 +168,11 @@ pub struct User {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Kernel {
-    /// Command line of every boot entry.
+    /// Command line of every boot entry of the disc.
     pub cmdline: String,
+    /// Command line of the installed system, until its /etc/kernel/cmdline says otherwise.
+    #[serde(default)]
+    pub disk_cmdline: String,
     /// Boot entries: the first is the default; each becomes a profile of the one UKI.
     #[serde(rename = "entry")]
     pub entries: Vec<BootEntry>,
@@ -185,12 +191,13 @@ pub struct BootEntry {
     pub cmdline: String,
 }
 
-/// The initramfs.
+/// The live initramfs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Initramfs {
-    /// Directory with `init` and the other files that are copied in. Relative to the profile's file.
-    pub files: PathBuf,
+    /// Directories with `init` and the other files that are copied in, in order, last wins. Relative to the profile's
+    /// file.
+    pub files: Vec<PathBuf>,
     /// Path of the static busybox in the tree.
     pub busybox: String,
     /// Module lists to read (files with one module name a line, `#` comments). Relative to the profile's file.
@@ -198,6 +205,20 @@ pub struct Initramfs {
     /// What the packages ask of the processor (`x86-64-v2`, `x86-64-v3`); the initramfs warns where it is not met.
     #[serde(default)]
     pub cpu: Option<String>,
+}
+
+/// The initramfs of an installed system; busybox and processor are those of [`Initramfs`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DiskInitramfs {
+    /// As [`Initramfs::files`].
+    pub files: Vec<PathBuf>,
+    /// As [`Initramfs::module_lists`].
+    pub module_lists: Vec<PathBuf>,
+    /// Programs and libraries of the tree that go in with everything they need: absolute paths, `?` before one that
+    /// not every system has.
+    #[serde(default)]
+    pub programs: Vec<String>,
 }
 
 /// The images.

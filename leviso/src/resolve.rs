@@ -26,6 +26,12 @@ use crate::profile::Profile;
 use crate::repodata::RepoMetadata;
 use pool::{Id, Pool};
 
+/// Which of two `[epoch:]version[-release]` is newer, as rpm says; kernels are named so, too.
+#[must_use]
+pub fn compare_versions(a: &str, b: &str) -> std::cmp::Ordering {
+    evr::compare(a, b)
+}
+
 /// Chooses the packages.
 ///
 /// # Errors

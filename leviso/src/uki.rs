@@ -103,6 +103,15 @@ pub fn inspect(file: &[u8]) -> anyhow::Result<Sections> {
     Ok(Sections { signed: image.is_signed(), sections })
 }
 
+/// The content of a section, if there is one of that name.
+///
+/// # Errors
+/// It is no x86-64 PE image.
+pub fn section(file: &[u8], name: &str) -> anyhow::Result<Option<Vec<u8>>> {
+    let image = Image::parse(file).context("failed to read the PE image")?;
+    Ok(image.section(name).map(|s| s.content().to_vec()))
+}
+
 fn assemble(parts: &UkiParts) -> anyhow::Result<Vec<u8>> {
     let mut image = Image::parse(parts.stub).context("this is not a usable stub")?;
     let kernel = Image::parse(parts.linux).context("this is not a kernel with an EFI stub")?;

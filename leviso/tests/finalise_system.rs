@@ -30,7 +30,7 @@ include = []
 cmdline = ""
 entry = []
 [initramfs]
-files = ""
+files = []
 busybox = ""
 module-lists = []
 [image]

@@ -47,7 +47,7 @@ fn profile(dir: &Path, list: &str) -> Initramfs {
     let list_file = dir.join("list");
     fs::write(&list_file, list).unwrap();
     Initramfs {
-        files: testkit::workspace().join("initramfs"),
+        files: ["common", "live"].map(|d| testkit::workspace().join("initramfs").join(d)).to_vec(),
         busybox: "/usr/bin/busybox".into(),
         module_lists: vec![list_file],
         cpu: Some("x86-64-v3".into()),
@@ -161,7 +161,8 @@ fn the_shipped_list_suits_a_real_kernel() {
     put(&mut tree, &format!("/lib/modules/{kver}/vmlinuz"), "kernel");
     put(&mut tree, "/usr/bin/busybox", elf(&Made::default()));
     kmod::depmod(&mut tree, &kver).unwrap();
-    let shipped = fs::read_to_string(testkit::workspace().join("initramfs/modules.list")).unwrap();
+    let lists = ["live", "hardware"].map(|l| testkit::workspace().join(format!("initramfs/modules/{l}.list")));
+    let shipped: String = lists.iter().map(|l| fs::read_to_string(l).unwrap()).collect();
     let built = build(&tree, &shipped).unwrap();
     // A static busybox takes up to 1.1 MB more.
     assert!(built.bytes.len() + 1_100_000 <= MAX_SIZE, "{} bytes without busybox", built.bytes.len());

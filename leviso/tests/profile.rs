@@ -29,7 +29,7 @@ id = "live"
 title = "Live"
 
 [initramfs]
-files = "init"
+files = ["init"]
 busybox = "/usr/bin/busybox"
 module-lists = ["modules"]
 

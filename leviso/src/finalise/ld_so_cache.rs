@@ -19,7 +19,7 @@ use crate::elf::{self, Elf, Kind};
 use crate::exit;
 use crate::tree::{self, InodeId, Origin, Tree};
 
-pub use dirs::{LOADER, SearchDir, search_dirs, system_dirs};
+pub use dirs::{LOADER, SearchDir, all_dirs, search_dirs, system_dirs};
 
 /// Where the cache is.
 const CACHE: &str = "/etc/ld.so.cache";

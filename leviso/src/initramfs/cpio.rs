@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 
 /// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Entry {
+pub enum Entry {
     /// Directory.
     Dir,
     /// Regular file with its permission bits.
@@ -21,7 +21,7 @@ pub(super) enum Entry {
 }
 
 /// Path without leading slash -> entry. Byte order puts a directory before what is in it.
-pub(super) type Entries = BTreeMap<String, Entry>;
+pub type Entries = BTreeMap<String, Entry>;
 
 /// Adds an entry and the directories above it that are missing.
 pub(super) fn add(entries: &mut Entries, path: &str, entry: Entry) {

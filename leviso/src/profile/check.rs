@@ -49,6 +49,12 @@ pub(super) fn check(profile: &Profile) -> Checked {
     if !profile.initramfs.busybox.starts_with('/') {
         return Err(("initramfs.busybox".into(), "expected an absolute path in the image".into()));
     }
+    for (i, program) in profile.disk_initramfs.iter().flat_map(|d| &d.programs).enumerate() {
+        if !program.trim_start_matches('?').starts_with('/') {
+            let at = format!("disk-initramfs.programs.{i}");
+            return Err((at, format!("expected an absolute path in the image, found {program:?}")));
+        }
+    }
     image(&profile.image)
 }
 

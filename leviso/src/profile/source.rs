@@ -229,11 +229,11 @@ fn absolutise(root: &mut Spanned<DeValue<'_>>, file: &Path) {
             fix(key);
         }
     });
-    if let Some(DeValue::Table(initramfs)) = root.get_mut("initramfs").map(Spanned::get_mut) {
-        if let Some(files) = initramfs.get_mut("files") {
-            fix(files);
+    for key in ["initramfs", "disk-initramfs"] {
+        if let Some(DeValue::Table(initramfs)) = root.get_mut(key).map(Spanned::get_mut) {
+            for_each_item(initramfs.get_mut("files"), fix);
+            for_each_item(initramfs.get_mut("module-lists"), fix);
         }
-        for_each_item(initramfs.get_mut("module-lists"), fix);
     }
 }
 

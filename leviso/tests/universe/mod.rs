@@ -12,7 +12,7 @@ use leviso::repodata::{RepoMetadata, Repomd, read_primary};
 pub(crate) fn profile(repos: &[(&str, u32)], include: &[&str]) -> Profile {
     let mut text = String::from(
         "name = \"test\"\narch = \"x86_64\"\n[os]\nname = \"T\"\nid = \"t\"\nid-like = \"t\"\nversion-id = \"1\"\n\
-         home-url = \"\"\nhostname = \"t\"\n[kernel]\ncmdline = \"\"\nentry = []\n[initramfs]\nfiles = \"i\"\n\
+         home-url = \"\"\nhostname = \"t\"\n[kernel]\ncmdline = \"\"\nentry = []\n[initramfs]\nfiles = [\"i\"]\n\
          busybox = \"/b\"\nmodule-lists = []\n[image]\nlabel = \"T\"\ncompression = \"none\"\n[packages]\n",
     );
     text += &format!("include = {include:?}\n");

@@ -37,20 +37,13 @@ impl SearchDir {
 /// # Errors
 /// The includes of ld.so.conf go round in circles.
 pub fn search_dirs(tree: &Tree) -> anyhow::Result<Vec<SearchDir>> {
-    let mut lines = Vec::new();
-    read_conf(tree, CONF.as_bytes(), 0, &mut lines)?;
-    lines.extend(builtin_dirs(tree));
     let mut dirs: Vec<SearchDir> = Vec::new();
-    for line in lines {
-        // `dir=libc6` once named a library type.
-        let path = line.split(|&b| b == b'=').next().unwrap_or_default().trim_ascii_end();
-        let end = path.iter().rposition(|&b| b != b'/').map_or(0, |i| i + 1);
-        let path = &path[..end];
+    for path in &all_dirs(tree)? {
         let Some(id) = tree.stat(path).ok().filter(|_| !path.is_empty()) else { continue };
         if !add(&mut dirs, SearchDir { path: path.to_vec(), hwcaps: None, id }) {
             continue;
         }
-        let hwcaps = [path, b"/glibc-hwcaps"].concat();
+        let hwcaps = [path, &b"/glibc-hwcaps"[..]].concat();
         for name in tree.list(&hwcaps) {
             let path = [&hwcaps, &b"/"[..], name].concat();
             // The loader separates these names by colons.
@@ -62,6 +55,23 @@ pub fn search_dirs(tree: &Tree) -> anyhow::Result<Vec<SearchDir>> {
     }
     dirs.retain(|d| tree.entries(d.id).is_some());
     Ok(dirs)
+}
+
+/// The same by name, whether they exist or not.
+///
+/// # Errors
+/// The includes of ld.so.conf go round in circles.
+pub fn all_dirs(tree: &Tree) -> anyhow::Result<Vec<Vec<u8>>> {
+    let mut lines = Vec::new();
+    read_conf(tree, CONF.as_bytes(), 0, &mut lines)?;
+    lines.extend(builtin_dirs(tree));
+    let clean = |line: &Vec<u8>| {
+        // `dir=libc6` once named a library type.
+        let path = line.split(|&b| b == b'=').next().unwrap_or_default().trim_ascii_end();
+        let end = path.iter().rposition(|&b| b != b'/').map_or(0, |i| i + 1);
+        path[..end].to_vec()
+    };
+    Ok(lines.iter().map(clean).collect())
 }
 
 /// The directories compiled into the image's loader, without trailing slashes: `/lib64`, `/usr/lib64` on Enterprise
