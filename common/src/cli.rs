@@ -111,12 +111,21 @@ pub fn run_main(main: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
     }
 }
 
-/// All errors of the chain, also those inside a [`Marked`].
+/// All errors of the chain, also those inside a [`Marked`], however deep these are nested.
 fn chain(err: &anyhow::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    err.chain().flat_map(|e| {
-        let inner = e.downcast_ref::<Marked>().map(|m| m.inner.chain());
-        std::iter::once(e).chain(inner.into_iter().flatten())
-    })
+    let mut all = Vec::new();
+    let mut here = Some(err);
+    while let Some(err) = here.take() {
+        for e in err.chain() {
+            all.push(e);
+            // Its own chain has everything that comes after.
+            here = e.downcast_ref::<Marked>().map(|m| &m.inner);
+            if here.is_some() {
+                break;
+            }
+        }
+    }
+    all.into_iter()
 }
 
 fn marks(err: &anyhow::Error) -> impl Iterator<Item = &Marked> {
@@ -163,5 +172,7 @@ mod tests {
     fn the_outermost_mark_wins() {
         let err = failing().exit(12).exit(13).hint("outer").unwrap_err();
         assert_eq!((exit_code(&err), hint_of(&err).as_deref()), (13, Some("outer")));
+        let err = failing().exit(12).hint("inner").hint("outer").context("at last").unwrap_err();
+        assert_eq!((exit_code(&err), hint_of(&err).as_deref()), (12, Some("outer")));
     }
 }
