@@ -15,8 +15,11 @@ fn fails(cmd: &Cmd) -> (Option<i32>, String) {
     (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
 }
 
-/// A directory of programs, each a script of sh.
-fn programs(scripts: &[(&str, &str)]) -> tempfile::TempDir {
+/// Programs by name, each a script of sh.
+type Scripts<'a> = &'a [(&'a str, &'a str)];
+
+/// A directory of programs.
+fn programs(scripts: Scripts<'_>) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a temporary directory");
     for (name, script) in scripts {
         let path = dir.path().join(name);
@@ -53,7 +56,7 @@ fn a_mount_point_with_nothing_for_fstab() {
 fn tools_that_are_missing_or_fail_or_talk_nonsense() {
     let whole =
         r#"echo '{"filesystems": [{"id": 1, "parent": 0, "maj:min": "8:1", "target": "/", "fsroot": "/"}]}'"#;
-    let cases: [(&[(&str, &str)], i32, &str); 6] = [
+    let cases: [(Scripts<'_>, i32, &str); 6] = [
         (&[], 12, "`findmnt` is not installed"),
         (&[("findmnt", whole)], 12, "`lsblk` is not installed"),
         (&[("findmnt", "echo no >&2; exit 32"), ("lsblk", "exit 0")], 12, "failed (exit status: 32)\nno"),

@@ -149,7 +149,7 @@ fn differs_from_genfstab_only_where_it_is_wanted() {
     theirs.change("/srv/data", |line| *line = bind("rw,bind"));
     // Bind mounts: no options of the file system, and no comment that repeats the source.
     theirs.change("/srv/web", |line| {
-        line.options = line.options.replace("inode64,logbufs=8,logbsize=32k,noquota,", "")
+        line.options = line.options.replace("inode64,logbufs=8,logbsize=32k,noquota,", "");
     });
     theirs.change("/srv/web", |line| line.comment.clear());
     // A file of the host is left out.
