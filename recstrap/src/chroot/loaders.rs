@@ -39,7 +39,7 @@ enum Firmware {
     Writable,
 }
 
-/// A loader: when it was written (not the inode number: those of FAT change by themselves).
+/// A loader: which file it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Loader {
     written: Written,
@@ -47,8 +47,9 @@ struct Loader {
     partition: Option<String>,
 }
 
-/// Size, time of the content, time of the last change (bootctl keeps the former when it copies the same loader again).
-type Written = (u64, i64, (i64, i64));
+/// Inode, size, times of content and of last change. bootctl copies the same loader again with its old time, and FAT has no
+/// other: only the inode number tells (FAT makes them up; a file that the kernel forgot meanwhile may look new).
+type Written = (u64, u64, i64, (i64, i64));
 
 /// Loaders by their path on the ESP: `/EFI/systemd/systemd-bootx64.efi`.
 type Loaders = BTreeMap<String, Loader>;
@@ -161,7 +162,7 @@ fn loaders_below(esp: &Path) -> Vec<(String, Written)> {
             }
             for (name, path) in names(&dir).filter(|(name, _)| name.to_ascii_lowercase().ends_with(".efi")) {
                 if let Some(meta) = path.symlink_metadata().ok().filter(fs::Metadata::is_file) {
-                    let written = (meta.len(), meta.mtime(), (meta.ctime(), meta.ctime_nsec()));
+                    let written = (meta.ino(), meta.len(), meta.mtime(), (meta.ctime(), meta.ctime_nsec()));
                     found.push((format!("/{}/{vendor}/{name}", efi.0), written));
                 }
             }
@@ -192,7 +193,7 @@ mod tests {
     use crate::chroot::efi::LoadOption;
 
     fn loader(written: i64, partition: &str) -> Loader {
-        Loader { written: (0, 0, (written, 0)), partition: Some(partition.to_owned()) }
+        Loader { written: (0, 0, 0, (written, 0)), partition: Some(partition.to_owned()) }
     }
 
     fn entry(file: &str, partition: &str) -> Entries {

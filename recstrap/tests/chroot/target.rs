@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use common::cmd::Cmd;
 
 /// How long anything may take that should happen soon: the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Applets that tests use.
 const APPLETS: &[&str] = &[
