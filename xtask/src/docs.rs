@@ -1,6 +1,7 @@
 //! `cargo xtask docs`: manual pages and shell completions of the tools that users run, into target/dist/share.
 //!
-//! They are made from the command lines' own definitions. leviso writes its own; for recstrap's three it is done here.
+//! They are made from the command lines' own definitions. leviso writes its own and recuki's (nothing here
+//! should compile leviso's library); for recstrap's three it is done here.
 
 use std::path::{Path, PathBuf};
 
@@ -28,7 +29,9 @@ pub(crate) fn docs(paths: &Paths) -> anyhow::Result<PathBuf> {
         let binary = cargo::release(paths, tool)?;
         Cmd::new(binary).arg("docs").arg(&out).run()?;
     }
-    for command in [recstrap::install::cli::command()] {
+    for command in
+        [recstrap::install::cli::command(), recstrap::fstab::cli::command(), recstrap::chroot::cli::command()]
+    {
         write(&command, 8, &out).with_context(|| format!("failed to document {}", command.get_name()))?;
     }
     Ok(out)

@@ -11,6 +11,7 @@
 //! - [`table`]: which packages, and what is in them
 //! - [`binary`]: static programs
 //! - [`text`]: guides for terminals
+//! - [`licences`]: notices of what is linked in
 //! - [`stage`]: what a package installs
 //!
 //! leviso takes them like anybody's packages: a profile names repository, key and fingerprint (see `iso`).
@@ -18,6 +19,7 @@
 mod table;
 mod binary;
 mod text;
+mod licences;
 mod stage;
 
 use std::path::{Path, PathBuf};

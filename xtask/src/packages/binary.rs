@@ -10,7 +10,7 @@ use crate::cargo;
 use crate::paths::Paths;
 
 /// The only platform we build for.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+pub(super) const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// The profile in Cargo.toml.
 const PROFILE: &str = "packaged";
 
@@ -75,13 +75,14 @@ fn remap(from: &Path, to: &str) -> String {
 }
 
 /// Where cargo keeps the sources of crates.
-fn cargo_home() -> anyhow::Result<PathBuf> {
+pub(super) fn cargo_home() -> anyhow::Result<PathBuf> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
     home.context("neither CARGO_HOME nor HOME is set")
 }
 
-fn registries(home: &Path) -> Vec<PathBuf> {
+/// The folders with the sources of crates, one a registry.
+pub(super) fn registries(home: &Path) -> Vec<PathBuf> {
     let dirs = std::fs::read_dir(home.join("registry/src")).into_iter().flatten().flatten();
     let mut dirs: Vec<_> = dirs.map(|entry| entry.path()).collect();
     dirs.sort();

@@ -6,11 +6,11 @@ use anyhow::Context;
 use common::cmd::Cmd;
 
 use super::table::Row;
-use super::text;
+use super::{licences, text};
 use crate::docs;
 use crate::paths::Paths;
 
-/// The licences of everything we write.
+/// The licences of what we write.
 const LICENCES: &[&str] = &["LICENSE-APACHE", "LICENSE-MIT"];
 
 /// Lays the package of `row` out in `dir`/NAME and writes `dir`/NAME.toml. Programs come from `programs`, manual pages and
@@ -48,6 +48,8 @@ pub(crate) fn stage(
     for licence in LICENCES {
         copy(&paths.root.join(licence), &to(&licences).join(licence))?;
     }
+    let notices = licences::notices(paths, row.cargo)?;
+    common::fs::write_atomic(&to(&licences).join("THIRD-PARTY"), notices.as_bytes())?;
     let spec = spec(paths, row, &licences)?;
     common::fs::write_atomic(&dir.join(format!("{}.toml", row.name)), spec.as_bytes())
 }

@@ -29,19 +29,36 @@ pub(crate) struct Row {
 }
 
 /// All of them.
-pub(crate) const ROWS: &[Row] = &[Row {
-    name: "recstrap",
-    cargo: "recstrap",
-    programs: &["recstrap"],
-    summary: "Installs LevitateOS from the live system to a disk",
-    description: "\
+pub(crate) const ROWS: &[Row] = &[
+    Row {
+        name: "recstrap",
+        cargo: "recstrap",
+        programs: &["recstrap", "recfstab", "recchroot"],
+        summary: "Installs LevitateOS from the live system to a disk",
+        description: "\
 recstrap copies the live system to a mounted target and verifies what it wrote, recfstab prints the
 fstab of what is mounted there, recchroot runs a shell or a command in it. installation-guide shows
 how they work together.",
-    files: &[],
-    guides: &[("docs/guide/install.md", "/usr/share/doc/levitateos/install.txt")],
-    dirs: &["/usr/share/doc/levitateos"],
-    requires: &["/usr/bin/findmnt", "/usr/bin/less", "/usr/bin/lsblk", "/usr/bin/sh"],
-    recommends: &["/usr/bin/newgidmap", "/usr/bin/newuidmap", "/usr/sbin/blkid"],
-    sources: &["common", "recstrap"],
-}];
+        files: &[],
+        guides: &[("docs/guide/install.md", "/usr/share/doc/levitateos/install.txt")],
+        dirs: &["/usr/share/doc/levitateos"],
+        requires: &["/usr/bin/findmnt", "/usr/bin/less", "/usr/bin/lsblk", "/usr/bin/sh"],
+        recommends: &["/usr/bin/newgidmap", "/usr/bin/newuidmap", "/usr/sbin/blkid"],
+        sources: &["common", "recstrap"],
+    },
+    Row {
+        name: "recuki",
+        cargo: "leviso",
+        programs: &["recuki"],
+        summary: "Puts the kernel of an installed LevitateOS on the EFI system partition",
+        description: "\
+recuki makes a unified kernel image of an installed system (its kernel, an initramfs that finds the
+root file system, the command line) and puts it where systemd-boot finds it, with boot counting.",
+        files: &[],
+        guides: &[],
+        dirs: &[],
+        requires: &[],
+        recommends: &[],
+        sources: &["common", "leviso"],
+    },
+];
