@@ -17,11 +17,20 @@ fn lab() -> Option<PathBuf> {
     None
 }
 
-/// Arguments of a build of the lab with the profiles below `checkout`.
-fn args(checkout: &Path, lab: &Path, work: &Path, out: &Path) -> Vec<OsString> {
+/// The profile of the lab with our own packages, as `cargo xtask iso` left it; else the one without them.
+fn profile(root: &Path) -> PathBuf {
+    let ours = testkit::target().join("packages/profiles/lab.toml");
+    if ours.exists() {
+        return ours;
+    }
+    testkit::skip("our own packages in the builds of the lab", "run `cargo xtask iso --profile lab`");
+    root.join("leviso/profiles/lab.toml")
+}
+
+/// Arguments of a build of the lab.
+fn args(profile: &Path, lab: &Path, work: &Path, out: &Path) -> Vec<OsString> {
     let fingerprint = std::fs::read_to_string(lab.join("fingerprint")).expect("the lab has a fingerprint");
     let set = [format!("lab={}", lab.display()), format!("lab-fingerprint={}", fingerprint.trim())];
-    let profile = checkout.join("leviso/profiles/lab.toml");
     let mut args: Vec<OsString> = vec!["build".into(), "--quiet".into(), "--profile".into(), profile.into()];
     set.iter().for_each(|s| args.extend(["--set".into(), s.into()]));
     args.extend(["--work".into(), work.into(), "--out".into(), out.into()]);
@@ -43,6 +52,7 @@ fn iso(out: &Path) -> PathBuf {
 fn two_builds_are_identical() {
     let Some(lab) = lab() else { return };
     let (leviso, root) = (env!("CARGO_BIN_EXE_leviso"), testkit::workspace());
+    let profile = profile(&root);
     let dir = tempfile::tempdir().expect("a temporary directory");
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).expect("permissions");
     let (work, out) = (dir.path().join("work"), dir.path().join("out"));
@@ -54,14 +64,15 @@ fn two_builds_are_identical() {
         Cmd::new(&strace).args(["-f", "--seccomp-bpf", "-e", "trace=execve,execveat", "-o"]).arg(&trace);
     traced
         .arg(leviso)
-        .args(args(&root, &lab, &work, &out))
+        .args(args(&profile, &lab, &work, &out))
         .env("TZ", "UTC")
         .read()
         .expect("build one succeeds");
     a_build_starts_no_program(&trace, leviso);
     let first = iso(&out);
 
-    let second = build_elsewhere(leviso, &root, &lab, &work.join("lab.lock"), &dir.path().join("elsewhere"));
+    let lock = work.join("lab.lock");
+    let second = build_elsewhere(leviso, [&root, &lab, &profile, &lock], &dir.path().join("elsewhere"));
     assert_eq!(first.file_name(), second.file_name());
     let digests = [&first, &second].map(|p| Sha256::of_file(p).expect("it can be read"));
     assert_eq!(digests[0], digests[1], "the builds differ; compare the images in the two work directories");
@@ -69,7 +80,7 @@ fn two_builds_are_identical() {
     the_fields_tools_accept_it(&first, &work.join("lab"));
     the_real_tools_change_nothing(&work.join("lab/rootfs.erofs"), dir.path());
     let size = first.metadata().expect("metadata").len();
-    let build = |out: &Path| args(&root, &lab, &work, out);
+    let build = |out: &Path| args(&profile, &lab, &work, out);
     // Far too small, and enough for the ISO but not for what lies beside it.
     for bytes in [64 << 20, size.div_ceil(4096) * 4096] {
         a_full_disk_leaves_nothing(leviso, build, bytes, &dir.path().join(format!("small{bytes}")));
@@ -78,13 +89,14 @@ fn two_builds_are_identical() {
 
 /// Build two: the same lock, but another checkout with other modes and times, another user, directory, time zone, umask
 /// and number of threads, and nothing cached.
-fn build_elsewhere(leviso: &str, root: &Path, lab: &Path, lock: &Path, dir: &Path) -> PathBuf {
+fn build_elsewhere(leviso: &str, [root, lab, profile, lock]: [&Path; 4], dir: &Path) -> PathBuf {
     let (work, out) = (dir.join("w"), dir.join("o"));
     let copy = "umask 077; mkdir -p \"$5/checkout/leviso\" \"$5/lab\" && cp -r \"$1/leviso/profiles\" \"$5/checkout/leviso\" \
          && cp -r \"$1/initramfs\" \"$5/checkout\" && cp -r \"$2/repo\" \"$2/fingerprint\" \"$2\"/RPM-GPG-KEY-* \"$5/lab\" \
          && cp \"$3\" \"$5/copy.lock\" && cp \"$4\" \"$5/bin\"";
     let copied = Cmd::new("sh").args(["-c", copy, "sh"]).arg(root).arg(lab).arg(lock).arg(leviso).arg(dir);
     copied.read().expect("the checkout is copied");
+    let profile = copy_profile(profile, root, dir);
     let mut words: Vec<OsString> = Vec::new();
     if testkit::is_root() {
         Cmd::new("chown").args(["-R", "65534:65534"]).arg(dir).read().expect("given away");
@@ -94,11 +106,29 @@ fn build_elsewhere(leviso: &str, root: &Path, lab: &Path, lock: &Path, dir: &Pat
     }
     words.extend(["sh", "-c", "umask 027; cd / && exec \"$@\"", "sh"].map(Into::into));
     words.push(dir.join("bin").into());
-    words.extend(args(&dir.join("checkout"), &dir.join("lab"), &work, &out));
+    words.extend(args(&profile, &dir.join("lab"), &work, &out));
     words.extend(["--locked".into(), "--lock".into(), dir.join("copy.lock").into()]);
     let second = Cmd::new(words.remove(0)).args(words).env("TZ", "Asia/Tokyo").env("RAYON_NUM_THREADS", "3");
     second.env("HOME", dir).read().expect("build two succeeds");
     iso(&out)
+}
+
+/// The same profile for the checkout in `dir`, with a copy of our packages' repository if it names that.
+fn copy_profile(profile: &Path, root: &Path, dir: &Path) -> PathBuf {
+    let checkout = dir.join("checkout");
+    let Ok(inside) = profile.strip_prefix(testkit::target().join("packages")) else {
+        return checkout.join(profile.strip_prefix(root).expect("a profile of the checkout"));
+    };
+    let (from, to) = (testkit::target().join("packages"), dir.join("packages"));
+    let copy = "umask 077; mkdir -p \"$2/profiles\" && cp -r \"$1/repo\" \"$1\"/RPM-GPG-KEY-* \"$2\"";
+    Cmd::new("sh").args(["-c", copy, "sh"]).arg(&from).arg(&to).read().expect("the packages are copied");
+    let text = std::fs::read_to_string(profile).expect("the profile can be read");
+    let moved = text.replace(&from.display().to_string(), &to.display().to_string());
+    let moved = moved.replace(&root.display().to_string(), &checkout.display().to_string());
+    assert_ne!(moved, text, "the profile names neither its base nor its packages by absolute paths");
+    let profile = to.join(inside);
+    std::fs::write(&profile, moved).expect("the profile is written");
+    profile
 }
 
 /// fsck.erofs, sbverify, xorriso and sha256sum on the images themselves.

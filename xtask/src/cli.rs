@@ -34,6 +34,12 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
+    /// Make or renew the RPMs of our own tools: static programs, manual pages, completions, signed.
+    Packages {
+        /// Print a JSON summary on stdout.
+        #[arg(long)]
+        json: bool,
+    },
     /// Say which host tools are there, which are missing, and how to get them.
     Doctor {
         /// Install what is missing (root and apt).
@@ -95,10 +101,11 @@ impl Cli {
             Task::Test => crate::test::test(&paths)?,
             Task::E2e { filter } => crate::test::e2e(&paths, filter.as_deref())?,
             Task::Lab { json } => crate::lab::lab(&paths, json).map(drop)?,
+            Task::Packages { json } => crate::packages::packages(&paths, json).map(drop)?,
             Task::Doctor { install, json } => return crate::doctor::doctor(install, json),
             Task::Ci => crate::ci::ci(&paths)?,
             Task::Tidy => crate::tidy::tidy(&paths)?,
-            Task::Docs => crate::docs::docs(&paths)?,
+            Task::Docs => crate::docs::run(&paths)?,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -6,6 +6,7 @@ mod tools;
 mod doctor;
 mod cargo;
 mod lab;
+mod packages;
 mod iso;
 mod run;
 mod test;

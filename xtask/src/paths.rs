@@ -35,6 +35,11 @@ impl Paths {
         self.target.join("lab")
     }
 
+    /// Our own packages: repository, key, fingerprint, what they are made from.
+    pub(crate) fn packages(&self) -> PathBuf {
+        self.target.join("packages")
+    }
+
     /// Finished ISOs and their manifests.
     pub(crate) fn iso_dir(&self) -> PathBuf {
         self.target.join("iso")

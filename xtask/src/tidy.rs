@@ -3,6 +3,7 @@
 //! - every Rust file opens with `//!`
 //! - every path that a document names in backticks and that looks like ours exists
 //! - every test that SUPPLY_CHAIN.md names exists
+//! - a shell can parse every block of a document that is marked `sh`: readers and the install test type them
 //! - no file names a host of the package registries this machine is configured with
 
 use std::path::Path;
@@ -43,6 +44,7 @@ pub(crate) fn tidy(paths: &Paths) -> anyhow::Result<()> {
         }
     }
     for (file, text) in &documents {
+        findings.extend(shell_blocks(file, text)?);
         let named = backticked(text).filter(|word| looks_like_ours(word, &files));
         findings.extend(
             named
@@ -62,6 +64,26 @@ pub(crate) fn tidy(paths: &Paths) -> anyhow::Result<()> {
         return Ok(());
     }
     anyhow::bail!("{} things are not tidy:\n{}", findings.len(), findings.join("\n"))
+}
+
+/// What a shell says against the blocks of a document whose info string begins with `sh`. Each block is looked at by
+/// itself, as it is typed.
+fn shell_blocks(file: &str, text: &str) -> anyhow::Result<Vec<String>> {
+    let mut findings = Vec::new();
+    let mut lines = text.lines().zip(1..);
+    while let Some((fence, number)) = lines.next() {
+        let Some(info) = fence.strip_prefix("```") else { continue };
+        let block: Vec<_> = lines.by_ref().map(|(line, _)| line).take_while(|line| *line != "```").collect();
+        if info.split(' ').next() != Some("sh") {
+            continue;
+        }
+        let parsed = Cmd::new("sh").args(["-n", "-c", &block.join("\n")]).output()?;
+        if !parsed.status.success() {
+            let why = String::from_utf8_lossy(&parsed.stderr).trim().to_owned();
+            findings.push(format!("{file}:{number}: no shell can parse this block: {why}"));
+        }
+    }
+    Ok(findings)
 }
 
 /// The words between single backticks, outside of code blocks.
@@ -111,5 +133,13 @@ mod tests {
             "See `leviso/src/lib.rs`, `a/b`, `cargo xtask`.\n```\n`leviso/no`\n```\nand `leviso/src/gone.rs`";
         let ours: Vec<_> = backticked(text).filter(|w| looks_like_ours(w, &files)).collect();
         assert_eq!(ours, ["leviso/src/lib.rs", "leviso/src/gone.rs"]);
+    }
+
+    #[test]
+    fn blocks_that_no_shell_can_parse_are_found() {
+        let text = "```sh step=a\nls\n```\n```text\nif (\n```\n```sh\nif true\n```\n";
+        let findings = shell_blocks("a.md", text).unwrap();
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert!(findings[0].starts_with("a.md:7: "), "{findings:?}");
     }
 }

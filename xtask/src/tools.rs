@@ -96,6 +96,12 @@ pub(crate) const TOOLS: &[Tool] = &[
     program("busybox", "busybox-static", Need::Test, "make a small system to enter"),
     program("newuidmap", "uidmap", Need::Test, "enter a system as an ordinary user"),
     program("efibootmgr", "efibootmgr", Need::Test, "write boot entries to read"),
+    program("readelf", "binutils", Need::Test, "look into our programs"),
+    program("rpm2cpio", "rpm2cpio", Need::Test, "unpack our packages"),
+    program("gpg", "gpg", Need::Test, "read the key of our packages"),
+    program("gpgv", "gpgv", Need::Test, "check signatures of metadata"),
+    program("man", "man-db", Need::Test, "read our manual pages"),
+    program("groff", "groff-base", Need::Test, "check our manual pages"),
 ];
 
 impl Tool {

@@ -8,6 +8,7 @@
 //! - [`fixture`]: a tiny repository in a temporary directory, whole or with a chosen defect
 //! - [`debian`]: reads Debian packages and translates their relations and versions
 //! - [`lab`]: the lab itself
+//! - [`pack`]: trees of files -> packages in a signed repository: how our own tools become packages
 //!
 //! A fixture in a test of another crate:
 //!
@@ -37,3 +38,4 @@ pub mod repo;
 pub mod fixture;
 pub mod debian;
 pub mod lab;
+pub mod pack;
