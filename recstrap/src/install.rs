@@ -148,7 +148,8 @@ fn sync(root: &root::Root, plan: &plan::Plan) -> anyhow::Result<()> {
         .exit(exit::TARGET)?;
     for place in &plan.places {
         let failed = || format!("failed to sync {}", root.show(&place.path));
-        let dir = root.dir(&place.path).map_err(std::io::Error::from).with_context(failed).exit(exit::TARGET)?;
+        let dir =
+            root.dir(&place.path).map_err(std::io::Error::from).with_context(failed).exit(exit::TARGET)?;
         rustix::fs::syncfs(&dir).map_err(std::io::Error::from).with_context(failed).exit(exit::TARGET)?;
     }
     Ok(())

@@ -56,6 +56,18 @@ pub fn set_by_name(dir: &OwnedFd, name: &[u8], node: &Node) -> anyhow::Result<()
     rustix::fs::utimensat(dir, name, &times(node), AtFlags::SYMLINK_NOFOLLOW).map_err(failed("times"))
 }
 
+/// Removes what a directory that was there before would hand down to everything made in it.
+///
+/// # Errors
+/// The file system refuses.
+pub fn forget_default_acl(dir: &OwnedFd) -> anyhow::Result<()> {
+    use rustix::io::Errno;
+    match rustix::fs::fremovexattr(dir, "system.posix_acl_default") {
+        Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
+        Err(e) => Err(failed("default ACL")(e)),
+    }
+}
+
 /// Sets only the times.
 ///
 /// # Errors
@@ -69,7 +81,9 @@ pub fn set_times(file: &OwnedFd, node: &Node) -> anyhow::Result<()> {
 pub fn is_the_systems(name: &[u8]) -> bool {
     // XFS shows ACLs a second time, under these names.
     let is_acl = matches!(name, b"trusted.SGI_ACL_FILE" | b"trusted.SGI_ACL_DEFAULT");
-    is_acl || matches!(name, b"security.selinux" | b"security.evm" | b"security.ima") || name.starts_with(b"btrfs.")
+    is_acl
+        || matches!(name, b"security.selinux" | b"security.evm" | b"security.ima")
+        || name.starts_with(b"btrfs.")
 }
 
 /// Names of attributes, from a call that fills a buffer with them.

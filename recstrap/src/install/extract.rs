@@ -63,6 +63,7 @@ impl<S: Source> Job<'_, S> {
 
     /// Makes all directories, parents first, closed to others.
     fn directories(&self) -> anyhow::Result<()> {
+        attributes::forget_default_acl(&self.root.fd)?;
         let mut open: Option<(u32, OwnedFd)> = None;
         for at in self.plan.dirs().skip(1) {
             self.control.check()?;
@@ -75,7 +76,9 @@ impl<S: Source> Job<'_, S> {
                 let name = root::plain(&self.plan.node(at).name)?;
                 match rustix::fs::mkdirat(&dir, name, Mode::RWXU) {
                     // A mount point, or a directory on the way to one: all else was refused or removed before.
-                    Err(Errno::EXIST) if is_dir(&dir, name)? => Ok(()),
+                    Err(Errno::EXIST) if is_dir(&dir, name)? => {
+                        attributes::forget_default_acl(&root::subdir(&dir, name).map_err(target_error)?)
+                    }
                     result => result.map_err(target_error),
                 }
             };

@@ -126,8 +126,12 @@ fn whoever_meddles_is_noticed() {
     let ended = wait(child);
     assert_eq!(ended.code, Some(12), "{ended:?}");
     for name in [
-        "/usr/bin/plain: expected sha256digest=", "/usr/bin/suid: expected mode=4755, found mode=0755", "/usr/share/man/page.7: expected it",
-        "/usr/bin/extra: expected nothing", "/etc/hostname: expected type=file", "/usr/share/sparse: expected nothing more, found xattr.user.more",
+        "/usr/bin/plain: expected sha256digest=",
+        "/usr/bin/suid: expected mode=4755, found mode=0755",
+        "/usr/share/man/page.7: expected it",
+        "/usr/bin/extra: expected nothing",
+        "/etc/hostname: expected type=file",
+        "/usr/share/sparse: expected nothing more, found xattr.user.more",
         "/usr/share/noise: expected",
     ] {
         assert!(ended.stderr.contains(name), "{name}: {}", ended.stderr);

@@ -77,7 +77,16 @@ fn nothing_outside_changes_and_it_is_an_error() {
     let dir = |name: &[u8]| node(0, name, What::Dir);
     let hard = |parent, name: &[u8], first| Node { first: Some(first), ..file(parent, name) };
     let mut cases: Vec<(String, Vec<Node>)> = Vec::new();
-    for name in [&b".."[..], b".", b"", b"a/b", b"../outside/new", b"/tmp/levitate-hostile", b"nul\0nul", b"../outside/victim"] {
+    for name in [
+        &b".."[..],
+        b".",
+        b"",
+        b"a/b",
+        b"../outside/new",
+        b"/tmp/levitate-hostile",
+        b"nul\0nul",
+        b"../outside/victim",
+    ] {
         let shown = String::from_utf8_lossy(name).into_owned();
         cases.push((format!("a file {shown:?}"), vec![file(0, name)]));
         cases.push((format!("a directory {shown:?}"), vec![dir(name), file(1, b"new")]));
@@ -88,7 +97,8 @@ fn nothing_outside_changes_and_it_is_an_error() {
     cases.push(("a file through a symlink".into(), vec![link(b"s"), file(1, b"new")]));
     cases.push(("a file over one through a symlink".into(), vec![link(b"s"), file(1, b"victim")]));
     cases.push(("a directory through a symlink".into(), vec![link(b"s"), node(1, b"d", What::Dir)]));
-    cases.push(("a symlink and a directory of one name".into(), vec![dir(b"s"), link(b"s"), file(2, b"new")]));
+    cases
+        .push(("a symlink and a directory of one name".into(), vec![dir(b"s"), link(b"s"), file(2, b"new")]));
     cases.push(("one name twice".into(), vec![file(0, b"a"), file(0, b"a")]));
     cases.push(("a file over a symlink".into(), vec![link(b"s"), file(0, b"s")]));
     cases.push(("a link to a file outside".into(), vec![link(b"s"), file(1, b"victim"), hard(0, b"a", 2)]));

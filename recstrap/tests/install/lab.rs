@@ -47,10 +47,13 @@ impl Target {
             "ext4" => &["-q", "-F", "-b", "4096"][..],
             "xfs" => &["-q", "-f"][..],
             "btrfs" => &["-q", "-f"][..],
+            // Like FAT it holds no owners and modes; the kernel of a build machine may have no FAT.
+            "ntfs-3g" => &["-q", "-F", "-Q"][..],
             _ => &[],
         };
         let file = target.file();
-        run(&format!("mkfs.{fstype}"), &[force, options, &[text(&file)]].concat());
+        let mkfs = fstype.trim_end_matches("-3g");
+        run(&format!("mkfs.{mkfs}"), &[force, options, &[text(&file)]].concat());
         target.mount();
         target
     }
@@ -147,7 +150,8 @@ pub(crate) fn listing(root: &Path) -> Tree {
         let kind = meta.file_type();
         let first = firsts.entry((meta.dev(), meta.ino())).or_insert(name);
         let hardlink = (*first != name && !kind.is_dir()).then_some(&***first);
-        let target = if kind.is_symlink() { std::fs::read_link(&path).expect("a link") } else { PathBuf::new() };
+        let target =
+            if kind.is_symlink() { std::fs::read_link(&path).expect("a link") } else { PathBuf::new() };
         let device = (rustix::fs::major(meta.rdev()), rustix::fs::minor(meta.rdev()));
         let kind = match kind {
             k if k.is_dir() => Kind::Dir,
@@ -181,15 +185,18 @@ pub(crate) fn listing(root: &Path) -> Tree {
 
 fn collect(root: &Path, dir: &[u8], names: &mut Vec<Vec<u8>>) {
     let path = root.join(std::ffi::OsStr::from_bytes(dir));
-    let mut here: Vec<Vec<u8>> =
-        std::fs::read_dir(&path).expect("readable").map(|e| e.expect("an entry").file_name().as_bytes().to_vec()).collect();
+    let mut here: Vec<Vec<u8>> = std::fs::read_dir(&path)
+        .expect("readable")
+        .map(|e| e.expect("an entry").file_name().as_bytes().to_vec())
+        .collect();
     here.sort();
     for name in here {
         let path = if dir.is_empty() { name } else { [dir, &name].join(&b'/') };
         if matches!(&*path, b"lost+found" | b"var/lib/levitate" | b".recstrap-incomplete") {
             continue;
         }
-        let is_dir = root.join(std::ffi::OsStr::from_bytes(&path)).symlink_metadata().expect("there").is_dir();
+        let is_dir =
+            root.join(std::ffi::OsStr::from_bytes(&path)).symlink_metadata().expect("there").is_dir();
         names.push(path.clone());
         if is_dir {
             collect(root, &path, names);
@@ -216,12 +223,25 @@ fn xattrs(path: &Path) -> Vec<Xattr> {
 pub(crate) fn everything() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let at = |name: &str| dir.path().join(name);
-    for name in ["etc", "usr/bin", "usr/share/doc/a", "usr/share/man", "var/lib", "boot", "home", "tmp", "empty/er", "dev"] {
+    for name in [
+        "etc",
+        "usr/bin",
+        "usr/share/doc/a",
+        "usr/share/man",
+        "var/lib",
+        "boot",
+        "home",
+        "tmp",
+        "empty/er",
+        "dev",
+    ] {
         std::fs::create_dir_all(at(name)).expect("made");
     }
     write(&at("etc/machine-id"), b"");
     write(&at("etc/hostname"), b"levitate\n");
-    for (name, mode) in [("suid", 0o4755), ("sgid", 0o2755), ("both", 0o6711), ("plain", 0o755), ("closed", 0o000)] {
+    for (name, mode) in
+        [("suid", 0o4755), ("sgid", 0o2755), ("both", 0o6711), ("plain", 0o755), ("closed", 0o000)]
+    {
         write(&at("usr/bin").join(name), name.as_bytes());
         chmod(&at("usr/bin").join(name), mode);
     }
@@ -255,7 +275,9 @@ pub(crate) fn everything() -> tempfile::TempDir {
     ] {
         rustix::fs::mknodat(CWD, at(name), kind, Mode::from_raw_mode(0o640), device).expect("made");
     }
-    for (name, uid, gid) in [("etc/hostname", 7, 8), ("usr/bin/link", 9, 10), ("dev/pipe", 11, 12), ("home", 70000, 80000)] {
+    for (name, uid, gid) in
+        [("etc/hostname", 7, 8), ("usr/bin/link", 9, 10), ("dev/pipe", 11, 12), ("home", 70000, 80000)]
+    {
         std::os::unix::fs::lchown(at(name), Some(uid), Some(gid)).expect("owned");
     }
     run("setfattr", &["-n", "user.note", "-v", "a value", text(&at("etc/hostname"))]);
@@ -264,7 +286,9 @@ pub(crate) fn everything() -> tempfile::TempDir {
     run("setfacl", &["-m", "u:33:rx,g:44:r", text(&at("usr/bin/plain"))]);
     run("setfacl", &["-d", "-m", "u:33:rwx", text(&at("var/lib"))]);
     run("setcap", &["cap_net_raw+ep", text(&at("usr/bin/sgid"))]);
-    for (name, seconds, nanos) in [("etc/hostname", 1_700_000_000, 123_456_789), ("usr/bin/link", 1, 999_999_999), ("usr", 5, 6)] {
+    for (name, seconds, nanos) in
+        [("etc/hostname", 1_700_000_000, 123_456_789), ("usr/bin/link", 1, 999_999_999), ("usr", 5, 6)]
+    {
         touch(&at(name), seconds, nanos);
     }
     touch(dir.path(), 1_600_000_000, 1);

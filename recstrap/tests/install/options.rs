@@ -13,7 +13,8 @@ fn excludes() {
     let image = Image::new(tree.path(), &["-zlz4hc"]);
     let target = Target::new("ext4", 100, &[]);
     // The first name of a file with three is left out, a whole directory, and some of another.
-    let options = ["--exclude", "/etc/aa-*", "--exclude", "usr/share/doc", "--exclude", "**/page.?", "--json"];
+    let options =
+        ["--exclude", "/etc/aa-*", "--exclude", "usr/share/doc", "--exclude", "**/page.?", "--json"];
     let done = recstrap(&image, &target.mount, &options);
     assert_eq!(done.code, Some(0), "{done:?}");
     let record = &done.json()["record"];
@@ -103,7 +104,7 @@ fn mounts_below_the_target_belong_to_it() {
     write(&tree.path().join("boot/kernel"), &noise(100_000));
     let image = Image::new(tree.path(), &["-zlz4hc"]);
     let (target, boot, home) =
-        (Target::new("ext4", 100, &[]), Target::new("vfat", 40, &[]), Target::new("xfs", 400, &[]));
+        (Target::new("ext4", 100, &[]), Target::new("ntfs-3g", 40, &[]), Target::new("xfs", 400, &[]));
     write(&boot.path("EFI/other/os.efi"), b"another system's");
     write(&boot.path("loader/entry"), b"older");
     write(&home.path("me/letter"), b"mine");
@@ -134,7 +135,12 @@ fn nobodys_identity_is_installed_twice() {
         return;
     }
     let tree = everything();
-    for name in ["etc/ssh/ssh_host_rsa_key", "etc/ssh/ssh_host_rsa_key.pub", "var/lib/systemd/random-seed", "run/live/x"] {
+    for name in [
+        "etc/ssh/ssh_host_rsa_key",
+        "etc/ssh/ssh_host_rsa_key.pub",
+        "var/lib/systemd/random-seed",
+        "run/live/x",
+    ] {
         write(&tree.path().join(name), b"secret");
     }
     write(&tree.path().join("etc/ssh/sshd_config"), b"Port 22\n");
@@ -148,7 +154,11 @@ fn nobodys_identity_is_installed_twice() {
     let differences = json["record"]["differences"].as_array().expect("a list").iter();
     let named: Vec<&str> = differences.map(|d| d["path"].as_str().expect("a path")).collect();
     let expected = [
-        "etc/machine-id", "etc/ssh/ssh_host_rsa_key", "etc/ssh/ssh_host_rsa_key.pub", "run/live", "var/lib/systemd/random-seed",
+        "etc/machine-id",
+        "etc/ssh/ssh_host_rsa_key",
+        "etc/ssh/ssh_host_rsa_key.pub",
+        "run/live",
+        "var/lib/systemd/random-seed",
         "var/log/journal/0123",
     ];
     assert_eq!(named, expected);

@@ -11,6 +11,7 @@ fn small() -> (tempfile::TempDir, Image) {
     write(&tree.path().join("etc/os-release"), b"ID=levitateos\n");
     write(&tree.path().join("boot/loader/entry"), b"entry\n");
     write(&tree.path().join("usr/lib/large"), &lab::noise(6 << 20));
+    std::fs::create_dir_all(tree.path().join("var/lib")).expect("made");
     let image = Image::new(tree.path(), &["-zlz4hc"]);
     (tree, image)
 }
@@ -161,14 +162,14 @@ fn what_does_not_fit() {
     assert_eq!(check(&image, &target.mount), ["E14"]);
     let target = Target::new("ext4", 50, &["-N", "16"]);
     assert_eq!(check(&image, &target.mount), ["E15"]);
-    let target = Target::new("vfat", 50, &[]);
+    let target = Target::new("ntfs-3g", 50, &[]);
     assert_eq!(check(&image, &target.mount), ["E17"]);
 
     let tree = tempfile::tempdir().expect("a temporary directory");
     std::fs::create_dir(tree.path().join("boot")).expect("made");
     std::os::unix::fs::symlink("kernel-1", tree.path().join("boot/kernel")).expect("linked");
     let linked = Image::new(tree.path(), &[]);
-    let (target, boot) = (Target::new("ext4", 50, &[]), Target::new("vfat", 50, &[]));
+    let (target, boot) = (Target::new("ext4", 50, &[]), Target::new("ntfs-3g", 50, &[]));
     std::fs::create_dir(target.path("boot")).expect("made");
     run("mount", &["--bind", text(&boot.mount), text(&target.path("boot"))]);
     assert_eq!(check(&linked, &target.mount), ["E20"]);
