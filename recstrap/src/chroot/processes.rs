@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, wait};
 
 /// How long a process has after SIGTERM.
 const GRACE: Duration = Duration::from_millis(500);
@@ -62,7 +62,7 @@ impl Membership {
                 left.iter().for_each(|(pid, _)| _ = kill_process(*pid, *signal));
             }
             std::thread::sleep(PACE);
-            while let Ok(Some(_)) = waitpid(None, WaitOptions::NOHANG) {}
+            while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
             signals = if start.elapsed() < GRACE { &[] } else { &[Signal::KILL] };
             left = self.members();
         }

@@ -4,7 +4,7 @@
 //! deliver it twice. What a process sends to one of us is meant for the command and is passed on. What was ignored when
 //! we were started (nohup) stays ignored.
 
-use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, wait};
 use signal_hook::consts as number;
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
@@ -79,7 +79,7 @@ impl Signals {
 /// Reaps every child that has ended; says how `child` did.
 fn reap(child: Pid) -> anyhow::Result<Option<Ended>> {
     loop {
-        match waitpid(None, WaitOptions::NOHANG | WaitOptions::UNTRACED) {
+        match wait(WaitOptions::NOHANG | WaitOptions::UNTRACED) {
             Ok(Some((pid, status))) if pid == child => {
                 if let Some(code) = status.exit_status() {
                     return Ok(Some(Ended::Code(u8::try_from(code).unwrap_or(u8::MAX))));

@@ -97,12 +97,15 @@ impl Target {
         use std::io::BufRead;
         use std::os::unix::process::CommandExt;
         let mut command = self.cmd(options, &["sh", "-c", script]).std();
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        // A file, not a pipe: reading it does not wait for whoever may be left with it.
+        let said = tempfile::tempfile().expect("a temporary file");
+        let stderr = said.try_clone().expect("shared");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).process_group(0);
         let mut child = command.spawn().expect("recchroot starts");
         let mut stdout = std::io::BufReader::new(child.stdout.take().expect("piped"));
         let mut line = String::new();
         stdout.read_line(&mut line).expect("it prints");
-        Session { child, line: line.trim().to_owned(), _stdout: stdout }
+        Session { child, line: line.trim().to_owned(), said, _stdout: stdout }
     }
 
     /// Processes that are still in there, or still see our mounts in there: checked for all mount namespaces of the machine.
@@ -149,6 +152,7 @@ pub(crate) struct Session {
     pub(crate) child: Child,
     /// The first line the command printed.
     pub(crate) line: String,
+    said: fs::File,
     _stdout: std::io::BufReader<std::process::ChildStdout>,
 }
 
@@ -175,7 +179,7 @@ impl Session {
 
     /// The exit code, and what it said.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
-        use std::io::Read;
+        use std::io::{Read, Seek};
         let start = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("waited") {
@@ -185,7 +189,8 @@ impl Session {
             std::thread::sleep(Duration::from_millis(10));
         };
         let mut said = Vec::new();
-        self.child.stderr.take().expect("piped").read_to_end(&mut said).expect("read");
+        self.said.rewind().expect("rewound");
+        self.said.read_to_end(&mut said).expect("read");
         (status.code(), text(&said))
     }
 }
