@@ -172,8 +172,12 @@ fn the_shipped_list_suits_a_real_kernel() {
 }
 
 #[test]
-fn init_is_plain_sh() {
-    let init = testkit::workspace().join("initramfs/init");
-    Cmd::new(testkit::oracle("dash")).arg("-n").arg(&init).run().unwrap();
-    Cmd::new(testkit::oracle("shellcheck")).args(["-s", "sh"]).arg(&init).run().unwrap();
+fn both_inits_are_plain_sh() {
+    let root = testkit::workspace();
+    for init in ["initramfs/live/init", "initramfs/disk/init"] {
+        Cmd::new(testkit::oracle("dash")).arg("-n").arg(root.join(init)).run().unwrap();
+        // -x: with what they source, named in them from the workspace's root.
+        let shellcheck = Cmd::new(testkit::oracle("shellcheck")).args(["-x", "-P", ".", "-s", "sh", init]);
+        shellcheck.dir(&root).run().unwrap();
+    }
 }

@@ -8,7 +8,7 @@ use common::layout;
 use serde::{Deserialize, Serialize};
 
 use crate::exit;
-use crate::initramfs::{self, Entries, Entry, MAX_DISK_SIZE, Parts};
+use crate::initramfs::{self, Entries, Entry, Parts};
 use crate::profile::{DiskInitramfs, Profile};
 use crate::tree::{Kind, Origin, Tree};
 
@@ -94,7 +94,8 @@ fn read(tree: &Tree) -> anyhow::Result<Recipe> {
         busybox: document.busybox,
         cpu: document.cpu,
         programs: document.programs,
-        max_size: MAX_DISK_SIZE,
+        level: initramfs::DISK_LEVEL,
+        max_size: initramfs::MAX_DISK_SIZE,
     };
     let mtime = tree.inode(tree.stat(format!("{dir}/recipe.toml"))?).meta.mtime;
     Ok(Recipe { parts, cmdline: document.cmdline, mtime })
