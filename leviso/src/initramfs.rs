@@ -142,7 +142,12 @@ pub fn archive(tree: &Tree, kernel: &Kernel, parts: &Parts, epoch: Epoch) -> any
         Entry::File(_, data) => Some((data.len(), path.clone())),
         _ => None,
     });
-    Ok(Archive { unpacked: cpio::write(&entries, epoch.0)?, modules, missing_firmware, sizes: sizes.collect() })
+    Ok(Archive {
+        unpacked: cpio::write(&entries, epoch.0)?,
+        modules,
+        missing_firmware,
+        sizes: sizes.collect(),
+    })
 }
 
 impl Archive {

@@ -47,12 +47,16 @@ fn sh(script: &str, args: &[&Path]) -> String {
         .replace(". /gpt.sh", &format!(". {}", dir.join("disk/gpt.sh").display()))
         .replace(". /layers.sh", &format!(". {}", dir.join("disk/layers.sh").display()));
     let script = format!("{functions}\nset -eu\n{script}");
-    Cmd::new(testkit::oracle("busybox")).args(["sh", "-c", &script, "sh"]).args(args.iter().copied()).read().unwrap()
+    Cmd::new(testkit::oracle("busybox"))
+        .args(["sh", "-c", &script, "sh"])
+        .args(args.iter().copied())
+        .read()
+        .unwrap()
 }
 
 /// A partition table from sfdisk's own language.
 fn sfdisk(disk: &Path, table: &str) {
-    let script = format!("echo \"$2\" | {} --quiet --wipe never \"$1\"", testkit::oracle("sfdisk").display());
+    let script = format!("echo \"$2\" | {} --quiet --wipe never --no-reread --no-tell-kernel \"$1\"", testkit::oracle("sfdisk").display());
     let made = Cmd::new("sh").args(["-c", &script, "sh"]).arg(disk).arg(table);
     made.output().map(|o| assert!(o.status.success(), "{}", String::from_utf8_lossy(&o.stderr))).unwrap();
 }

@@ -161,7 +161,8 @@ fn the_shipped_list_suits_a_real_kernel() {
     put(&mut tree, &format!("/lib/modules/{kver}/vmlinuz"), "kernel");
     put(&mut tree, "/usr/bin/busybox", elf(&Made::default()));
     kmod::depmod(&mut tree, &kver).unwrap();
-    let lists = ["live", "hardware"].map(|l| testkit::workspace().join(format!("initramfs/modules/{l}.list")));
+    let lists =
+        ["live", "hardware"].map(|l| testkit::workspace().join(format!("initramfs/modules/{l}.list")));
     let shipped: String = lists.iter().map(|l| fs::read_to_string(l).unwrap()).collect();
     let built = build(&tree, &shipped).unwrap();
     // A static busybox takes up to 1.1 MB more.

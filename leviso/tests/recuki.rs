@@ -25,7 +25,8 @@ fn put(root: &Path, path: &str, bytes: impl AsRef<[u8]>) {
 fn system(dir: &Path) -> (PathBuf, PathBuf) {
     let (root, esp) = (dir.join("root"), dir.join("esp"));
     fs::create_dir_all(&esp).unwrap();
-    let stub = fs::read(Path::new("/").join(STUB)).expect("systemd-boot-efi is installed; see `cargo xtask doctor`");
+    let stub =
+        fs::read(Path::new("/").join(STUB)).expect("systemd-boot-efi is installed; see `cargo xtask doctor`");
     put(&root, STUB, &stub);
     // Any PE image is a kernel as far as a UKI goes.
     put(&root, &format!("usr/lib/modules/{KVER}/vmlinuz"), &stub);
@@ -37,7 +38,11 @@ fn system(dir: &Path) -> (PathBuf, PathBuf) {
     symlink("/usr/lib/os-release", root.join("etc/os-release")).unwrap();
     symlink("usr/lib", root.join("lib")).unwrap();
     let recipe = "usr/lib/levitate/initramfs";
-    put(&root, &format!("{recipe}/recipe.toml"), "cmdline = \"console=tty0\"\nbusybox = \"/usr/bin/busybox\"\nprograms = []\n");
+    put(
+        &root,
+        &format!("{recipe}/recipe.toml"),
+        "cmdline = \"console=tty0\"\nbusybox = \"/usr/bin/busybox\"\nprograms = []\n",
+    );
     put(&root, &format!("{recipe}/modules.list"), "fs\n?absent\n");
     put(&root, &format!("{recipe}/files/init"), "#!/bin/sh\n");
     (root, esp)
@@ -160,7 +165,8 @@ fn of_several_kernels_the_newest_and_those_that_are_gone_only_when_told() {
     let dir = tempfile::tempdir().unwrap();
     let (root, esp) = system(dir.path());
     for kver in ["6.12.0-10.test", "6.9.0-99.test"] {
-        let (from, to) = (root.join(format!("usr/lib/modules/{KVER}")), root.join(format!("usr/lib/modules/{kver}")));
+        let (from, to) =
+            (root.join(format!("usr/lib/modules/{KVER}")), root.join(format!("usr/lib/modules/{kver}")));
         Cmd::new("cp").arg("-r").arg(from).arg(to).run().unwrap();
     }
     // A package that is gone leaves indexes behind.
@@ -231,7 +237,8 @@ fn a_full_esp_keeps_what_boots() {
 #[test]
 fn on_the_image_it_is_the_shipped_one_and_its_programs_run() {
     let name = "on_the_image_it_is_the_shipped_one_and_its_programs_run";
-    let Some((root, kver)) = real_kernel().filter(|(r, _)| r.join("usr/lib/levitate/initramfs").is_dir()) else {
+    let Some((root, kver)) = real_kernel().filter(|(r, _)| r.join("usr/lib/levitate/initramfs").is_dir())
+    else {
         testkit::skip(name, "no unpacked image; `cargo xtask test` makes one");
         return;
     };
@@ -252,13 +259,24 @@ fn on_the_image_it_is_the_shipped_one_and_its_programs_run() {
     }
     let inside = dir.path().join("inside");
     fs::create_dir(&inside).unwrap();
-    let cpio = Cmd::new(testkit::oracle("cpio")).args(["-id", "--quiet", "-F"]).arg(dir.path().join("initrd"));
+    let cpio =
+        Cmd::new(testkit::oracle("cpio")).args(["-id", "--quiet", "-F"]).arg(dir.path().join("initrd"));
     cpio.dir(&inside).run().unwrap();
-    for (program, argument) in
-        [("blkid", "--version"), ("cryptsetup", "--version"), ("lvm", "version"), ("mdadm", "--version"), ("btrfs", "version")]
-    {
+    for (program, argument) in [
+        ("blkid", "--version"),
+        ("cryptsetup", "--version"),
+        ("lvm", "version"),
+        ("mdadm", "--version"),
+        ("btrfs", "version"),
+    ] {
         let path = format!("/usr/sbin:/usr/bin:/bin:/sbin");
-        let run = Cmd::new("chroot").arg(&inside).args(["/bin/busybox", "env", &format!("PATH={path}"), program, argument]);
+        let run = Cmd::new("chroot").arg(&inside).args([
+            "/bin/busybox",
+            "env",
+            &format!("PATH={path}"),
+            program,
+            argument,
+        ]);
         let out = run.output().unwrap();
         let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
         // lvm wants a device mapper for `version`, which the testing host may lack; that it starts is what counts.
@@ -266,6 +284,10 @@ fn on_the_image_it_is_the_shipped_one_and_its_programs_run() {
         assert!(starts, "{program} in the initramfs: {} {text}", out.status);
     }
     for script in ["init", "lib.sh", "gpt.sh", "layers.sh"] {
-        Cmd::new("chroot").arg(&inside).args(["/bin/busybox", "sh", "-n", &format!("/{script}")]).run().unwrap();
+        Cmd::new("chroot")
+            .arg(&inside)
+            .args(["/bin/busybox", "sh", "-n", &format!("/{script}")])
+            .run()
+            .unwrap();
     }
 }

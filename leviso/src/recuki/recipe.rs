@@ -50,7 +50,9 @@ fn write_files(tree: &mut Tree, profile: &Profile, disk: &DiskInitramfs) -> anyh
     for (path, entry) in initramfs::read_files(&disk.files)? {
         let path = format!("{dir}/files/{path}");
         match entry {
-            Entry::File(mode, bytes) => tree.write(&path, bytes, if mode & 0o111 == 0 { 0o644 } else { 0o755 }, ORIGIN)?,
+            Entry::File(mode, bytes) => {
+                tree.write(&path, bytes, if mode & 0o111 == 0 { 0o644 } else { 0o755 }, ORIGIN)?
+            }
             Entry::Link(target) => tree.symlink(&path, target, ORIGIN)?,
             Entry::Dir | Entry::Char(..) => unreachable!("read_files gives files and links"),
         };
@@ -114,7 +116,8 @@ fn collect(tree: &Tree, dir: &str, below: &str, files: &mut Entries) -> anyhow::
                 files.insert(inside, Entry::File(mode, content.as_slice().to_vec()));
             }
             Kind::Symlink(target) => {
-                let target = std::str::from_utf8(target).with_context(|| format!("the target of {path} is not UTF-8"))?;
+                let target = std::str::from_utf8(target)
+                    .with_context(|| format!("the target of {path} is not UTF-8"))?;
                 files.insert(inside, Entry::Link(target.to_owned()));
             }
             _ => bail!("{path} is neither a file nor a link"),
