@@ -56,7 +56,10 @@ fn sh(script: &str, args: &[&Path]) -> String {
 
 /// A partition table from sfdisk's own language.
 fn sfdisk(disk: &Path, table: &str) {
-    let script = format!("echo \"$2\" | {} --quiet --wipe never --no-reread --no-tell-kernel \"$1\"", testkit::oracle("sfdisk").display());
+    let script = format!(
+        "echo \"$2\" | {} --quiet --wipe never --no-reread --no-tell-kernel \"$1\"",
+        testkit::oracle("sfdisk").display()
+    );
     let made = Cmd::new("sh").args(["-c", &script, "sh"]).arg(disk).arg(table);
     made.output().map(|o| assert!(o.status.success(), "{}", String::from_utf8_lossy(&o.stderr))).unwrap();
 }

@@ -269,14 +269,8 @@ fn on_the_image_it_is_the_shipped_one_and_its_programs_run() {
         ("mdadm", "--version"),
         ("btrfs", "version"),
     ] {
-        let path = format!("/usr/sbin:/usr/bin:/bin:/sbin");
-        let run = Cmd::new("chroot").arg(&inside).args([
-            "/bin/busybox",
-            "env",
-            &format!("PATH={path}"),
-            program,
-            argument,
-        ]);
+        let run = Cmd::new("chroot").arg(&inside).args(["/bin/busybox", "env"]);
+        let run = run.args(["PATH=/usr/sbin:/usr/bin:/bin:/sbin", program, argument]);
         let out = run.output().unwrap();
         let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
         // lvm wants a device mapper for `version`, which the testing host may lack; that it starts is what counts.
