@@ -37,12 +37,15 @@ root_number() {
 # UUID of the partition that firmware started us from, as the boot loader or the stub in the UKI left it; or nothing.
 loader_partition() {
     vars=$sys/firmware/efi/efivars
-    [ -d $vars ] || return 0
-    mount -t efivarfs -o ro,nosuid,nodev,noexec efivarfs $vars 2>/dev/null
+    [ -d "$vars" ] || return 0
+    variable=$vars/LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f
+    mounted=
+    if [ ! -e "$variable" ]; then
+        mount -t efivarfs -o ro,nosuid,nodev,noexec efivarfs "$vars" 2>/dev/null && mounted=1
+    fi
     # Four bytes of attributes, then UTF-16.
-    tail -c +5 $vars/LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f 2>/dev/null |
-        tr -d '\000' | tr A-F a-f
-    umount $vars 2>/dev/null
+    tail -c +5 "$variable" 2>/dev/null | tr -d '\000' | tr A-F a-f
+    if [ -n "$mounted" ]; then umount "$vars"; fi
 }
 
 # Disks that can have partitions.

@@ -146,6 +146,7 @@ lvm_for() {
 
 # Gives members of arrays to the kernel as they turn up; an array with all its disks starts at once.
 md_assemble() {
+    if [ "$waited" -eq $md_patience ]; then md_incomplete; fi
     members=$(devices_with TYPE=linux_raid_member)
     [ -n "$members" ] && have mdadm || return 0
     mkdir -p /run/mdadm
@@ -155,10 +156,17 @@ md_assemble() {
             *) mdadm --incremental --quiet --config=/mdadm.conf "$member" 2>$dir/md.log; md_seen="$md_seen $member" ;;
         esac
     done
-    if [ "$waited" -eq $md_patience ]; then
-        say "A disk of a software RAID is missing; starting without it."
-        mdadm --incremental --run --scan --config=/mdadm.conf >$dir/md.log 2>&1
-    fi
+}
+
+# Starts arrays that still wait for a disk.
+md_incomplete() {
+    for node in /sys/class/block/md*; do
+        if [ "$(cat "$node/md/array_state" 2>/dev/null)" = inactive ]; then
+            array=/dev/${node##*/}
+            say "A disk of the software RAID $array is missing; starting without it."
+            mdadm --run "$array" >$dir/md.log 2>&1
+        fi
+    done
 }
 
 # The array that $device is a member of.

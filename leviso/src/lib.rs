@@ -3,7 +3,7 @@
 //! One module a stage, in the order in which `pipeline` calls them:
 //!
 //! ```text
-//! profile -> resolve -> fetch -> verify -> extract -> finalise -> audit -> erofs -> initramfs -> uki -> iso -> manifest
+//! profile -> resolve -> fetch -> verify -> extract -> finalise -> audit -> installed -> erofs -> initramfs -> uki -> iso -> manifest
 //! ```
 //!
 //! What the stages hand on: [`profile::Profile`], [`lock::Lock`], `verify::VerifiedRpm`, [`tree::Tree`], files.

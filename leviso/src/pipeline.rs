@@ -134,7 +134,8 @@ fn stages(run: &mut Run<'_>) -> Result<(), Stop> {
     let mut system = run.stage(Stage::Extract, |r| extract(r.request, &rpms, epoch, r.progress))?;
     let kernel = run.stage(Stage::Finalise, |r| finalise(&mut system, &r.request.profile, r.progress))?;
     run.outcome.warnings = run.stage(Stage::Audit, |r| audited(&system.tree, &r.request.profile))?;
-    let installed = run.stage(Stage::Installed, |r| installed(&mut system.tree, &r.request.profile, &kernel))?;
+    let installed =
+        run.stage(Stage::Installed, |r| installed(&mut system.tree, &r.request.profile, &kernel))?;
     let tree = &system.tree;
     let ids = Ids::new(&Sha256::of(lock.to_toml().as_bytes()), &run.request.profile.name);
     let rootfs = run.stage(Stage::Erofs, |r| rootfs(r, tree, &kernel, ids, epoch))?;

@@ -161,7 +161,8 @@ fn the_shipped_list_suits_a_real_kernel() {
     put(&mut tree, &format!("/lib/modules/{kver}/vmlinuz"), "kernel");
     put(&mut tree, "/usr/bin/busybox", elf(&Made::default()));
     kmod::depmod(&mut tree, &kver).unwrap();
-    let lists = ["live", "hardware"].map(|l| testkit::workspace().join(format!("initramfs/modules/{l}.list")));
+    let lists =
+        ["live", "hardware"].map(|l| testkit::workspace().join(format!("initramfs/modules/{l}.list")));
     let shipped: String = lists.iter().map(|l| fs::read_to_string(l).unwrap()).collect();
     let built = build(&tree, &shipped).unwrap();
     // A static busybox takes up to 1.1 MB more.
@@ -172,8 +173,12 @@ fn the_shipped_list_suits_a_real_kernel() {
 }
 
 #[test]
-fn init_is_plain_sh() {
-    let init = testkit::workspace().join("initramfs/init");
-    Cmd::new(testkit::oracle("dash")).arg("-n").arg(&init).run().unwrap();
-    Cmd::new(testkit::oracle("shellcheck")).args(["-s", "sh"]).arg(&init).run().unwrap();
+fn both_inits_are_plain_sh() {
+    let root = testkit::workspace();
+    for init in ["initramfs/live/init", "initramfs/disk/init"] {
+        Cmd::new(testkit::oracle("dash")).arg("-n").arg(root.join(init)).run().unwrap();
+        // -x: with what they source, named in them from the workspace's root.
+        let shellcheck = Cmd::new(testkit::oracle("shellcheck")).args(["-x", "-P", ".", "-s", "sh", init]);
+        shellcheck.dir(&root).run().unwrap();
+    }
 }

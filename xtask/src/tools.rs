@@ -96,6 +96,8 @@ pub(crate) const TOOLS: &[Tool] = &[
     program("xz", "xz-utils", Need::Test, "make packages for tests"),
     program("bsdtar", "libarchive-tools", Need::Test, "compare extraction"),
     program("shellcheck", "shellcheck", Need::Test, "lint the initramfs's /init"),
+    program("busybox", "busybox-static", Need::Test, "run the initramfs's shell functions"),
+    program("losetup", "mount", Need::Test, "make disks with large sectors"),
     program("strace", "strace", Need::Test, "prove that a build starts no program"),
     program("genfstab", "arch-install-scripts", Need::Test, "compare fstab"),
     program("findmnt", "util-linux", Need::Test, "check fstab"),

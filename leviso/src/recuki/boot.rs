@@ -86,7 +86,8 @@ pub fn find(root: &Path, given: Option<&Path>) -> anyhow::Result<PathBuf> {
         let _ = std::fs::read_dir(place).map(|mut d| d.next().is_some());
     }
     let mounts = common::fs::read_to_string(Path::new("/proc/self/mountinfo"))?;
-    let fat = |place: &PathBuf| place.canonicalize().is_ok_and(|real| file_system(&mounts, &real) == Some("vfat"));
+    let fat =
+        |place: &PathBuf| place.canonicalize().is_ok_and(|real| file_system(&mounts, &real) == Some("vfat"));
     places
         .iter()
         .find(|p| fat(p))
@@ -140,7 +141,13 @@ pub fn entries(boot: &Path) -> anyhow::Result<Vec<Entry>> {
 ///
 /// # Errors
 /// There is not enough room ([`code::NO_SPACE`]), or it cannot be written; what was there still boots.
-pub fn install(boot: &Path, kver: &str, uki: &[u8], tries: Option<u32>, dry: bool) -> anyhow::Result<Installed> {
+pub fn install(
+    boot: &Path,
+    kver: &str,
+    uki: &[u8],
+    tries: Option<u32>,
+    dry: bool,
+) -> anyhow::Result<Installed> {
     let dir = boot.join(DIR);
     let same: Vec<Entry> = entries(boot)?.into_iter().filter(|e| e.kver == kver).collect();
     for entry in same.iter().filter(|e| !e.previous && e.tries != Some(0)) {
@@ -160,7 +167,8 @@ pub fn install(boot: &Path, kver: &str, uki: &[u8], tries: Option<u32>, dry: boo
         let written = file.write_all(uki).and_then(|()| file.file().sync_all());
         written.with_context(|| format!("failed to write {}", path.display()))?;
         if let (Some(good), Some(previous)) = (&good, &previous) {
-            std::fs::rename(good, previous).with_context(|| format!("failed to rename {}", good.display()))?;
+            std::fs::rename(good, previous)
+                .with_context(|| format!("failed to rename {}", good.display()))?;
         }
         file.commit()?;
         for entry in same.iter().filter(|e| !e.previous && e.tries.is_some()) {

@@ -100,7 +100,9 @@ impl Loader {
                 continue;
             }
             let Ok(file) = self.tree.read(&path) else { continue };
-            let Some(elf) = Some(file).filter(|f| elf::is_elf(f)).and_then(|f| Elf::parse(f).ok()) else { continue };
+            let Some(elf) = Some(file).filter(|f| elf::is_elf(f)).and_then(|f| Elf::parse(f).ok()) else {
+                continue;
+            };
             todo.extend(elf.interpreter.map(<[u8]>::to_vec));
             let Some(dynamic) = &elf.dynamic else { continue };
             let own = dynamic.runpath.or(dynamic.rpath).unwrap_or_default();
@@ -184,7 +186,9 @@ impl Loader {
         let context = || format!("failed to read {}", host.display());
         let meta = match std::fs::symlink_metadata(&host) {
             Ok(meta) => meta,
-            Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+            Err(e)
+                if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
+            {
                 return Ok(Some(Found::Nothing));
             }
             Err(e) => return Err(e).with_context(context),

@@ -8,7 +8,7 @@ use common::layout;
 use serde::{Deserialize, Serialize};
 
 use crate::exit;
-use crate::initramfs::{self, Entries, Entry, MAX_DISK_SIZE, Parts};
+use crate::initramfs::{self, Entries, Entry, Parts};
 use crate::profile::{DiskInitramfs, Profile};
 use crate::tree::{Kind, Origin, Tree};
 
@@ -50,7 +50,9 @@ fn write_files(tree: &mut Tree, profile: &Profile, disk: &DiskInitramfs) -> anyh
     for (path, entry) in initramfs::read_files(&disk.files)? {
         let path = format!("{dir}/files/{path}");
         match entry {
-            Entry::File(mode, bytes) => tree.write(&path, bytes, if mode & 0o111 == 0 { 0o644 } else { 0o755 }, ORIGIN)?,
+            Entry::File(mode, bytes) => {
+                tree.write(&path, bytes, if mode & 0o111 == 0 { 0o644 } else { 0o755 }, ORIGIN)?
+            }
             Entry::Link(target) => tree.symlink(&path, target, ORIGIN)?,
             Entry::Dir | Entry::Char(..) => unreachable!("read_files gives files and links"),
         };
@@ -94,7 +96,8 @@ fn read(tree: &Tree) -> anyhow::Result<Recipe> {
         busybox: document.busybox,
         cpu: document.cpu,
         programs: document.programs,
-        max_size: MAX_DISK_SIZE,
+        level: initramfs::DISK_LEVEL,
+        max_size: initramfs::MAX_DISK_SIZE,
     };
     let mtime = tree.inode(tree.stat(format!("{dir}/recipe.toml"))?).meta.mtime;
     Ok(Recipe { parts, cmdline: document.cmdline, mtime })
@@ -113,7 +116,8 @@ fn collect(tree: &Tree, dir: &str, below: &str, files: &mut Entries) -> anyhow::
                 files.insert(inside, Entry::File(mode, content.as_slice().to_vec()));
             }
             Kind::Symlink(target) => {
-                let target = std::str::from_utf8(target).with_context(|| format!("the target of {path} is not UTF-8"))?;
+                let target = std::str::from_utf8(target)
+                    .with_context(|| format!("the target of {path} is not UTF-8"))?;
                 files.insert(inside, Entry::Link(target.to_owned()));
             }
             _ => bail!("{path} is neither a file nor a link"),

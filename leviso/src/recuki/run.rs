@@ -10,7 +10,7 @@ use common::layout;
 
 use super::load::{self, Loader};
 use super::recipe::Recipe;
-use super::{STUB, boot, build, exit};
+use super::{boot, exit, parts};
 use crate::epoch::Epoch;
 use crate::kmod::Kernel;
 use crate::tree::Tree;
@@ -162,44 +162,20 @@ fn cmdline(request: &Request, recipe: &Recipe) -> anyhow::Result<String> {
     Ok(words.join(" "))
 }
 
-/// The UKI: the shipped one if it is made of the very same, else a new one.
+/// The UKI. Compressing takes most of the time, so an initramfs that is the shipped one's is taken from there.
 fn image(tree: &Tree, recipe: &Recipe, kernel: &Kernel, cmdline: &str) -> anyhow::Result<(Source, Vec<u8>)> {
-    let epoch = Epoch(recipe.mtime);
-    if let Ok(shipped) = tree.read(format!("{}/{}", kernel.modules_dir(), layout::INSTALLED_UKI))
-        && is_current(shipped, tree, recipe, kernel, cmdline)?
-    {
-        return Ok((Source::Shipped, shipped.to_vec()));
-    }
-    Ok((Source::Built, build(tree, kernel, recipe, cmdline, epoch)?.uki))
-}
-
-/// Whether a UKI is made of what the tree has now. One that cannot be read is not.
-fn is_current(
-    shipped: &[u8],
-    tree: &Tree,
-    recipe: &Recipe,
-    kernel: &Kernel,
-    cmdline: &str,
-) -> anyhow::Result<bool> {
-    let Ok(is) = uki::inspect(shipped) else { return Ok(false) };
-    let has = |name: &str, sha: Sha256| is.sections.iter().any(|s| s.name == name && s.sha256 == sha);
-    let text = |name: &str, text: &[u8]| has(name, Sha256::of(text));
-    let (Ok(stub), Ok(linux), Ok(osrel)) =
-        (tree.read(STUB), tree.read(&kernel.vmlinuz), tree.read("/etc/os-release"))
-    else {
-        return Ok(false);
-    };
-    if !(text(".linux", linux) && text(".osrel", osrel) && text(".cmdline", cmdline.as_bytes())) {
-        return Ok(false);
-    }
-    // The stub's own code; its .sbat is merged with the kernel's.
-    let stub = uki::inspect(stub)?;
-    if !stub.sections.iter().filter(|s| s.name != ".sbat").all(|s| has(&s.name, s.sha256)) {
-        return Ok(false);
-    }
-    let Some(packed) = uki::section(shipped, ".initrd")? else { return Ok(false) };
+    let shipped = tree.read(format!("{}/{}", kernel.modules_dir(), layout::INSTALLED_UKI)).ok();
     let archive = initramfs::archive(tree, kernel, &recipe.parts, Epoch(recipe.mtime))?;
-    Ok(zstd::bulk::decompress(&packed, archive.len()).is_ok_and(|old| old == archive))
+    let is_same = |packed: &Vec<u8>| {
+        let old = zstd::bulk::decompress(packed, archive.unpacked.len());
+        old.is_ok_and(|old| old == archive.unpacked)
+    };
+    // One that cannot be read is as good as none.
+    let packed = shipped.and_then(|file| uki::section(file, ".initrd").ok().flatten()).filter(is_same);
+    let packed = packed.map_or_else(|| archive.pack(&recipe.parts), Ok)?;
+    let bytes = uki::build(&parts(tree, kernel, cmdline, &packed)?)?;
+    let source = if shipped == Some(&*bytes) { Source::Shipped } else { Source::Built };
+    Ok((source, bytes))
 }
 
 /// An ordinary file is replaced as a whole.
