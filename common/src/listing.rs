@@ -98,6 +98,14 @@ impl<W: Write> Listing<W> {
         self.put(&line(entry))
     }
 
+    /// Adds a name by its [`line`], made elsewhere (by another thread).
+    ///
+    /// # Errors
+    /// `out` cannot be written.
+    pub fn push_line(&mut self, line: &[u8]) -> io::Result<()> {
+        self.put(line)
+    }
+
     /// The digest of all lines, and the writer.
     pub fn finish(self) -> (Sha256, W) {
         (Sha256(self.hasher.finalize().into()), self.out)

@@ -1,7 +1,185 @@
-//! `recstrap`: is the target fit, then image -> target.
+//! `recstrap`: is the target fit, then image -> target, then is it really there.
 //!
+//! [`run`] is the product on one page, in the order of events; TEAM/0014-installing.md says why this order. Modules:
+//!
+//! - [`cli`]: what can be typed, and what is printed; [`exit`]: how it ends
 //! - [`preflight`]: everything that speaks against installing to a directory
-//! - [`cli`]: what can be typed, and what is printed
+//! - [`manifest`], [`image`]: what is installed, and what it must be; [`plan`]: its names, in memory; [`firststate`]: what
+//!   no installed system may have from another one
+//! - [`marker`], [`empty`]: an installation is under way; what an interrupted one left is removed
+//! - [`root`], [`content`], [`attributes`], [`extract`]: writing, never outside of the target
+//! - [`verify`]: reading back; [`record`]: the proof that stays
+//! - [`control`], [`progress`]: stopping, and saying what happens
+//!
+//! Invariants: nothing outside of the target is written; without success the marker stays; success means that all of
+//! it is on the disk and was read back from there.
 
 pub mod cli;
+pub mod exit;
+pub mod control;
+pub mod progress;
+pub mod manifest;
+pub mod mounts;
+pub mod plan;
+pub mod firststate;
+pub mod image;
+pub mod root;
 pub mod preflight;
+pub mod marker;
+pub mod empty;
+pub mod content;
+pub mod attributes;
+pub mod extract;
+pub mod verify;
+pub mod record;
+
+use anyhow::{Context, bail, ensure};
+use common::cli::{Mark, code};
+use common::hash::Sha256;
+
+use control::Control;
+use preflight::Ready;
+use preflight::target::Content;
+use progress::Progress;
+use record::Record;
+
+/// How an installation is done.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Threads that decompress, write and read back.
+    pub jobs: usize,
+    /// Whether the target is read back.
+    pub verify: bool,
+    /// Patterns of names that were not wanted, for the record.
+    pub excludes: Vec<String>,
+}
+
+/// What was done.
+#[derive(Debug)]
+pub struct Done {
+    /// The record as it is on the target.
+    pub record: Record,
+    /// Names installed.
+    pub names: u64,
+    /// Bytes of files installed.
+    pub bytes: u64,
+}
+
+/// Installs: the order of events.
+///
+/// # Errors
+/// The exit code says of what kind ([`exit`]); the marker is left in the target.
+pub fn run(ready: &Ready, settings: &Settings, control: &Control, progress: &mut Progress) -> anyhow::Result<Done> {
+    let Ready { root, plan, image, manifest, keep_home, .. } = ready;
+    marker::put(root, ready.content == Content::Interrupted, ready.image_digest())?;
+    if ready.content != Content::Empty {
+        progress.phase("empty", 0);
+        empty::empty(root, *keep_home, control)?;
+    }
+
+    progress.phase("extract", plan.bytes());
+    let (digests, image_digest) = extract(ready, settings, control, progress)?;
+
+    progress.phase("sync", 0);
+    let tree_digest = extract::tree_digest(plan, &digests)?;
+    if let Some(manifest) = manifest {
+        compare_trees(manifest.tree.digest, tree_digest)?;
+    }
+    sync(root, plan)?;
+    control.outcome()?;
+
+    let mut target_digest = None;
+    if settings.verify {
+        progress.phase("verify", plan.bytes());
+        let job = verify::Job { root, plan, digests: &digests, keep_home: *keep_home, control, progress };
+        target_digest = verified(job.run(settings.jobs)?, plan, tree_digest)?;
+        progress.phase("sync", 0);
+        sync(root, plan)?;
+    }
+    control.outcome()?;
+
+    progress.phase("record", 0);
+    let record = Record {
+        schema: record::SCHEMA,
+        tool: concat!("recstrap ", env!("CARGO_PKG_VERSION")),
+        time: marker::now(),
+        image: record::Image { sha256: image_digest, size: image.size, vouched: manifest.is_some() },
+        tree: record::Trees { image: tree_digest, target: target_digest },
+        volume: ready.mount.as_ref().and_then(record::volume),
+        excludes: settings.excludes.clone(),
+        differences: record::differences(plan),
+    };
+    record::write(root, plan, &record)?;
+    marker::remove(root, |dir| attributes::set_times(dir, plan.node(0)))?;
+    let installed = || plan.nodes.iter().filter(|n| n.fate == plan::Fate::Install);
+    let bytes = installed().filter(|n| n.link_to.is_none()).map(plan::Node::size).sum();
+    Ok(Done { record, names: installed().count() as u64, bytes })
+}
+
+/// Extraction, while another thread hashes the image ahead of it.
+fn extract(
+    ready: &Ready,
+    settings: &Settings,
+    control: &Control,
+    progress: &Progress,
+) -> anyhow::Result<(extract::Digests, Sha256)> {
+    let Ready { root, plan, image, manifest, .. } = ready;
+    let expected = manifest.map(|m| m.image);
+    let (digests, hashed) = std::thread::scope(|scope| {
+        let hashed = scope.spawn(|| control.note(image.hash(expected, control)));
+        let job = extract::Job { root, plan, source: image, control, progress };
+        let digests = control.note(job.run(settings.jobs));
+        (digests, hashed.join().ok().flatten())
+    });
+    control.outcome()?;
+    digests.zip(hashed).context("a thread ended without a result")
+}
+
+/// Everything on the disk: the target's file system and those mounted below it.
+fn sync(root: &root::Root, plan: &plan::Plan) -> anyhow::Result<()> {
+    rustix::fs::syncfs(&root.fd).with_context(|| format!("failed to sync {}", root.path.display())).exit(exit::TARGET)?;
+    for place in &plan.places {
+        let failed = || format!("failed to sync {}", root.show(&place.path));
+        let dir = root.dir(&place.path).with_context(failed).exit(exit::TARGET)?;
+        rustix::fs::syncfs(&dir).with_context(failed).exit(exit::TARGET)?;
+    }
+    Ok(())
+}
+
+fn compare_trees(expected: Sha256, found: Sha256) -> anyhow::Result<()> {
+    let compare = || {
+        ensure!(expected == found, "the manifest says tree digest {expected}, the image holds {found}");
+        Ok(())
+    };
+    compare().exit(exit::IMAGE).hint(image::HINT)
+}
+
+/// The digest of what was read back, if it is what it must be.
+fn verified(found: verify::Found, plan: &plan::Plan, tree_digest: Sha256) -> anyhow::Result<Option<Sha256>> {
+    let check = || {
+        if found.count > 0 {
+            let more = found.count - found.differences.len();
+            let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
+            let list = found.differences.join("\n  ");
+            bail!("what is on the disk is not what was written: {} differences\n  {list}{more}", found.count);
+        }
+        // Where everything was installed as it is, the three digests are one.
+        if plan.is_whole() && found.digest != Some(tree_digest) {
+            bail!("what is on the disk is not what was written: the tree digest differs");
+        }
+        Ok(found.digest)
+    };
+    check().exit(exit::DIFFERENT).hint("the disk or its controller may be failing: look into `dmesg` and at `smartctl -a`")
+}
+
+/// What a failed run leaves, and what to do.
+#[must_use]
+pub fn advice(failure: &anyhow::Error) -> &'static str {
+    match common::cli::exit_code(failure) {
+        code::NO_SPACE => {
+            "TARGET is not whole: use a larger partition or --exclude, then run the same command again; it starts over"
+        }
+        code::INTERRUPTED => "TARGET is not whole: run the same command again; it starts over",
+        _ => "TARGET is not whole: mend the cause, then run the same command again; it starts over",
+    }
+}

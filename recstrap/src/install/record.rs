@@ -1,0 +1,146 @@
+//! What was installed, as JSON in the new system: `var/lib/levitate/installed.json`.
+//!
+//! ```json
+//! {
+//!   "schema": 1,
+//!   "tool": "recstrap 0.1.0",
+//!   "time": "2026-11-25T14:00:00Z",
+//!   "image": { "sha256": "...", "size": 314572800, "vouched": true },   vouched: a manifest said so
+//!   "tree": { "image": "...", "target": "..." },    digests of listings: of the image, and read back (null: --no-verify)
+//!   "volume": "2f5c...",                            UUID of the root file system, null if unknown
+//!   "excludes": ["usr/share/doc/*"],
+//!   "differences": [ { "path": "etc/machine-id", "why": "..." } ]
+//! }
+//! ```
+//!
+//! The record is written and synced before the marker goes, and the directories' times are put back: the rest of the
+//! tree stays as it was verified.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Context;
+use common::cli::Mark;
+use common::hash::Sha256;
+use common::layout::INSTALLED_RECORD;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use serde::Serialize;
+
+use super::mounts::Mount;
+use super::plan::{Plan, What};
+use super::root::Root;
+use super::{attributes, exit};
+
+/// The schema this code writes.
+pub const SCHEMA: u32 = 1;
+
+/// The document.
+#[derive(Debug, Clone, Serialize)]
+pub struct Record {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Program and version.
+    pub tool: &'static str,
+    /// When, UTC.
+    pub time: String,
+    /// Which image.
+    pub image: Image,
+    /// What is in it, and what is on the disk.
+    pub tree: Trees,
+    /// UUID of the root file system.
+    pub volume: Option<String>,
+    /// Patterns of names that were not wanted.
+    pub excludes: Vec<String>,
+    /// Names that are not as in the image.
+    pub differences: Vec<Difference>,
+}
+
+/// An image.
+#[derive(Debug, Clone, Serialize)]
+pub struct Image {
+    /// Digest of the file.
+    pub sha256: Sha256,
+    /// Bytes.
+    pub size: u64,
+    /// Whether a manifest said that it must be this one.
+    pub vouched: bool,
+}
+
+/// Digests of listings.
+#[derive(Debug, Clone, Serialize)]
+pub struct Trees {
+    /// What was decompressed.
+    pub image: Sha256,
+    /// What was read back.
+    pub target: Option<Sha256>,
+}
+
+/// A name that is not as in the image.
+#[derive(Debug, Clone, Serialize)]
+pub struct Difference {
+    /// From the root.
+    pub path: String,
+    /// Why.
+    pub why: &'static str,
+}
+
+/// All of a plan's differences.
+#[must_use]
+pub fn differences(plan: &Plan) -> Vec<Difference> {
+    let lossy = |path: Vec<u8>| String::from_utf8_lossy(&path).into_owned();
+    plan.differences().into_iter().map(|(path, why)| Difference { path: lossy(path), why }).collect()
+}
+
+/// UUID of the file system mounted there, as udev knows it.
+#[must_use]
+pub fn volume(mount: &Mount) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let rdev = |path: &Path| path.metadata().ok().map(|m| m.rdev()).filter(|&rdev| rdev != 0);
+    let device = rdev(&mount.source)?;
+    let entries = std::fs::read_dir("/dev/disk/by-uuid").ok()?;
+    let found = entries.flatten().find(|e| rdev(&e.path()) == Some(device))?;
+    found.file_name().into_string().ok()
+}
+
+/// Writes it, durably.
+///
+/// # Errors
+/// The target cannot be written.
+pub fn write(root: &Root, plan: &Plan, record: &Record) -> anyhow::Result<()> {
+    let write = || -> anyhow::Result<()> {
+        let mut parts: Vec<&str> = INSTALLED_RECORD.split('/').collect();
+        let name = parts.pop().unwrap_or(INSTALLED_RECORD);
+        for depth in 1..=parts.len() {
+            let parent = root.dir(parts[..depth - 1].join("/").as_bytes())?;
+            match rustix::fs::mkdirat(&parent, parts[depth - 1], Mode::from_raw_mode(0o755)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        let dir = root.dir(parts.join("/").as_bytes())?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut text = serde_json::to_vec_pretty(record)?;
+        text.push(b'\n');
+        let temp = ".installed.json.tmp";
+        let mut file = File::from(rustix::fs::openat(&dir, temp, flags, Mode::from_raw_mode(0o644))?);
+        file.write_all(&text)?;
+        file.sync_all()?;
+        rustix::fs::renameat_with(&dir, temp, &dir, name, rustix::fs::RenameFlags::NOREPLACE)
+            .or_else(|e| if e == Errno::INVAL { rustix::fs::renameat(&dir, temp, &dir, name) } else { Err(e) })?;
+        // The directories on the way are of the image, some of them; their times were verified.
+        for depth in (1..=parts.len()).rev() {
+            let path = parts[..depth].join("/");
+            let dir = root.dir(path.as_bytes())?;
+            let node = plan.dirs().find(|&at| plan.node(at).what == What::Dir && plan.path(at) == path.as_bytes());
+            if let Some(at) = node {
+                attributes::set_times(&dir, plan.node(at))?;
+            }
+            rustix::fs::fsync(&dir)?;
+        }
+        Ok(())
+    };
+    let failed = || format!("failed to write {}", root.show(INSTALLED_RECORD.as_bytes()));
+    write().with_context(failed).exit(exit::TARGET)
+}
