@@ -69,7 +69,12 @@ pub struct Done {
 ///
 /// # Errors
 /// The exit code says of what kind ([`exit`]); the marker is left in the target.
-pub fn run(ready: &Ready, settings: &Settings, control: &Control, progress: &mut Progress) -> anyhow::Result<Done> {
+pub fn run(
+    ready: &Ready,
+    settings: &Settings,
+    control: &Control,
+    progress: &mut Progress,
+) -> anyhow::Result<Done> {
     let Ready { root, plan, image, manifest, keep_home, .. } = ready;
     marker::put(root, ready.content == Content::Interrupted, ready.image_digest())?;
     if ready.content != Content::Empty {
@@ -137,7 +142,9 @@ fn extract(
 
 /// Everything on the disk: the target's file system and those mounted below it.
 fn sync(root: &root::Root, plan: &plan::Plan) -> anyhow::Result<()> {
-    rustix::fs::syncfs(&root.fd).with_context(|| format!("failed to sync {}", root.path.display())).exit(exit::TARGET)?;
+    rustix::fs::syncfs(&root.fd)
+        .with_context(|| format!("failed to sync {}", root.path.display()))
+        .exit(exit::TARGET)?;
     for place in &plan.places {
         let failed = || format!("failed to sync {}", root.show(&place.path));
         let dir = root.dir(&place.path).with_context(failed).exit(exit::TARGET)?;
@@ -169,7 +176,9 @@ fn verified(found: verify::Found, plan: &plan::Plan, tree_digest: Sha256) -> any
         }
         Ok(found.digest)
     };
-    check().exit(exit::DIFFERENT).hint("the disk or its controller may be failing: look into `dmesg` and at `smartctl -a`")
+    check()
+        .exit(exit::DIFFERENT)
+        .hint("the disk or its controller may be failing: look into `dmesg` and at `smartctl -a`")
 }
 
 /// What a failed run leaves, and what to do.

@@ -18,7 +18,8 @@ use super::root;
 /// # Errors
 /// The file system refuses something of it.
 pub fn set(file: &OwnedFd, node: &Node, existed: bool) -> anyhow::Result<()> {
-    rustix::fs::fchown(file, Some(Uid::from_raw(node.uid)), Some(Gid::from_raw(node.gid))).map_err(failed("owner"))?;
+    rustix::fs::fchown(file, Some(Uid::from_raw(node.uid)), Some(Gid::from_raw(node.gid)))
+        .map_err(failed("owner"))?;
     if existed {
         for name in list(|buffer| rustix::fs::flistxattr(file, buffer)).map_err(failed("attributes"))? {
             if !is_the_systems(&name) && !node.xattrs.iter().any(|(n, _)| **n == *name) {
@@ -42,7 +43,8 @@ pub fn set_by_name(dir: &OwnedFd, name: &[u8], node: &Node) -> anyhow::Result<()
     rustix::fs::chownat(dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW).map_err(failed("owner"))?;
     let path = root::proc_path(dir, name);
     for (attribute, value) in &node.xattrs {
-        rustix::fs::lsetxattr(&*path, &**attribute, value, XattrFlags::empty()).map_err(xattr_failed(attribute))?;
+        rustix::fs::lsetxattr(&*path, &**attribute, value, XattrFlags::empty())
+            .map_err(xattr_failed(attribute))?;
     }
     if !matches!(node.what, What::Symlink(_)) {
         // fchmod(2) takes no O_PATH descriptor, and fchmodat(2) would follow a link put in its place.

@@ -137,7 +137,8 @@ impl Cli {
             }
             return Ok(ExitCode::SUCCESS);
         }
-        let settings = Settings { jobs: self.jobs(), verify: !self.no_verify, excludes: self.exclude.clone() };
+        let settings =
+            Settings { jobs: self.jobs(), verify: !self.no_verify, excludes: self.exclude.clone() };
         let done = super::run(&ready, &settings, &control, &mut progress);
         self.report(done, &progress.finish())
     }
@@ -176,21 +177,31 @@ impl Cli {
         }
         for difference in super::record::differences(&ready.plan) {
             if !Ready::is_asked_for(difference.why) {
-                progress.tell(&format!("not installed as it is in the image: /{}: {}", difference.path, difference.why));
+                progress.tell(&format!(
+                    "not installed as it is in the image: /{}: {}",
+                    difference.path, difference.why
+                ));
             }
         }
     }
 
-    fn report(&self, done: anyhow::Result<Done>, seconds: &BTreeMap<&'static str, f64>) -> anyhow::Result<ExitCode> {
+    fn report(
+        &self,
+        done: anyhow::Result<Done>,
+        seconds: &BTreeMap<&'static str, f64>,
+    ) -> anyhow::Result<ExitCode> {
         let target = self.target.display().to_string();
         let seconds = seconds.clone();
         match done {
             Ok(Done { record, names, bytes }) => {
                 if !self.quiet {
-                    let verified = if record.tree.target.is_some() { "verified" } else { "not verified (--no-verify)" };
+                    let verified =
+                        if record.tree.target.is_some() { "verified" } else { "not verified (--no-verify)" };
                     let took = seconds.values().sum::<f64>();
                     let bytes = indicatif::BinaryBytes(bytes);
-                    message(&format!("recstrap: installed: {names} names, {bytes} in {took:.1} s, {verified}"));
+                    message(&format!(
+                        "recstrap: installed: {names} names, {bytes} in {took:.1} s, {verified}"
+                    ));
                 }
                 if self.json {
                     let report = Report::Installed { target, names, bytes, seconds, record: &record };

@@ -262,10 +262,8 @@ fn fit(
         is_excluded.then_some(EXCLUDED).or(is_home.then_some(HOME_KEPT)).map(Fate::Left)
     });
     let Target { root, mount, below, content, .. } = target;
-    let place = |m: &Mount| Place {
-        path: relative(&m.point, &root.path),
-        plain: UNFIT.contains(&&*m.fstype),
-    };
+    let place =
+        |m: &Mount| Place { path: relative(&m.point, &root.path), plain: UNFIT.contains(&&*m.fstype) };
     let plan = builder.seal(below.iter().map(place).collect());
     if let Some(mount) = &mount {
         // The target by its own path: it may be a directory within that mount (--force).

@@ -102,7 +102,9 @@ fn draw(name: &'static str, total: u64, terminal: bool, done: &AtomicU64, end: &
     };
     if terminal {
         bar.set_prefix(name);
-        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_style(
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
     }
     let begun = Instant::now();
     let mut ended = end.0.lock().unwrap_or_else(PoisonError::into_inner);

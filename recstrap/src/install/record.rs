@@ -127,13 +127,15 @@ pub fn write(root: &Root, plan: &Plan, record: &Record) -> anyhow::Result<()> {
         let mut file = File::from(rustix::fs::openat(&dir, temp, flags, Mode::from_raw_mode(0o644))?);
         file.write_all(&text)?;
         file.sync_all()?;
-        rustix::fs::renameat_with(&dir, temp, &dir, name, rustix::fs::RenameFlags::NOREPLACE)
-            .or_else(|e| if e == Errno::INVAL { rustix::fs::renameat(&dir, temp, &dir, name) } else { Err(e) })?;
+        rustix::fs::renameat_with(&dir, temp, &dir, name, rustix::fs::RenameFlags::NOREPLACE).or_else(
+            |e| if e == Errno::INVAL { rustix::fs::renameat(&dir, temp, &dir, name) } else { Err(e) },
+        )?;
         // The directories on the way are of the image, some of them; their times were verified.
         for depth in (1..=parts.len()).rev() {
             let path = parts[..depth].join("/");
             let dir = root.dir(path.as_bytes())?;
-            let node = plan.dirs().find(|&at| plan.node(at).what == What::Dir && plan.path(at) == path.as_bytes());
+            let node =
+                plan.dirs().find(|&at| plan.node(at).what == What::Dir && plan.path(at) == path.as_bytes());
             if let Some(at) = node {
                 attributes::set_times(&dir, plan.node(at))?;
             }

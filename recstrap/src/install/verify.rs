@@ -74,8 +74,7 @@ impl Job<'_> {
         let dirs: Vec<u32> = self.plan.dirs().collect();
         let units = &self.plan.units;
         let next = AtomicUsize::new(0);
-        let shared: Mutex<(Lines, Found)> =
-            Mutex::new((vec![None; self.plan.nodes.len()], Found::default()));
+        let shared: Mutex<(Lines, Found)> = Mutex::new((vec![None; self.plan.nodes.len()], Found::default()));
         let work = || -> anyhow::Result<()> {
             let mut buffer = vec![0; WINDOW];
             loop {
@@ -150,7 +149,7 @@ impl Job<'_> {
             });
             // Directories that may be there in an empty target without being in the image.
             let is_allowed = matches!(&*extra, b"home" | b"boot" | b"efi" | b"boot/efi");
-            if !is_own && !is_way && !(is_allowed && root::subdir(&dir, name).is_ok()) {
+            if !(is_own || is_way || is_allowed && root::subdir(&dir, name).is_ok()) {
                 wrong.push(format!("/{}: expected nothing, found something", lossy(&extra)));
             }
         }
@@ -180,7 +179,8 @@ impl Job<'_> {
             if matches!(node.fate, Fate::Left(_)) {
                 continue;
             }
-            let path = if dir_path.is_empty() { node.name.to_vec() } else { [&*dir_path, &node.name].join(&b'/') };
+            let path =
+                if dir_path.is_empty() { node.name.to_vec() } else { [&*dir_path, &node.name].join(&b'/') };
             let read = if matches!(node.what, What::File(_)) {
                 self.file(&dir, &node.name, buffer)
             } else {
@@ -242,7 +242,9 @@ impl Job<'_> {
         let names = attributes::list(|buffer| rustix::fs::llistxattr(&*path, buffer))?;
         let xattrs = values(names, |name, buffer| rustix::fs::lgetxattr(&*path, name, buffer))?;
         let content = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Symlink => Content::Symlink(rustix::fs::readlinkat(dir, name, Vec::new())?.into_bytes()),
+            FileType::Symlink => {
+                Content::Symlink(rustix::fs::readlinkat(dir, name, Vec::new())?.into_bytes())
+            }
             _ => Content::None,
         };
         Ok((stat, content, xattrs))
@@ -308,7 +310,10 @@ impl Job<'_> {
         if e == Errno::CANCELED {
             return super::control::Stopped.into();
         }
-        Err::<(), _>(std::io::Error::from(e)).context(self.context(path)).exit(exit::TARGET).expect_err("an error")
+        Err::<(), _>(std::io::Error::from(e))
+            .context(self.context(path))
+            .exit(exit::TARGET)
+            .expect_err("an error")
     }
 
     fn context(&self, path: &[u8]) -> String {

@@ -162,7 +162,10 @@ impl fmt::Display for Refusal {
             Self::ImageInTarget(p) => write!(f, "the image {} is inside the target", p.display()),
             Self::OtherImage(p, what, expected, found) => {
                 let p = p.display();
-                write!(f, "{p} is not what its manifest describes: {what}: expected {expected}, found {found}")
+                write!(
+                    f,
+                    "{p} is not what its manifest describes: {what}: expected {expected}, found {found}"
+                )
             }
             Self::NoManifest(p, why) => write!(f, "the manifest {} cannot be used: {why}", p.display()),
             Self::TooSmall(p, needed, free) => {
