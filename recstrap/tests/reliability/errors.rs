@@ -71,7 +71,7 @@ fn errors() {
     let mut target = Target::new(ROOMY);
     let log = target.disk.with_extension("strace");
     let calls = trace(&install_in_order(&image, &target.path()), &log);
-    target.fresh(ROOMY);
+    target.empty();
     let points = points(&calls, &target);
     let kinds = [("error=EIO", ""), ("error=ENOSPC", ""), ("error=EIO", "+"), ("error=ENOSPC", "+")];
     let all: Vec<_> = points.iter().flat_map(|call| kinds.map(|kind| (*call, kind))).collect();
@@ -88,7 +88,7 @@ fn errors() {
         } else {
             row.outcome(&name, verdict(&run, action, call, &image, &target));
         }
-        target.fresh(ROOMY);
+        target.empty();
     }
     let why = SURVIVED.iter().map(|(name, why)| format!("{name} {why}"));
     row.note(format!("an error of these may be survived: {}", why.collect::<Vec<_>>().join("; ")));
@@ -153,7 +153,7 @@ fn lies() {
     let mut target = Target::new(ROOMY);
     let log = target.disk.with_extension("strace");
     let calls = trace(&install_in_order(&image, &target.path()), &log);
-    target.fresh(ROOMY);
+    target.empty();
     let points: Vec<_> = points(&calls, &target).into_iter().filter(|c| LIES.contains(&&*c.name)).collect();
     let population = calls.iter().filter(|c| writes(c, &target) && LIES.contains(&&*c.name)).count();
     let step = if full() { 1 } else { 4 };
@@ -166,21 +166,21 @@ fn lies() {
         let run = at(call, &action, "", &image, &target);
         if !touched(&run, &target) {
             row.missed();
-            target.fresh(ROOMY);
+            target.empty();
             continue;
         }
         let name = format!("{} of {} {}", call.nth, call.name, call.line);
         let result = settle(run.status, &target.path(), &image);
         let outcome = if run.status.success() { "repaired or harmless, installed" } else { "noticed" };
         row.outcome(&name, result.map(|_| outcome));
-        target.fresh(ROOMY);
+        target.empty();
         // The same lie to a run that does not read back: the judge must find it.
         let blind = install_in_order(&image, &target.path()).arg("--no-verify");
         let run = attack(&blind, &injection(call, &action, ""), &log);
         if touched(&run, &target) && run.status.success() {
             unseen += u64::from(judge(&target.path(), &image).is_err());
         }
-        target.fresh(ROOMY);
+        target.empty();
     }
     row.canary(unseen > 0);
     row.note(format!("{unseen} of these lies pass unnoticed with --no-verify, and the judge finds them"));

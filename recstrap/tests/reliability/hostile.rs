@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use common::cmd::Cmd;
+
 use crate::image::Image;
 use crate::ledger::{Row, planned};
-use crate::program::{State, install, judge};
+use crate::program::{State, binary, install, judge};
 use crate::random::Random;
 use crate::scratch;
 use crate::target::{ROOMY, Target};
@@ -30,6 +32,8 @@ fn populate(root: &Path, outside: &Path) {
     write("EEEE-victim");
     write("etc/FFFFFFFFFFFFFFFF");
     write("etc/passwd");
+    // recstrap would make one, and the judge would take it for a difference.
+    std::fs::write(root.join("etc/machine-id"), "uninitialized\n").expect("written");
     std::os::unix::fs::symlink("GGGGGGGGGGGGGG", root.join("etc/link")).expect("linked");
     std::fs::hard_link(root.join("etc/passwd"), root.join("etc/HHHHHHHH")).expect("linked");
     for i in 0..40 {
@@ -83,11 +87,13 @@ fn hostile() {
     let beside = target.path().parent().expect("a parent").join("beside");
     std::fs::create_dir(&beside).expect("made");
     std::fs::write(beside.join("victim"), "as it was\n").expect("written");
-    let before = (sentinel(outside.path()), sentinel(&beside), names(&target));
+    let sentinel_path = target.path();
+    let sentinels = || (sentinel(outside.path()), sentinel(&beside), names(&sentinel_path));
+    let before = sentinels();
     let image = Image::of("", &["-Enosbcrc"], |root| populate(root, outside.path()));
     let whole = std::fs::read(&image.path).expect("an image");
     let forgeries = forgeries(outside.path());
-    let planned = forgeries.len() as u64 + random_count;
+    let planned = 2 * (forgeries.len() as u64 + random_count);
     let mut row = Row::new(name, forgeries.len() as u64 + whole.len() as u64 * 8, planned);
     canary::judge_sees(&mut row, &good, &mut target);
     let mut random = Random::new(66);
@@ -111,29 +117,40 @@ fn hostile() {
     for (attack, bytes) in forged.chain(flips) {
         std::fs::write(&image.path, bytes).expect("forged");
         image.seal();
-        let cmd = install(&image, &target.path());
-        let out = cmd.output().expect("recstrap starts");
+        // Without a manifest only the reader stands between the image and the machine: it may install what it was
+        // given, and must not touch anything else.
+        let alone = Cmd::new(binary()).args(["-q", "--no-manifest", "--image"]).arg(&image.path);
+        let out = alone.arg(target.path()).output().expect("recstrap starts");
         let stderr = String::from_utf8_lossy(&out.stderr);
-        let after = (sentinel(outside.path()), sentinel(&beside), names(&target));
+        let result = match out.status.code() {
+            _ if sentinels() != before => Err("something outside of the target changed".to_owned()),
+            _ if stderr.contains("panicked") => Err(format!("panic: {stderr}")),
+            Some(0) => Ok("without a manifest: installed, nothing outside changed"),
+            Some(_) => Ok("without a manifest: refused"),
+            None => Err(out.status.to_string()),
+        };
+        row.outcome(&format!("{attack}, without a manifest"), result);
+        target.empty();
+        let out = install(&image, &target.path()).output().expect("recstrap starts");
+        let stderr = String::from_utf8_lossy(&out.stderr);
         let result = match (out.status.code(), judge(&target.path(), &image)) {
-            _ if after != before => Err("something outside of the target changed".to_owned()),
+            _ if sentinels() != before => Err("something outside of the target changed".to_owned()),
             _ if stderr.contains("panicked") => Err(format!("panic: {stderr}")),
             (Some(0), Ok(State::Installed)) => Ok("harmless: the tree is the same"),
-            (Some(0) | None, _) => Err(format!("{}: {stderr}", out.status)),
             (_, Err(lie)) => Err(lie),
+            (Some(0) | None, Ok(state)) => Err(format!("{}, target {}", out.status, state.name())),
             (Some(_), Ok(State::Installed)) => Err("refused, but installed".to_owned()),
             (Some(_), Ok(_)) => Ok("refused"),
         };
         row.outcome(&attack, result);
-        target.fresh(ROOMY);
+        target.empty();
     }
     row.finish();
 }
 
 /// What lies beside the target.
-fn names(target: &Target) -> Vec<std::ffi::OsString> {
-    let dir = target.path();
-    let list = dir.parent().expect("a parent").read_dir().expect("read");
+fn names(target: &Path) -> Vec<std::ffi::OsString> {
+    let list = target.parent().expect("a parent").read_dir().expect("read");
     let mut names: Vec<_> = list.map(|e| e.expect("read").file_name()).collect();
     names.sort();
     names

@@ -52,7 +52,7 @@ impl Image {
     /// Writes the manifest anew from what the kernel shows.
     fn describe(&mut self) {
         let at = self.dir.path().join("mount");
-        let mount = Mount::new(&["-t", "erofs", "-o", "loop,ro"], &self.path, &at).expect("the image mounts");
+        let mount = Mount::of_file("erofs", "ro", &self.path, &at).expect("the image mounts");
         let (lines, digest) = tree::read(&mount.path).expect("the image can be read");
         let (entries, bytes) = tree::totals(&mount.path).expect("the image can be read");
         self.lines = lines;

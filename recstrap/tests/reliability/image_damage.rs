@@ -59,6 +59,7 @@ fn damage(name: &'static str, full: usize, sample: usize, sealed: bool) {
             (Some(0) | None, _) => Err(format!("{}: {stderr}", run.status)),
             _ if stderr.contains("panicked") => Err(format!("panic: {stderr}")),
             (Some(_), Ok(State::Installed)) => Err("refused, but installed".to_owned()),
+            (Some(code), Ok(_)) if ![10, 11].contains(&code) => Err(format!("exit {code}: {stderr}")),
             (Some(code), Ok(state)) => Ok(format!("refused by exit {code}, target {}", state.name())),
         };
         row.outcome(&format!("bit {bit}"), result.as_deref().map_err(Clone::clone));
@@ -69,7 +70,7 @@ fn damage(name: &'static str, full: usize, sample: usize, sealed: bool) {
                 row.outcome(&format!("the good image after bit {bit}"), Err(why));
             }
         }
-        target.fresh(ROOMY);
+        target.empty();
     }
     row.finish();
 }
@@ -109,10 +110,11 @@ fn truncations() {
             (Some(0) | None, _) => Err(format!("{}: {stderr}", run.status)),
             _ if stderr.contains("panicked") => Err(format!("panic: {stderr}")),
             (Some(_), Ok(State::Installed)) => Err("refused, but installed".to_owned()),
-            (Some(_), Ok(_)) => Ok("refused"),
+            (Some(10 | 11), Ok(_)) => Ok("refused"),
+            (Some(code), Ok(_)) => Err(format!("exit {code}: {stderr}")),
         };
         row.outcome(&format!("cut to {to} of {len}"), result);
-        target.fresh(ROOMY);
+        target.empty();
     }
     row.finish();
 }
@@ -127,7 +129,7 @@ fn read_errors() {
     let mut target = Target::new(ROOMY);
     let log = target.disk.with_extension("strace");
     let calls = trace(&install_in_order(&image, &target.path()), &log);
-    target.fresh(ROOMY);
+    target.empty();
     let path = image.path.to_string_lossy().into_owned();
     let reads = |name: &str| name.starts_with("pread") || name.starts_with("read");
     let mut calls: Vec<_> = calls.into_iter().filter(|c| reads(&c.name) && c.line.contains(&path)).collect();
@@ -163,7 +165,7 @@ fn read_errors() {
             };
             row.outcome(&format!("{} of {}", injection.when, call.name), result);
         }
-        target.fresh(ROOMY);
+        target.empty();
     }
     row.finish();
 }

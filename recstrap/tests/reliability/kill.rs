@@ -54,7 +54,7 @@ fn sweep(name: &'static str, choose: impl FnOnce(&[Call]) -> (Vec<Call>, usize))
     let mut target = Target::new(ROOMY);
     let log = target.disk.with_extension("strace");
     let calls = trace(&install_in_order(&image, &target.path()), &log);
-    target.fresh(ROOMY);
+    target.empty();
     let (points, wanted) = choose(&calls);
     let mut row = Row::new(name, calls.len() as u64, points.len().min(wanted) as u64);
     canary::judge_sees(&mut row, &image, &mut target);
@@ -72,13 +72,13 @@ fn sweep(name: &'static str, choose: impl FnOnce(&[Call]) -> (Vec<Call>, usize))
         let run = attack(&install_in_order(&image, &target.path()), &injection, &log);
         if !run.killed() {
             row.missed();
-            target.fresh(ROOMY);
+            target.empty();
             continue;
         }
         let result = settle(run.status, &target.path(), &image);
         let attack = format!("{} of {} ({})", call.nth, call.name, thread(call));
         row.outcome(&attack, result.map(|state| state.name()));
-        target.fresh(ROOMY);
+        target.empty();
     }
     row.finish();
 }

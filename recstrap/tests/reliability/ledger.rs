@@ -65,6 +65,11 @@ impl Row {
         self.injected
     }
 
+    /// A number that differs between sweeps.
+    pub(crate) fn number(&self) -> usize {
+        self.sweep.bytes().map(usize::from).sum()
+    }
+
     /// A lie that the harness told itself; it must have been found out.
     pub(crate) fn canary(&mut self, caught: bool) {
         self.canary.0 += u64::from(caught);

@@ -32,9 +32,10 @@ fn record(image: &Image, base: &Path, sync: bool) -> Recording {
     let disk = dir.path().join("disk");
     Cmd::new("cp").arg("--sparse=always").arg(base).arg(&disk).run().expect("copied");
     let recorder = Recorder::start(&disk, dir.path());
-    let path = dir.path().join("target");
-    let options = ["-t", "ext4", "-o", "loop,commit=1"];
-    let mount = Mount::new(&options, &recorder.exported, &path).expect("the recorded disk mounts");
+    let mounts = scratch::mount_dir();
+    let path = mounts.path().join("target");
+    let mount =
+        Mount::of_file("ext4", "commit=1", &recorder.exported, &path).expect("the recorded disk mounts");
     let cmd = install(image, &path);
     let status = if sync {
         cmd.output().expect("recstrap starts").status
@@ -85,11 +86,11 @@ fn look(
     image: &Image,
     again: bool,
 ) -> Result<&'static str, String> {
-    let dir = scratch::dir();
-    let (disk, path) = (dir.path().join("disk"), dir.path().join("target"));
+    let (dir, mounts) = (scratch::dir(), scratch::mount_dir());
+    let (disk, path) = (dir.path().join("disk"), mounts.path().join("target"));
     let there = recording.writes[..cut.end].iter().enumerate();
     replay(base, &disk, there.filter(|(i, _)| !cut.lost.contains(i)).map(|(_, write)| write));
-    let Some(_mount) = Mount::new(&["-t", "ext4", "-o", "loop"], &disk, &path) else {
+    let Some(_mount) = Mount::of_file("ext4", "rw", &disk, &path) else {
         return Err("the file system does not mount".to_owned());
     };
     let state = judge(&path, image)?;

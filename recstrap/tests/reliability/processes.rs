@@ -23,7 +23,7 @@ fn duration(image: &Image, target: &mut Target) -> Duration {
     let since = Instant::now();
     assert!(start(image, target).wait().expect("waited").success(), "a run without an attack succeeds");
     let time = since.elapsed();
-    target.fresh(ROOMY);
+    target.empty();
     time
 }
 
@@ -62,7 +62,7 @@ fn pairs() {
             }
         };
         row.outcome(&attack, result);
-        target.fresh(ROOMY);
+        target.empty();
     }
     row.finish();
 }
@@ -100,7 +100,7 @@ fn signals(name: &'static str, signal: Signal) {
         let pid = Pid::from_child(&child);
         if child.try_wait().expect("waited").is_some() || kill_process(pid, signal).is_err() {
             row.missed();
-            target.fresh(ROOMY);
+            target.empty();
             continue;
         }
         let sent = Instant::now();
@@ -125,7 +125,7 @@ fn signals(name: &'static str, signal: Signal) {
         };
         let attack = format!("after {} ms of {}", delay.as_millis(), usual.as_millis());
         row.outcome(&attack, result.as_deref().map_err(Clone::clone));
-        target.fresh(ROOMY);
+        target.empty();
     }
     row.finish();
 }

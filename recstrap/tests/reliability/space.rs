@@ -52,7 +52,8 @@ fn sizes() {
     row.note(format!("needed: {} KiB of ext4 for {} names", enough >> 10, image.lines.len()));
     let step = if full() { 1 } else { 10 };
     for i in (0..50).step_by(step).chain((!full()).then_some(49)) {
-        let bytes = (enough * (100 + i * 10_000 / 49) / 10_000).next_multiple_of(4096);
+        // mkfs.ext4 makes none smaller than 300 KiB.
+        let bytes = (enough * (100 + i * 10_000 / 49) / 10_000).next_multiple_of(4096).max(300 << 10);
         let result = fits(bytes);
         let result = match result {
             Ok("installed") if i < 49 && bytes < small => Err("installed to less than is needed".to_owned()),
@@ -78,7 +79,7 @@ fn inodes() {
     for i in 0..count {
         target.unmount();
         let inodes = 16 + i * image.lines.len() as u64 / count;
-        let mkfs = Cmd::new("mkfs.ext4").args(["-q", "-F", "-N", &inodes.to_string()]);
+        let mkfs = Cmd::new("mkfs.ext4").args(["-q", "-F", "-b", "4096", "-N", &inodes.to_string()]);
         mkfs.arg(&target.disk).read().expect("mkfs.ext4 makes a file system");
         assert!(target.remount(), "it mounts");
         let run = install(&image, &target.path()).output().expect("recstrap starts");
@@ -103,10 +104,10 @@ fn small_boot() {
     for i in 0..count {
         target.fresh(ROOMY);
         // /boot of the image is 1.4 MB; from nothing to enough.
-        let bytes = (200 << 10) + i * (2000 << 10) / count;
+        let bytes = (300 << 10) + i * (2000 << 10) / count;
         let disk = target.disk.with_extension("boot");
         target::format(&disk, bytes);
-        let mount = Mount::new(&["-t", "ext4", "-o", "loop"], &disk, &target.path().join("boot"));
+        let mount = Mount::of_file("ext4", "rw", &disk, &target.path().join("boot"));
         let run = install(&image, &target.path()).output().expect("recstrap starts");
         let result = verdict(&run, judge(&target.path(), &image));
         row.outcome(&format!("/boot of {bytes} bytes"), result);
@@ -127,7 +128,7 @@ fn thin_disk() {
     let mut row = Row::new(name, 30, count);
     canary::judge_sees(&mut row, &image, &mut target);
     drop(target);
-    let dir = scratch::dir();
+    let (dir, mounts) = (scratch::dir(), scratch::mount_dir());
     let (at, disk) = (dir.path().join("thin"), dir.path().join("thin/disk"));
     let mut broke = 0;
     for i in 0..count {
@@ -138,12 +139,12 @@ fn thin_disk() {
         let room = used + (i + 1) * (9 << 20) / count;
         let option = format!("remount,size={room}");
         Cmd::new("mount").args(["-o", &option]).arg(&at).run().expect("remounted");
-        let path = dir.path().join("target");
-        let ext4 = Mount::new(&["-t", "ext4", "-o", "loop"], &disk, &path).expect("it mounts");
+        let path = mounts.path().join("target");
+        let ext4 = Mount::of_file("ext4", "rw", &disk, &path).expect("it mounts");
         let run = install(&image, &path).output().expect("recstrap starts");
         // What the disk really has, not what the page cache says.
         drop(ext4);
-        let ext4 = Mount::new(&["-t", "ext4", "-o", "loop"], &disk, &path);
+        let ext4 = Mount::of_file("ext4", "rw", &disk, &path);
         let code = run.status.code();
         let stderr = String::from_utf8_lossy(&run.stderr);
         let attack = format!("{room} bytes behind it");

@@ -11,6 +11,7 @@ use crate::scratch::{self, Mount};
 pub(crate) struct Target {
     mount: Option<Mount>,
     dir: tempfile::TempDir,
+    _disks: tempfile::TempDir,
     /// The file behind it.
     pub(crate) disk: PathBuf,
 }
@@ -21,8 +22,8 @@ pub(crate) const ROOMY: u64 = 48 << 20;
 impl Target {
     /// A mounted, empty one of so many bytes.
     pub(crate) fn new(bytes: u64) -> Self {
-        let dir = scratch::dir();
-        let mut target = Self { mount: None, disk: dir.path().join("disk"), dir };
+        let (dir, disks) = (scratch::mount_dir(), scratch::dir());
+        let mut target = Self { mount: None, dir, disk: disks.path().join("disk"), _disks: disks };
         target.fresh(bytes);
         target
     }
@@ -39,6 +40,18 @@ impl Target {
         assert!(self.mount(), "a new file system mounts");
     }
 
+    /// Removes what is in it; quicker than a new file system.
+    pub(crate) fn empty(&mut self) {
+        for entry in self.path().read_dir().expect("the target can be read") {
+            let entry = entry.expect("the target can be read");
+            let dir = entry.file_type().expect("the target can be read").is_dir();
+            if entry.file_name() != "lost+found" {
+                let remove = if dir { std::fs::remove_dir_all } else { std::fs::remove_file };
+                remove(entry.path()).expect("the target can be emptied");
+            }
+        }
+    }
+
     /// Takes it out of the page cache, and looks at what the disk really has. False: it does not mount any more.
     pub(crate) fn remount(&mut self) -> bool {
         self.unmount();
@@ -51,7 +64,7 @@ impl Target {
     }
 
     fn mount(&mut self) -> bool {
-        self.mount = Mount::new(&["-t", "ext4", "-o", "loop"], &self.disk, &self.path());
+        self.mount = Mount::of_file("ext4", "rw", &self.disk, &self.path());
         self.mount.is_some()
     }
 }
@@ -62,6 +75,6 @@ pub(crate) fn format(disk: &Path, bytes: u64) {
     file.set_len(bytes).expect("its size");
     // Whoever reads one by accident finds no old content.
     file.write_at(&[0; 4096], 0).expect("written");
-    let mkfs = Cmd::new(testkit::oracle("mkfs.ext4")).args(["-q", "-F", "-E", "nodiscard"]);
+    let mkfs = Cmd::new(testkit::oracle("mkfs.ext4")).args(["-q", "-F", "-b", "4096", "-E", "nodiscard"]);
     mkfs.arg(disk).read().expect("mkfs.ext4 makes a file system");
 }
