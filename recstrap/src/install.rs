@@ -143,12 +143,13 @@ fn extract(
 /// Everything on the disk: the target's file system and those mounted below it.
 fn sync(root: &root::Root, plan: &plan::Plan) -> anyhow::Result<()> {
     rustix::fs::syncfs(&root.fd)
+        .map_err(std::io::Error::from)
         .with_context(|| format!("failed to sync {}", root.path.display()))
         .exit(exit::TARGET)?;
     for place in &plan.places {
         let failed = || format!("failed to sync {}", root.show(&place.path));
-        let dir = root.dir(&place.path).with_context(failed).exit(exit::TARGET)?;
-        rustix::fs::syncfs(&dir).with_context(failed).exit(exit::TARGET)?;
+        let dir = root.dir(&place.path).map_err(std::io::Error::from).with_context(failed).exit(exit::TARGET)?;
+        rustix::fs::syncfs(&dir).map_err(std::io::Error::from).with_context(failed).exit(exit::TARGET)?;
     }
     Ok(())
 }

@@ -67,7 +67,9 @@ pub fn set_times(file: &OwnedFd, node: &Node) -> anyhow::Result<()> {
 /// Attributes that the running kernel gives to files by itself; no part of what was installed unless the image has them.
 #[must_use]
 pub fn is_the_systems(name: &[u8]) -> bool {
-    matches!(name, b"security.selinux" | b"security.evm" | b"security.ima") || name.starts_with(b"btrfs.")
+    // XFS shows ACLs a second time, under these names.
+    let is_acl = matches!(name, b"trusted.SGI_ACL_FILE" | b"trusted.SGI_ACL_DEFAULT");
+    is_acl || matches!(name, b"security.selinux" | b"security.evm" | b"security.ima") || name.starts_with(b"btrfs.")
 }
 
 /// Names of attributes, from a call that fills a buffer with them.

@@ -149,6 +149,9 @@ impl<'w> Writer<'w> {
     }
 
     fn put(&mut self, file: &OwnedFd, mut offset: u64, mut bytes: &[u8]) -> anyhow::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
         while !bytes.is_empty() {
             match rustix::io::pwrite(file, bytes, offset) {
                 Ok(0) => return Err(write_error(rustix::io::Errno::IO)),

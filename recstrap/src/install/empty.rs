@@ -28,7 +28,7 @@ pub fn empty(root: &Root, keep_home: bool, control: &Control) -> anyhow::Result<
     };
     let done = directory(&root.fd, &mut Vec::new(), &keep, control).and_then(|_| {
         // Also on the disk, so that nothing of it comes back beside what is new.
-        rustix::fs::syncfs(&root.fd).context("failed to sync")
+        rustix::fs::syncfs(&root.fd).map_err(std::io::Error::from).context("failed to sync")
     });
     done.with_context(|| format!("failed to empty {}", root.path.display())).exit(exit::TARGET)
 }
@@ -63,7 +63,7 @@ fn remove(dir: &OwnedFd, name: &[u8], path: &mut Vec<Vec<u8>>, control: &Control
     match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
         Ok(()) => return Ok(true),
         Err(Errno::ISDIR | Errno::PERM | Errno::BUSY) => {}
-        Err(e) => return Err(e.into()),
+        Err(e) => return Err(std::io::Error::from(e).into()),
     }
     if root::is_mount(dir, name)? {
         return Ok(false);
@@ -72,6 +72,6 @@ fn remove(dir: &OwnedFd, name: &[u8], path: &mut Vec<Vec<u8>>, control: &Control
     if !directory(&subdir, path, &|_| false, control)? {
         return Ok(false);
     }
-    rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)?;
+    rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR).map_err(std::io::Error::from)?;
     Ok(true)
 }

@@ -76,7 +76,7 @@ impl<S: Source> Job<'_, S> {
                 match rustix::fs::mkdirat(&dir, name, Mode::RWXU) {
                     // A mount point, or a directory on the way to one: all else was refused or removed before.
                     Err(Errno::EXIST) if is_dir(&dir, name)? => Ok(()),
-                    result => Ok(result?),
+                    result => result.map_err(target_error),
                 }
             };
             make().with_context(|| self.failed("make", at)).exit(exit::TARGET)?;

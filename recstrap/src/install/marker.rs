@@ -83,7 +83,7 @@ pub fn put(root: &Root, again: bool, image: Option<Sha256>) -> anyhow::Result<()
     };
     let begun = if again { OFlags::TRUNC } else { OFlags::CREATE | OFlags::EXCL };
     let flags = begun | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let write = || -> anyhow::Result<()> {
+    let write = || -> std::io::Result<()> {
         let file = rustix::fs::openat(&root.fd, INCOMPLETE_MARKER, flags, Mode::from_raw_mode(0o644))?;
         let mut file = File::from(file);
         file.write_all(&serde_json::to_vec_pretty(&content)?)?;
@@ -101,9 +101,9 @@ pub fn put(root: &Root, again: bool, image: Option<Sha256>) -> anyhow::Result<()
 /// The target cannot be written.
 pub fn remove(root: &Root, times: impl FnOnce(&OwnedFd) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let remove = || -> anyhow::Result<()> {
-        rustix::fs::unlinkat(&root.fd, INCOMPLETE_MARKER, AtFlags::empty())?;
+        rustix::fs::unlinkat(&root.fd, INCOMPLETE_MARKER, AtFlags::empty()).map_err(std::io::Error::from)?;
         times(&root.fd)?;
-        Ok(rustix::fs::fsync(&root.fd)?)
+        Ok(rustix::fs::fsync(&root.fd).map_err(std::io::Error::from)?)
     };
     remove().with_context(|| failed(root)).exit(exit::TARGET)
 }

@@ -29,7 +29,7 @@ use rustix::io::Errno;
 use serde::Serialize;
 
 use super::mounts::Mount;
-use super::plan::{Plan, What};
+use super::plan::Plan;
 use super::root::Root;
 use super::{attributes, exit};
 
@@ -109,40 +109,44 @@ pub fn volume(mount: &Mount) -> Option<String> {
 /// # Errors
 /// The target cannot be written.
 pub fn write(root: &Root, plan: &Plan, record: &Record) -> anyhow::Result<()> {
-    let write = || -> anyhow::Result<()> {
-        let mut parts: Vec<&str> = INSTALLED_RECORD.split('/').collect();
-        let name = parts.pop().unwrap_or(INSTALLED_RECORD);
-        for depth in 1..=parts.len() {
-            let parent = root.dir(parts[..depth - 1].join("/").as_bytes())?;
-            match rustix::fs::mkdirat(&parent, parts[depth - 1], Mode::from_raw_mode(0o755)) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(e) => return Err(e.into()),
-            }
-        }
-        let dir = root.dir(parts.join("/").as_bytes())?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut text = serde_json::to_vec_pretty(record)?;
-        text.push(b'\n');
-        let temp = ".installed.json.tmp";
-        let mut file = File::from(rustix::fs::openat(&dir, temp, flags, Mode::from_raw_mode(0o644))?);
-        file.write_all(&text)?;
-        file.sync_all()?;
-        rustix::fs::renameat_with(&dir, temp, &dir, name, rustix::fs::RenameFlags::NOREPLACE).or_else(
-            |e| if e == Errno::INVAL { rustix::fs::renameat(&dir, temp, &dir, name) } else { Err(e) },
-        )?;
-        // The directories on the way are of the image, some of them; their times were verified.
-        for depth in (1..=parts.len()).rev() {
-            let path = parts[..depth].join("/");
-            let dir = root.dir(path.as_bytes())?;
-            let node =
-                plan.dirs().find(|&at| plan.node(at).what == What::Dir && plan.path(at) == path.as_bytes());
-            if let Some(at) = node {
-                attributes::set_times(&dir, plan.node(at))?;
-            }
-            rustix::fs::fsync(&dir)?;
-        }
-        Ok(())
-    };
     let failed = || format!("failed to write {}", root.show(INSTALLED_RECORD.as_bytes()));
-    write().with_context(failed).exit(exit::TARGET)
+    let mut text = serde_json::to_vec_pretty(record)?;
+    text.push(b'\n');
+    write_file(root, &text).with_context(failed).exit(exit::TARGET)?;
+    // Some of the directories on the way are the image's; their times were verified.
+    for path in parents() {
+        let dir = root.dir(path.as_bytes()).map_err(std::io::Error::from);
+        let dir = dir.with_context(failed).exit(exit::TARGET)?;
+        if let Some(at) = plan.dirs().find(|&at| plan.path(at) == path.as_bytes()) {
+            attributes::set_times(&dir, plan.node(at))?;
+        }
+        rustix::fs::fsync(&dir).map_err(std::io::Error::from).with_context(failed).exit(exit::TARGET)?;
+    }
+    Ok(())
+}
+
+/// The record's directories, the outermost first.
+fn parents() -> impl Iterator<Item = &'static str> {
+    INSTALLED_RECORD.match_indices('/').map(|(at, _)| &INSTALLED_RECORD[..at])
+}
+
+fn write_file(root: &Root, text: &[u8]) -> std::io::Result<()> {
+    let mut dir = root.dir(b"")?;
+    for path in parents() {
+        match rustix::fs::mkdirat(&dir, base(path), Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => dir = root.dir(path.as_bytes())?,
+            Err(e) => return Err(e.into()),
+        }
+    }
+    let (temp, name) = (".installed.json.tmp", base(INSTALLED_RECORD));
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::openat(&dir, temp, flags, Mode::from_raw_mode(0o644))?);
+    file.write_all(text)?;
+    file.sync_all()?;
+    Ok(rustix::fs::renameat(&dir, temp, &dir, name)?)
+}
+
+/// The last part of a path.
+fn base(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, base)| base)
 }

@@ -106,6 +106,14 @@ fn nothing_outside_changes_and_it_is_an_error() {
 }
 
 #[test]
+fn the_longest_name_arrives() {
+    let (_dir, target, _) = scene();
+    extract(&target, vec![file(0, &[b'x'; 255])], &Mock(b"good")).expect("installed");
+    assert_eq!(std::fs::read(target.join("x".repeat(255))).expect("there"), b"good");
+    assert!(extract(&target, vec![file(0, &[b'y'; 256])], &Mock(b"good")).is_err());
+}
+
+#[test]
 fn links_that_are_there_already_lead_nowhere() {
     for at in ["etc", "etc/passwd"] {
         let (_dir, target, outside) = scene();
