@@ -32,7 +32,8 @@ fn populate(root: &Path, outside: &Path) {
     write("EEEE-victim");
     write("etc/FFFFFFFFFFFFFFFF");
     write("etc/passwd");
-    // recstrap would make one, and the judge would take it for a difference.
+    // recstrap would make these, and the judge would take them for differences.
+    std::fs::create_dir_all(root.join("var/lib")).expect("made");
     std::fs::write(root.join("etc/machine-id"), "uninitialized\n").expect("written");
     std::os::unix::fs::symlink("GGGGGGGGGGGGGG", root.join("etc/link")).expect("linked");
     std::fs::hard_link(root.join("etc/passwd"), root.join("etc/HHHHHHHH")).expect("linked");
