@@ -9,6 +9,7 @@ mod lab;
 mod iso;
 mod run;
 mod test;
+mod reliability;
 mod tidy;
 mod ci;
 mod docs;

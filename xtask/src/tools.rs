@@ -87,6 +87,12 @@ pub(crate) const TOOLS: &[Tool] = &[
     program("bsdtar", "libarchive-tools", Need::Test, "compare extraction"),
     program("shellcheck", "shellcheck", Need::Test, "lint the initramfs's /init"),
     program("strace", "strace", Need::Test, "prove that a build starts no program"),
+    program("mkfs.erofs", "erofs-utils", Need::Test, "make images for the installer"),
+    program("mkfs.ext4", "e2fsprogs", Need::Test, "make disks to install to"),
+    program("losetup", "mount", Need::Test, "attach disks that are files"),
+    program("qemu-storage-daemon", "qemu-system-common", Need::Test, "record what is written to a disk, for power cuts"),
+    program("fusermount3", "fuse3", Need::Test, "export a recorded disk"),
+    program("fallocate", "util-linux", Need::Test, "fill disks"),
     program("file", "file", Need::Test, "identify what was built"),
 ];
 
