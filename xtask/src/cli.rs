@@ -28,6 +28,14 @@ enum Task {
         /// Only tests whose name contains this.
         filter: Option<String>,
     },
+    /// Attack recstrap in every way that is planned; `test` runs a sample. Prints a table.
+    Reliability {
+        /// Only sweeps whose name contains this.
+        filter: Option<String>,
+        /// Print JSON on stdout.
+        #[arg(long)]
+        json: bool,
+    },
     /// Make or update the lab: a signed RPM repository from Debian packages.
     Lab {
         /// Print a JSON summary on stdout.
@@ -100,6 +108,9 @@ impl Cli {
             Task::Run(args) => return crate::run::run(&paths, &args),
             Task::Test => crate::test::test(&paths)?,
             Task::E2e { filter } => crate::test::e2e(&paths, filter.as_deref())?,
+            Task::Reliability { filter, json } => {
+                crate::reliability::reliability(&paths, filter.as_deref(), json)?;
+            }
             Task::Lab { json } => crate::lab::lab(&paths, json).map(drop)?,
             Task::Packages { json } => crate::packages::packages(&paths, json).map(drop)?,
             Task::Doctor { install, json } => return crate::doctor::doctor(install, json),

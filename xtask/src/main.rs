@@ -10,6 +10,7 @@ mod packages;
 mod iso;
 mod run;
 mod test;
+mod reliability;
 mod tidy;
 mod ci;
 mod docs;
