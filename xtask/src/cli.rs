@@ -61,8 +61,20 @@ enum Task {
     Ci,
     /// Check facts that drift: file headers, links from documents to code, host names.
     Tidy,
+    /// Measure against rivals, on this machine.
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
     /// Write man pages, completions and reference pages to target/dist.
     Docs,
+}
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// Filling a disk from the image: recstrap, cp, rsync, fsck.erofs, unsquashfs, tar, and the floors. Needs root.
+    Extract(crate::bench::ExtractArgs),
 }
 
 /// How to build.
@@ -116,6 +128,7 @@ impl Cli {
             Task::Doctor { install, json } => return crate::doctor::doctor(install, json),
             Task::Ci => crate::ci::ci(&paths)?,
             Task::Tidy => crate::tidy::tidy(&paths)?,
+            Task::Bench { what: Bench::Extract(args) } => crate::bench::extract(&paths, &args)?,
             Task::Docs => crate::docs::run(&paths)?,
         }
         Ok(ExitCode::SUCCESS)

@@ -14,6 +14,7 @@ mod reliability;
 mod tidy;
 mod ci;
 mod docs;
+mod bench;
 
 use clap::Parser;
 

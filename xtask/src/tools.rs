@@ -119,6 +119,8 @@ pub(crate) const TOOLS: &[Tool] = &[
     ),
     program("fusermount3", "fuse3", Need::Test, "export a recorded disk"),
     program("fallocate", "util-linux", Need::Test, "fill disks"),
+    program("rsync", "rsync", Need::Test, "measure extraction against it"),
+    program("unsquashfs", "squashfs-tools", Need::Test, "measure extraction against it"),
     program("file", "file", Need::Test, "identify what was built"),
     program("newuidmap", "uidmap", Need::Test, "enter a system as an ordinary user"),
     program("efibootmgr", "efibootmgr", Need::Test, "write boot entries to read"),

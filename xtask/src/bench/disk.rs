@@ -1,0 +1,108 @@
+//! The target: an ext4 on a loop device whose file is as large as needed and written once before.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use common::cmd::Cmd;
+
+/// A disk: a file.
+pub(super) struct Disk {
+    file: PathBuf,
+    mount: PathBuf,
+}
+
+/// A fresh file system on it, mounted; unmounted at the latest when dropped.
+pub(super) struct Target {
+    /// Where.
+    pub(super) path: PathBuf,
+    mounted: bool,
+}
+
+impl Disk {
+    /// Makes the file in `dir`.
+    pub(super) fn new(dir: &Path, bytes: u64) -> anyhow::Result<Self> {
+        let file = dir.join("disk");
+        let disk = File::create(&file).with_context(|| format!("failed to create {}", file.display()))?;
+        // Allocated, so that no run pays for finding room in the file system around it.
+        rustix::fs::fallocate(&disk, rustix::fs::FallocateFlags::empty(), 0, bytes)
+            .with_context(|| format!("failed to reserve {bytes} bytes for {}", file.display()))?;
+        let mount = dir.join("target");
+        std::fs::create_dir(&mount)?;
+        Ok(Self { file, mount })
+    }
+
+    /// A new file system, mounted.
+    pub(super) fn fresh(&self) -> anyhow::Result<Target> {
+        // All of it is written now: lazily, the kernel would do it while a run is measured.
+        let mkfs = Cmd::new("mkfs.ext4").args(["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"]);
+        mkfs.arg(&self.file).run()?;
+        Cmd::new("mount").args(["-o", "loop"]).args([&self.file, &self.mount]).run()?;
+        Ok(Target { path: self.mount.clone(), mounted: true })
+    }
+}
+
+impl Target {
+    /// Everything in it is on the disk.
+    pub(super) fn sync(&self) -> anyhow::Result<()> {
+        let dir = File::open(&self.path)?;
+        rustix::fs::syncfs(dir.as_fd()).with_context(|| format!("failed to sync {}", self.path.display()))
+    }
+
+    /// Unmounts it.
+    pub(super) fn unmount(mut self) -> anyhow::Result<()> {
+        self.mounted = false;
+        Cmd::new("umount").arg("-d").arg(&self.path).run()
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        if self.mounted
+            && let Err(e) = Cmd::new("umount").arg("-d").arg(&self.path).run()
+        {
+            super::say(&format!("{e}"));
+        }
+    }
+}
+
+/// Writes a file of so many bytes that do not compress, and syncs it.
+pub(super) fn write_file(path: &Path, bytes: u64) -> anyhow::Result<()> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    let buffer: Vec<u8> = (0..1 << 17).flat_map(|_| next()).collect();
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    let mut left = bytes;
+    while left > 0 {
+        let part = left.min(buffer.len() as u64) as usize;
+        file.write_all(&buffer[..part])?;
+        left -= part as u64;
+    }
+    file.sync_all().with_context(|| format!("failed to sync {}", path.display()))
+}
+
+/// How many names are in a directory and all below, `lost+found` in the first one and what recstrap adds left out.
+pub(super) fn names(dir: &Path) -> anyhow::Result<u64> {
+    let mut dirs = vec![dir.to_owned()];
+    let mut count = 0;
+    while let Some(next) = dirs.pop() {
+        for entry in next.read_dir().with_context(|| format!("failed to list {}", next.display()))? {
+            let entry = entry?;
+            if next == dir && entry.file_name() == "lost+found" {
+                continue;
+            }
+            count += 1;
+            if entry.file_type()?.is_dir() {
+                dirs.push(entry.path());
+            }
+        }
+    }
+    Ok(count)
+}
