@@ -35,7 +35,7 @@ fn killed_at_many_points() {
         "renameat:when=1",
         "unlinkat:when=1",
     ] {
-        let mut child = traced(&format!("{}:signal=SIGKILL", point), &image, &target.mount, &["--force"]);
+        let mut child = traced(&format!("{point}:signal=SIGKILL"), &image, &target.mount, &["--force"]);
         let status = child.wait().expect("it ends");
         assert_eq!(common_signal(status), Some(9), "{point}: nothing was killed: {status}");
         assert!(!target.claims_to_be_done(), "{point}");
