@@ -104,6 +104,21 @@ pub fn settled(console: &mut Console) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// NetworkManager has brought up the network by itself.
+///
+/// # Errors
+/// There is no address of QEMU's network.
+pub fn network(c: &mut Console) -> anyhow::Result<()> {
+    let online = "nm-online --quiet --timeout=60 && nmcli --get-values IP4.ADDRESS device show";
+    let address = c.check(online, COMMAND)?;
+    // QEMU's user network is 10.0.2.0/24.
+    ensure!(
+        address.contains("10.0.2."),
+        "NetworkManager has no address from QEMU's network, but {address:?}"
+    );
+    Ok(())
+}
+
 /// The end of the journal of each unit that failed.
 fn why_failed(console: &mut Console, units: &str) -> String {
     let units = units.lines().filter_map(|l| l.split_whitespace().next());

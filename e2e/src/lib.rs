@@ -9,7 +9,9 @@
 //! - [`vm`]: a running machine: process group, console, QMP, artefacts
 //! - [`boot`]: from power on to a prompt, and how far it got where there is none
 //! - [`guide`]: the installation guide as commands
-//! - [`install`]: an installation as the guide says, on any layout of disks, and the first boot of what it made
+//! - [`layout`]: layouts of disks to install to
+//! - [`install`]: an installation as the guide says, phase by phase
+//! - [`installed`]: what must be true in a system that was installed
 //! - [`compare`]: what differs between the image and an installed disk, as the host sees them
 //!
 //! It drives programs (QEMU, and inside it the disc's own), never our libraries.
@@ -24,6 +26,10 @@ pub mod qmp;
 pub mod vm;
 pub mod boot;
 pub mod guide;
+pub mod layout;
+pub mod install;
+pub mod installed;
+pub mod compare;
 
 use std::path::{Path, PathBuf};
 

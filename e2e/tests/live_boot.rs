@@ -48,13 +48,7 @@ fn boots_to_a_running_system() -> anyhow::Result<()> {
     let says = |line: &str| os.lines().any(|l| l.replace('"', "") == line);
     ensure!(says("NAME=LevitateOS") && says("ID=levitateos"), "/etc/os-release is not ours:\n{os}");
 
-    let online = "nm-online --quiet --timeout=60 && nmcli --get-values IP4.ADDRESS device show";
-    let address = c.check(online, COMMAND)?;
-    // QEMU's user network is 10.0.2.0/24.
-    ensure!(
-        address.contains("10.0.2."),
-        "NetworkManager has no address from QEMU's network, but {address:?}"
-    );
+    boot::network(c)?;
 
     let login = c.check("whoami; tty", COMMAND)?;
     ensure!(login == "root\n/dev/ttyS0", "expected root on ttyS0, found {login:?}");
