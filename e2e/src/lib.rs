@@ -12,6 +12,7 @@
 //! - [`layout`]: layouts of disks to install to
 //! - [`install`]: an installation as the guide says, phase by phase
 //! - [`installed`]: what must be true in a system that was installed
+//! - [`matrix`]: installations on every layout
 //! - [`compare`]: what differs between the image and an installed disk, as the host sees them
 //!
 //! It drives programs (QEMU, and inside it the disc's own), never our libraries.
@@ -29,6 +30,7 @@ pub mod guide;
 pub mod layout;
 pub mod install;
 pub mod installed;
+pub mod matrix;
 pub mod compare;
 
 use std::path::{Path, PathBuf};
