@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use common::cmd::Cmd;
-use serde::Deserialize;
+
+use crate::disk::{self, Partition};
 
 /// A name that is not the same on both sides.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,25 +85,7 @@ pub fn rootfs_of(iso: &Path, scratch: &Path) -> anyhow::Result<PathBuf> {
 /// # Errors
 /// There is no such partition, or it cannot be mounted.
 pub fn mount_partition(disk: &Path, number: usize, dir: &Path) -> anyhow::Result<Mount> {
-    #[derive(Deserialize)]
-    struct Dump {
-        partitiontable: Table,
-    }
-    #[derive(Deserialize)]
-    struct Table {
-        sectorsize: u64,
-        partitions: Vec<Partition>,
-    }
-    #[derive(Deserialize)]
-    struct Partition {
-        start: u64,
-        size: u64,
-    }
-    let json = Cmd::new("sfdisk").arg("--json").arg(disk).read()?;
-    let Dump { partitiontable: table } = serde_json::from_str(&json).context("sfdisk sent strange JSON")?;
-    let part = number.checked_sub(1).and_then(|index| table.partitions.get(index));
-    let part = part.with_context(|| format!("{} has no partition {number}", disk.display()))?;
-    let (offset, size) = (part.start * table.sectorsize, part.size * table.sectorsize);
+    let Partition { offset, size } = disk::partition(disk, number)?;
     Mount::new(disk, &format!("loop,ro,offset={offset},sizelimit={size}"), dir)
 }
 

@@ -5,6 +5,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use common::cmd::Cmd;
+use serde::Deserialize;
 
 use crate::qemu::escaped;
 
@@ -112,4 +114,39 @@ impl Disk {
         let devices = devices.into_iter().flat_map(|device| ["-device".to_owned(), device]);
         ["-drive".to_owned(), drive].into_iter().chain(devices).collect()
     }
+}
+
+/// Where a partition lies in a raw image of a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Partition {
+    /// Its first byte.
+    pub offset: u64,
+    /// How many bytes.
+    pub size: u64,
+}
+
+/// Reads partition `number` (from 1) out of the partition table.
+///
+/// # Errors
+/// sfdisk is missing or finds no table, or no such partition in it.
+pub fn partition(image: &Path, number: usize) -> anyhow::Result<Partition> {
+    #[derive(Deserialize)]
+    struct Dump {
+        partitiontable: Table,
+    }
+    #[derive(Deserialize)]
+    struct Table {
+        sectorsize: u64,
+        partitions: Vec<Sectors>,
+    }
+    #[derive(Deserialize)]
+    struct Sectors {
+        start: u64,
+        size: u64,
+    }
+    let json = Cmd::new("sfdisk").arg("--json").arg(image).read()?;
+    let Dump { partitiontable: table } = serde_json::from_str(&json).context("sfdisk sent strange JSON")?;
+    let part = number.checked_sub(1).and_then(|index| table.partitions.get(index));
+    let part = part.with_context(|| format!("{} has no partition {number}", image.display()))?;
+    Ok(Partition { offset: part.start * table.sectorsize, size: part.size * table.sectorsize })
 }

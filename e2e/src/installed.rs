@@ -151,5 +151,7 @@ fn fresh(c: &mut Console, live: &Identity) -> anyhow::Result<()> {
     ensure!(own.kernel == live.kernel, "the kernel is {}, the disc's is {}", own.kernel, live.kernel);
     let boots = c.check("journalctl --list-boots --quiet --no-pager | wc --lines", COMMAND)?;
     ensure!(boots == "1", "the journal knows {boots} boots of a system that was booted once");
-    c.check("test ! -e /run/levitate", COMMAND).context("files of the live system are in /run").map(drop)
+    c.check("test ! -e /run/levitate/image", COMMAND)
+        .context("files of the live system are in /run")
+        .map(drop)
 }

@@ -61,7 +61,7 @@ pub const MATRIX: &[Layout] = &[
     Layout {
         name: "luks",
         guide: Some("luks"),
-        asked: &[Answer { asked: "assphrase for ", typed: PASSPHRASE }],
+        asked: &[Answer { asked: "(root): ", typed: PASSPHRASE }],
         proofs: &["lsblk -no TYPE \"$(findmnt -no SOURCE /)\" | grep -x crypt"],
         ..MAIN
     },

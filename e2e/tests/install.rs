@@ -7,10 +7,12 @@ mod disc;
 
 use std::path::Path;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use cheat_test::cheat_aware;
-use e2e::boot::{self, SETTLE};
+use common::cmd::Cmd;
+use e2e::boot::{self, COMMAND, SETTLE};
 use e2e::compare::{self, Difference};
+use e2e::disk;
 use e2e::guide::Guide;
 use e2e::install::Computer;
 use e2e::installed::{self, Identity};
@@ -70,6 +72,9 @@ fn the_guide_installs_a_system_that_boots() -> anyhow::Result<()> {
     let found = compare("the disk after the installation", &iso, disk, &dir)?;
     nothing_else(&found, SETTINGS)?;
 
+    without_a_kernel(&computer, &dir)?;
+    unfinished(&computer, &dir)?;
+
     let mut vm = computer.boot_disk("2-first-boot")?;
     installed::log_in(&mut vm.console)?;
     vm.reached("root shell")?;
@@ -80,6 +85,69 @@ fn the_guide_installs_a_system_that_boots() -> anyhow::Result<()> {
     vm.reached("off")?;
     let found = compare("the disk after the first boot", &iso, disk, &dir)?;
     nothing_else(&found, &["etc/**", "home/**", "root/**", "var/**", "lost+found"])
+}
+
+#[cheat_aware(
+    protects = "a disc with a single wrong bit is not installed from, and what was begun is not taken for a system",
+    severity = "CRITICAL",
+    cheats = [
+        "damage the disc where it does not boot any more, so that the shell is never reached",
+        "take any failure of any command for the refusal",
+        "have recstrap trust a digest that it computes from the damaged image"
+    ],
+    consequence = "a worn-out stick gives a system that breaks months later"
+)]
+#[test]
+fn a_damaged_disc_is_not_installed_from() -> anyhow::Result<()> {
+    let dir = testkit::target().join("e2e/install-damaged");
+    let iso = disc::damaged(&disc::iso()?, &testkit::target().join("e2e/damaged.iso"))?;
+    let computer = Computer::new(&layout::MAIN, &iso, &dir)?;
+    let mut vm = computer.boot_disc("1-disc")?;
+    let Err(error) = computer.follow(&mut vm, &guide()?, Some("install")) else {
+        bail!("recstrap installed from a damaged disc")
+    };
+    let error = format!("{error:#}");
+    ensure!(
+        error.contains("step install") && error.contains("`recstrap /mnt` exited with 11 "),
+        "expected recstrap to refuse the image, found: {error}"
+    );
+    let marker = format!("test -e /mnt/{}", common::layout::INCOMPLETE_MARKER);
+    vm.console.check(&marker, COMMAND).context("what was begun is not marked").map(drop)
+}
+
+/// The same disk with no kernel on it does not start; the error says how far it got.
+fn without_a_kernel(computer: &Computer, dir: &Path) -> anyhow::Result<()> {
+    let twin = computer.copy(&dir.join("twin-without-kernel"))?;
+    let disk = &twin.disks[0].image;
+    let esp = format!("{}@@{}", disk.display(), disk::partition(disk, 1)?.offset);
+    Cmd::new("mdeltree").args(["-i", &esp, "::EFI/Linux"]).read()?;
+    let error = does_not_boot(&twin)?;
+    ensure!(error.contains("the boot ended in the boot loader: "), "the error does not say where: {error}");
+    Ok(())
+}
+
+/// The same disk as an installation in full swing left it does not start; it says so on the serial line.
+fn unfinished(computer: &Computer, dir: &Path) -> anyhow::Result<()> {
+    let twin = computer.copy(&dir.join("twin-unfinished"))?;
+    let disk = &twin.disks[0].image;
+    let root = format!("{}?offset={}", disk.display(), disk::partition(disk, 2)?.offset);
+    let marker = format!("write /dev/null {}", common::layout::INCOMPLETE_MARKER);
+    // Fails with exit status 0; that the boot ends is the proof.
+    Cmd::new("debugfs").args(["-w", "-R", &marker, &root]).read()?;
+    let error = does_not_boot(&twin)?;
+    ensure!(error.contains("the boot ended in the initramfs: "), "the error does not say where: {error}");
+    ensure!(
+        error.contains("The installation of this system was not finished") && error.contains("recstrap"),
+        "the system does not say why it does not start: {error}"
+    );
+    Ok(())
+}
+
+fn does_not_boot(twin: &Computer) -> anyhow::Result<String> {
+    match twin.boot_disk("boot") {
+        Ok(_) => bail!("it reached a login"),
+        Err(e) => Ok(format!("{e:#}")),
+    }
 }
 
 fn guide() -> anyhow::Result<Guide> {
