@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 /// How many lines of the console an error shows.
 const TAIL_LINES: usize = 40;
@@ -77,6 +77,15 @@ pub struct Ended {
     pub output: String,
 }
 
+/// What is typed when a program asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer<'a> {
+    /// The end of the question, as it appears.
+    pub asked: &'a str,
+    /// The answer, without the newline.
+    pub typed: &'a str,
+}
+
 impl Console {
     /// Connects to QEMU's socket of the serial line and logs all that arrives to `log`.
     ///
@@ -111,21 +120,37 @@ impl Console {
     /// # Errors
     /// The deadline passes or the machine ends; the error shows the last lines.
     pub fn wait_for(&mut self, pattern: &str, limit: Duration) -> anyhow::Result<String> {
+        self.wait_for_any(&[pattern], limit).map(|(_, before)| before)
+    }
+
+    /// Waits for whichever of the patterns comes first; returns its index, and what came before it.
+    ///
+    /// # Errors
+    /// As [`Console::wait_for`].
+    pub fn wait_for_any(&mut self, patterns: &[&str], limit: Duration) -> anyhow::Result<(usize, String)> {
         let until = Instant::now() + limit;
+        let longest = patterns.iter().map(|p| p.len()).max().unwrap_or(0);
         let (lock, changed) = &*self.heard;
         let mut heard = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nothing that begins before this offset is a match.
+        let mut searched = self.seen;
         loop {
-            if let Some(at) = find(&heard.text[self.seen..], pattern.as_bytes()) {
-                let before = String::from_utf8_lossy(&heard.text[self.seen..self.seen + at]).into_owned();
-                self.seen += at + pattern.len();
-                return Ok(before);
+            let found = patterns.iter().enumerate().filter_map(|(index, pattern)| {
+                find(&heard.text[searched..], pattern.as_bytes()).map(|at| (searched + at, index))
+            });
+            if let Some((at, index)) = found.min() {
+                let before = String::from_utf8_lossy(&heard.text[self.seen..at]).into_owned();
+                self.seen = at + patterns[index].len();
+                return Ok((index, before));
             }
+            searched = heard.text.len().saturating_sub(longest).max(self.seen);
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || heard.closed {
                 let why = if heard.closed { "the machine ended" } else { "the time was up" };
                 bail!(
-                    "waited {} s for {pattern:?} on the console, but {why}; its last lines:\n{}",
+                    "waited {} s for {} on the console, but {why}; its last lines:\n{}",
                     limit.as_secs(),
+                    patterns.iter().map(|p| format!("{p:?}")).collect::<Vec<_>>().join(" or "),
                     tail(&heard.text)
                 );
             }
@@ -141,21 +166,82 @@ impl Console {
         self.stream.write_all(text.as_bytes()).context("failed to type on the serial console")
     }
 
-    /// Runs a shell command at a root prompt and waits for it to end.
+    /// Runs a shell command at a prompt of bash and waits for it to end.
     ///
     /// # Errors
     /// It does not end within `limit`, or the console is not at a shell prompt.
     pub fn run(&mut self, command: &str, limit: Duration) -> anyhow::Result<Ended> {
+        self.run_answering(command, &[], limit)
+    }
+
+    /// Runs a command that asks: whenever one of the texts appears, its answer is typed.
+    ///
+    /// # Errors
+    /// As [`Console::run`].
+    pub fn run_answering(
+        &mut self,
+        command: &str,
+        answers: &[Answer<'_>],
+        limit: Duration,
+    ) -> anyhow::Result<Ended> {
         self.commands += 1;
         let n = self.commands;
+        let until = Instant::now() + limit;
         // `@"@"` reaches the screen as `@@` only when the shell prints it.
         self.send(&format!("echo '@''@begin{n}'; {{ {command}\n}} 2>&1; echo \"@\"\"@end{n}:$?:\"\n"))?;
         let context = || format!("while running `{command}` at the console");
         self.wait_for(&format!("@@begin{n}\n"), limit).with_context(context)?;
-        let output = self.wait_for(&format!("@@end{n}:"), limit).with_context(context)?;
+        let end = format!("@@end{n}:");
+        let output = self.wait_answering(&[&end], answers, until).with_context(context)?.1;
         let status = self.wait_for(":", limit).with_context(context)?;
         let status = status.parse().with_context(|| format!("{status:?} is not an exit status"))?;
         Ok(Ended { status, output: without_prompts(&output) })
+    }
+
+    /// Waits for one of the patterns, answering what is asked meanwhile; returns its index and all that came before.
+    ///
+    /// # Errors
+    /// As [`Console::wait_for`].
+    pub fn wait_answering(
+        &mut self,
+        patterns: &[&str],
+        answers: &[Answer<'_>],
+        until: Instant,
+    ) -> anyhow::Result<(usize, String)> {
+        let all: Vec<_> = patterns.iter().copied().chain(answers.iter().map(|a| a.asked)).collect();
+        let mut output = String::new();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let (index, before) = self.wait_for_any(&all, left)?;
+            output.push_str(&before);
+            let Some(asked) = index.checked_sub(patterns.len()) else { return Ok((index, output)) };
+            output.push_str(all[index]);
+            self.send(&format!("{}\n", answers[asked].typed))?;
+        }
+    }
+
+    /// Types a line that starts another shell (or leaves one) and waits for the next root prompt.
+    ///
+    /// # Errors
+    /// There is none within `limit`.
+    pub fn change_shell(&mut self, line: &str, limit: Duration) -> anyhow::Result<()> {
+        // What is typed must not be taken for the new prompt.
+        self.send(&format!("{line}\n"))?;
+        self.wait_for(&format!("{line}\n"), limit)?;
+        self.wait_for("# ", limit).map(drop).with_context(|| format!("no root prompt after `{line}`"))
+    }
+
+    /// Logs in at a prompt that has just asked for a name.
+    ///
+    /// # Errors
+    /// No shell prompt comes.
+    pub fn login(&mut self, user: &str, password: &str, limit: Duration) -> anyhow::Result<()> {
+        self.send(&format!("{user}\n"))?;
+        self.wait_for("Password: ", limit)?;
+        self.send(&format!("{password}\n"))?;
+        let (prompt, _) = self.wait_for_any(&["Login incorrect", "$ ", "# "], limit)?;
+        ensure!(prompt > 0, "{user} cannot log in with the password that was set:\n{}", self.tail());
+        Ok(())
     }
 
     /// Runs a command that must succeed and returns its output.
@@ -168,6 +254,13 @@ impl Console {
             bail!("`{command}` at the console exited with {status}:\n{output}");
         }
         Ok(output)
+    }
+
+    /// Everything the console has shown so far.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.heard.0.lock().unwrap_or_else(PoisonError::into_inner).text)
+            .into_owned()
     }
 
     /// The last lines of the console so far.

@@ -41,14 +41,12 @@ impl Firmware {
             .hint("run `cargo xtask doctor --install` (Debian: package ovmf)")
     }
 
-    /// Copies the variable store into `dir`, where one machine may write to it.
+    /// Copies the empty variable store to `file`, where one machine may write to it.
     ///
     /// # Errors
     /// The copy cannot be written.
-    pub fn fresh_vars(&self, dir: &Path) -> anyhow::Result<PathBuf> {
-        let copy = dir.join("OVMF_VARS.fd");
-        let context = || format!("failed to copy {} to {}", self.vars.display(), copy.display());
-        std::fs::copy(&self.vars, &copy).with_context(context)?;
-        Ok(copy)
+    pub fn new_variables(&self, file: &Path) -> anyhow::Result<()> {
+        let context = || format!("failed to copy {} to {}", self.vars.display(), file.display());
+        std::fs::copy(&self.vars, file).map(drop).with_context(context)
     }
 }

@@ -1,18 +1,37 @@
 //! Boots LevitateOS in QEMU and types at its serial console, as a person would.
 //!
 //! - [`firmware`]: where OVMF is on this host
-//! - [`qemu`]: which accelerator works, and the command line of a machine
-//! - [`vm`]: a running machine: process group, console, QMP, artefacts
+//! - [`accel`]: which accelerator really works
+//! - [`disk`]: writable disks and the buses they are on
+//! - [`qemu`]: the command line of a machine
 //! - [`console`]: the serial console: wait for a prompt, type, get output and exit status
 //! - [`qmp`]: QEMU's control socket: screenshots, power
+//! - [`vm`]: a running machine: process group, console, QMP, artefacts
+//! - [`boot`]: from power on to a prompt, and how far it got where there is none
+//! - [`guide`]: the installation guide as commands
+//! - [`layout`]: layouts of disks to install to
+//! - [`install`]: an installation as the guide says, phase by phase
+//! - [`installed`]: what must be true in a system that was installed
+//! - [`matrix`]: installations on every layout
+//! - [`compare`]: what differs between the image and an installed disk, as the host sees them
 //!
 //! It drives programs (QEMU, and inside it the disc's own), never our libraries.
 
+mod group;
 pub mod firmware;
+pub mod accel;
+pub mod disk;
 pub mod qemu;
 pub mod console;
 pub mod qmp;
 pub mod vm;
+pub mod boot;
+pub mod guide;
+pub mod layout;
+pub mod install;
+pub mod installed;
+pub mod matrix;
+pub mod compare;
 
 use std::path::{Path, PathBuf};
 

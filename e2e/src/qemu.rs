@@ -1,88 +1,15 @@
-//! The QEMU command line of a machine, and which accelerator really works here.
+//! The QEMU command line of a machine.
 
-use std::fmt;
-use std::io::Read;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use common::cmd::Cmd;
 
+use crate::accel::Accel;
+use crate::disk::Disk;
 use crate::firmware::Firmware;
 
 /// QEMU for the one architecture we build.
 pub const QEMU: &str = "qemu-system-x86_64";
-
-/// How long firmware may take to say something under KVM; it needs about one second where KVM works.
-const PROBE: Duration = Duration::from_secs(10);
-
-/// How guest instructions are run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Accel {
-    /// Hardware virtualisation.
-    Kvm,
-    /// Emulation, one thread: with several, guest kernels crash on some hosts.
-    Tcg,
-}
-
-impl fmt::Display for Accel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Kvm => "kvm",
-            Self::Tcg => "tcg",
-        })
-    }
-}
-
-impl Accel {
-    /// Finds out by running it: /dev/kvm may exist and not be able to start firmware (nested and paravirtual hosts).
-    ///
-    /// # Errors
-    /// There is no QEMU or no firmware.
-    pub fn probe() -> anyhow::Result<Self> {
-        let kvm = std::fs::OpenOptions::new().read(true).write(true).open("/dev/kvm");
-        if kvm.is_err() {
-            return Ok(Self::Tcg);
-        }
-        let state = tempfile::tempdir().context("failed to make a directory for the probe")?;
-        let machine = Machine::new(Self::Kvm).memory(256).display(Display::Headless);
-        let cmd = machine.command(state.path())?.args(["-serial", "stdio", "-monitor", "none", "-no-reboot"]);
-        let mut child =
-            Group::spawn(cmd.std().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))
-                .with_context(|| format!("failed to start `{}`", cmd.display()))?;
-        let (send, heard) = mpsc::channel();
-        let serial = child.0.stdout.take().map(|pipe| (pipe, true).into_reader());
-        let stderr = child.0.stderr.take().map(|pipe| (pipe, false).into_reader());
-        for (mut pipe, is_serial) in serial.into_iter().chain(stderr) {
-            let send = send.clone();
-            std::thread::spawn(move || {
-                let mut byte = [0; 64];
-                if pipe.read(&mut byte).is_ok_and(|n| n > 0) {
-                    // The receiver is gone once the probe has its answer.
-                    let _ = send.send(is_serial);
-                }
-            });
-        }
-        drop(send);
-        // Firmware talking on the serial line: it runs. Anything on stderr first, or silence: it does not.
-        let runs = heard.recv_timeout(PROBE).unwrap_or(false);
-        Ok(if runs { Self::Kvm } else { Self::Tcg })
-    }
-}
-
-/// Both ends of a probe as one type.
-trait IntoReader {
-    fn into_reader(self) -> (Box<dyn Read + Send>, bool);
-}
-
-impl<R: Read + Send + 'static> IntoReader for (R, bool) {
-    fn into_reader(self) -> (Box<dyn Read + Send>, bool) {
-        (Box::new(self.0), self.1)
-    }
-}
 
 /// What the machine shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +40,8 @@ pub struct Machine {
     memory: u32,
     display: Display,
     disc: Option<(Medium, PathBuf)>,
-    disks: Vec<PathBuf>,
+    disks: Vec<Disk>,
+    variables: Option<PathBuf>,
     isolated: bool,
 }
 
@@ -127,6 +55,7 @@ impl Machine {
             display: Display::Headless,
             disc: None,
             disks: Vec::new(),
+            variables: None,
             isolated: false,
         }
     }
@@ -158,10 +87,17 @@ impl Machine {
         self
     }
 
-    /// Attaches a qcow2 disk image, writable, virtio.
+    /// Attaches a writable disk.
     #[must_use]
-    pub fn disk(mut self, image: &Path) -> Self {
-        self.disks.push(image.to_owned());
+    pub fn disk(mut self, disk: &Disk) -> Self {
+        self.disks.push(disk.clone());
+        self
+    }
+
+    /// Keeps UEFI variables in this file, made at the first start. Without it each start finds the firmware new.
+    #[must_use]
+    pub fn variables(mut self, file: &Path) -> Self {
+        self.variables = Some(file.to_owned());
         self
     }
 
@@ -172,13 +108,19 @@ impl Machine {
         self
     }
 
-    /// The command; `state` is where this machine's UEFI variables go.
+    /// The command; `state` is where UEFI variables go that nobody keeps.
+    ///
+    /// The disc is started first. Nothing is said of the disks: the firmware's own boot entries decide, as on a real
+    /// computer.
     ///
     /// # Errors
-    /// There is no firmware on this host, or `state` cannot be written.
+    /// There is no firmware on this host, or its variables cannot be written.
     pub fn command(&self, state: &Path) -> anyhow::Result<Cmd> {
         let firmware = Firmware::find()?;
-        let vars = firmware.fresh_vars(state)?;
+        let vars = self.variables.clone().unwrap_or_else(|| state.join("OVMF_VARS.fd"));
+        if !vars.exists() {
+            firmware.new_variables(&vars)?;
+        }
         let (accel, cpu, smp) = match self.accel {
             Accel::Kvm => ("kvm", "host", "2"),
             // EL10 is built for x86-64-v3, which qemu64, the default CPU, is not.
@@ -218,9 +160,9 @@ impl Machine {
                     .arg(format!("if=none,id=disc,readonly=on,format=raw,file={file}"))
                     .args([
                         "-device",
-                        "nec-usb-xhci,id=usb",
+                        "nec-usb-xhci,id=disc-usb",
                         "-device",
-                        "usb-storage,bus=usb.0,drive=disc,bootindex=1",
+                        "usb-storage,bus=disc-usb.0,drive=disc,bootindex=1",
                     ]),
                 Medium::Virtio => cmd
                     .arg("-drive")
@@ -228,54 +170,14 @@ impl Machine {
                     .args(["-device", "virtio-blk-pci,drive=disc,bootindex=1"]),
             };
         }
-        for (i, disk) in self.disks.iter().enumerate() {
-            cmd = cmd
-                .arg("-drive")
-                .arg(format!("if=none,id=disk{i},format=qcow2,file={}", escaped(disk)))
-                .args(["-device", &format!("virtio-blk-pci,drive=disk{i},bootindex={}", i + 2)]);
+        for (number, disk) in self.disks.iter().enumerate() {
+            cmd = cmd.args(disk.options(number));
         }
         Ok(cmd)
     }
 }
 
 /// A path as a value in QEMU's comma-separated options: commas are doubled.
-fn escaped(path: &Path) -> String {
+pub(crate) fn escaped(path: &Path) -> String {
     path.to_string_lossy().replace(',', ",,")
-}
-
-/// A child in a process group of its own; dropping it ends the group.
-#[derive(Debug)]
-pub(crate) struct Group(pub(crate) Child);
-
-impl Group {
-    pub(crate) fn spawn(cmd: &mut std::process::Command) -> std::io::Result<Self> {
-        Ok(Self(cmd.process_group(0).spawn()?))
-    }
-
-    /// Waits for it to end by itself.
-    pub(crate) fn wait(&mut self, limit: Duration) -> std::io::Result<Option<std::process::ExitStatus>> {
-        let until = Instant::now() + limit;
-        loop {
-            if let Some(status) = self.0.try_wait()? {
-                return Ok(Some(status));
-            }
-            if Instant::now() >= until {
-                return Ok(None);
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Ok(Some(_)) = self.0.try_wait() {
-            return;
-        }
-        if let Some(pid) = i32::try_from(self.0.id()).ok().and_then(rustix::process::Pid::from_raw) {
-            // It may have ended meanwhile; then there is nothing to do.
-            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
-        }
-        let _ = self.0.wait();
-    }
 }

@@ -13,7 +13,8 @@ use common::cmd::Cmd;
 use serde::Serialize;
 
 use crate::console::Console;
-use crate::qemu::{Group, Machine};
+use crate::group::Group;
+use crate::qemu::Machine;
 use crate::qmp::{Qmp, Screenshot};
 
 /// How long QEMU may take to open its sockets.
@@ -103,6 +104,12 @@ impl Vm {
         self.qmp.screenshot(&self.artefacts.join(format!("{name}.png")))
     }
 
+    /// Where its artefacts are.
+    #[must_use]
+    pub fn artefacts(&self) -> &Path {
+        &self.artefacts
+    }
+
     /// Seconds since power on.
     #[must_use]
     pub fn seconds(&self) -> f64 {
@@ -114,6 +121,20 @@ impl Vm {
     /// # Errors
     /// It does not within `limit`.
     pub fn wait_for_power_off(&mut self, limit: Duration) -> anyhow::Result<()> {
+        self.wait_for_end("reboot: Power down", limit)
+    }
+
+    /// Waits for the guest to restart, which ends the machine: whoever wants it on again starts it anew, so that he can
+    /// take the disc out meanwhile.
+    ///
+    /// # Errors
+    /// It does not within `limit`.
+    pub fn wait_for_reboot(&mut self, limit: Duration) -> anyhow::Result<()> {
+        self.wait_for_end("reboot: Restarting system", limit)
+    }
+
+    /// With -no-reboot a crash of the guest ends QEMU as well: the kernel's last words tell them apart.
+    fn wait_for_end(&mut self, last_words: &str, limit: Duration) -> anyhow::Result<()> {
         let ended = self.group.wait(limit).context("failed to wait for QEMU")?;
         let status = ended.with_context(|| {
             format!(
@@ -123,7 +144,6 @@ impl Vm {
             )
         })?;
         ensure!(status.success(), "QEMU ended with {status}");
-        // With -no-reboot a crash of the guest ends QEMU as well.
-        self.console.wait_for("reboot: Power down", Duration::from_secs(5)).map(drop)
+        self.console.wait_for(last_words, Duration::from_secs(5)).map(drop)
     }
 }

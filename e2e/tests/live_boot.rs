@@ -3,23 +3,14 @@
 //! One boot serves all checks of the running system: it takes about a minute and a half under emulation. The disc is
 //! the newest ISO, LEVITATE_ISO, or built by `cargo xtask iso` when there is none.
 
-use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+mod disc;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use cheat_test::cheat_aware;
-use common::cmd::Cmd;
-use e2e::console::Console;
-use e2e::qemu::{Accel, Machine, Medium};
+use e2e::accel::Accel;
+use e2e::boot::{self, COMMAND, SETTLE};
+use e2e::qemu::{Machine, Medium};
 use e2e::vm::Vm;
-
-/// From power on to the prompt; about 85 s under emulation on two cores.
-const BOOT: Duration = Duration::from_secs(600);
-/// A command at the prompt.
-const COMMAND: Duration = Duration::from_secs(90);
-/// Until every service has started or failed.
-const SETTLE: Duration = Duration::from_secs(300);
 
 #[cheat_aware(
     protects = "the ISO boots to a root prompt with every service running",
@@ -34,8 +25,8 @@ const SETTLE: Duration = Duration::from_secs(300);
 )]
 #[test]
 fn boots_to_a_running_system() -> anyhow::Result<()> {
-    let mut vm = boot("boot-optical", Medium::Optical, 2048)?;
-    settled(&mut vm.console)?;
+    let mut vm = start("boot-optical", Medium::Optical, 2048)?;
+    boot::settled(&mut vm.console)?;
     let c = &mut vm.console;
 
     let root = c.check("findmnt --noheadings --output FSTYPE /", COMMAND)?;
@@ -57,13 +48,7 @@ fn boots_to_a_running_system() -> anyhow::Result<()> {
     let says = |line: &str| os.lines().any(|l| l.replace('"', "") == line);
     ensure!(says("NAME=LevitateOS") && says("ID=levitateos"), "/etc/os-release is not ours:\n{os}");
 
-    let online = "nm-online --quiet --timeout=60 && nmcli --get-values IP4.ADDRESS device show";
-    let address = c.check(online, COMMAND)?;
-    // QEMU's user network is 10.0.2.0/24.
-    ensure!(
-        address.contains("10.0.2."),
-        "NetworkManager has no address from QEMU's network, but {address:?}"
-    );
+    boot::network(c)?;
 
     let login = c.check("whoami; tty", COMMAND)?;
     ensure!(login == "root\n/dev/ttyS0", "expected root on ttyS0, found {login:?}");
@@ -100,8 +85,8 @@ fn boots_to_a_running_system() -> anyhow::Result<()> {
 )]
 #[test]
 fn boots_from_a_usb_stick_with_1_gib() -> anyhow::Result<()> {
-    let mut vm = boot("boot-usb-1g", Medium::Usb, 1024)?;
-    settled(&mut vm.console)?;
+    let mut vm = start("boot-usb-1g", Medium::Usb, 1024)?;
+    boot::settled(&mut vm.console)?;
     let total = vm.console.check("awk '/^MemTotal/ { print $2 }' /proc/meminfo", COMMAND)?;
     ensure!(total.parse::<u64>()? < 1024 * 1024, "expected at most 1 GiB of RAM, found {total} KiB");
     let free = vm.console.check("awk '/^MemAvailable/ { print $2 }' /proc/meminfo", COMMAND)?;
@@ -110,62 +95,12 @@ fn boots_from_a_usb_stick_with_1_gib() -> anyhow::Result<()> {
 }
 
 /// Powers a machine on with the ISO and waits for the root prompt on the serial console.
-fn boot(name: &str, medium: Medium, memory: u32) -> anyhow::Result<Vm> {
-    let machine = Machine::new(Accel::probe()?).memory(memory).disc(medium, &iso()?).isolated();
+fn start(name: &str, medium: Medium, memory: u32) -> anyhow::Result<Vm> {
+    let machine = Machine::new(Accel::probe()?).memory(memory).disc(medium, &disc::iso()?).isolated();
     let mut vm = Vm::start(&machine, &testkit::target().join("e2e").join(name))?;
-    let booted = vm.console.wait_for("login: root (automatic login)", BOOT);
-    if booted.is_err() {
-        // What the screen shows tells firmware, boot loader and kernel apart.
-        let _ = vm.screenshot("stuck");
-    }
-    booted.with_context(|| format!("the machine's console and screen are in target/e2e/{name}"))?;
-    vm.console.wait_for("# ", BOOT)?;
-    // Kernel messages from now on would land in the middle of lines; long lines would be wrapped.
-    vm.console.check("stty cols 500; dmesg --console-off", COMMAND)?;
+    boot::wait(&mut vm, boot::LIVE, &[])?;
+    vm.console.wait_for("# ", COMMAND)?;
+    boot::tame(&mut vm.console)?;
     vm.reached("prompt")?;
     Ok(vm)
-}
-
-/// Waits until every unit has started; fails with the journal of those that have not.
-fn settled(console: &mut Console) -> anyhow::Result<()> {
-    let state = console.run("systemctl is-system-running --wait", SETTLE)?;
-    let failed = console.check("systemctl list-units --failed --no-legend --plain", COMMAND)?;
-    ensure!(failed.is_empty(), "failed units:\n{failed}\n{}", why_failed(console, &failed));
-    ensure!(state.output == "running", "expected the system to be running, found {:?}", state.output);
-    Ok(())
-}
-
-/// The end of the journal of each unit that failed.
-fn why_failed(console: &mut Console, units: &str) -> String {
-    let units = units.lines().filter_map(|l| l.split_whitespace().next());
-    let journals =
-        units.map(|u| console.run(&format!("journalctl --no-pager --lines=15 --unit={u}"), COMMAND));
-    journals.map(|j| j.map_or_else(|e| e.to_string(), |j| j.output)).collect::<Vec<_>>().join("\n")
-}
-
-/// The disc to boot; the tests share one, also when it has to be built first.
-fn iso() -> anyhow::Result<PathBuf> {
-    static ISO: Mutex<Option<PathBuf>> = Mutex::new(None);
-    let mut iso = ISO.lock().unwrap_or_else(PoisonError::into_inner);
-    if iso.is_none() {
-        *iso = Some(find_iso()?);
-    }
-    iso.clone().context("there is no ISO")
-}
-
-fn find_iso() -> anyhow::Result<PathBuf> {
-    if let Some(iso) = std::env::var_os("LEVITATE_ISO") {
-        return Ok(iso.into());
-    }
-    let dir = testkit::target().join("iso");
-    if let Some(iso) = e2e::newest_iso(&dir)? {
-        return Ok(iso);
-    }
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    Cmd::new(cargo)
-        .args(["xtask", "iso"])
-        .dir(testkit::workspace())
-        .run()
-        .context("there is no ISO to boot")?;
-    e2e::newest_iso(&dir)?.with_context(|| format!("`cargo xtask iso` left no ISO in {}", dir.display()))
 }

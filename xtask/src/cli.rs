@@ -25,7 +25,10 @@ enum Task {
     Test,
     /// Boot the ISO in QEMU and check it over the serial console.
     E2e {
-        /// Only tests whose name contains this.
+        /// Install it on every layout of disks instead (an hour without KVM); prints a table.
+        #[arg(long)]
+        matrix: bool,
+        /// Only tests (with --matrix: layouts) whose name contains this.
         filter: Option<String>,
     },
     /// Attack recstrap in every way that is planned; `test` runs a sample. Prints a table.
@@ -119,7 +122,8 @@ impl Cli {
             Task::Iso(args) => crate::iso::iso(&paths, &args).map(drop)?,
             Task::Run(args) => return crate::run::run(&paths, &args),
             Task::Test => crate::test::test(&paths)?,
-            Task::E2e { filter } => crate::test::e2e(&paths, filter.as_deref())?,
+            Task::E2e { matrix: false, filter } => crate::test::e2e(&paths, filter.as_deref())?,
+            Task::E2e { matrix: true, filter } => crate::test::matrix(&paths, filter.as_deref())?,
             Task::Reliability { filter, json } => {
                 crate::reliability::reliability(&paths, filter.as_deref(), json)?;
             }

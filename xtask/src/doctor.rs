@@ -15,7 +15,7 @@ pub(crate) fn doctor(install: bool, json: bool) -> anyhow::Result<ExitCode> {
         require(Need::Test)?;
     }
     let rows: Vec<_> = TOOLS.iter().map(|t| (t, t.find())).collect();
-    let accel = e2e::qemu::Accel::probe();
+    let accel = e2e::accel::Accel::probe();
     let missing = rows.iter().filter(|(_, found)| found.is_none()).count();
     if json {
         let tools: Vec<_> = rows.iter().map(|(tool, found)| row_json(tool, found.as_deref())).collect();

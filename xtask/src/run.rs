@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use common::cli::Mark;
 use common::cmd::Cmd;
-use e2e::qemu::{Accel, Display, Machine};
+use e2e::accel::Accel;
+use e2e::disk::Disk;
+use e2e::qemu::{Display, Machine};
 
 use crate::cli::RunArgs;
 use crate::doctor;
@@ -30,7 +32,7 @@ pub(crate) fn run(paths: &Paths, args: &RunArgs) -> anyhow::Result<ExitCode> {
         if !disk.exists() {
             Cmd::new("qemu-img").args(["create", "-q", "-f", "qcow2"]).arg(disk).arg("20G").run()?;
         }
-        machine = machine.disk(disk);
+        machine = machine.disk(&Disk::qcow2(disk));
     }
     let cmd = machine.command(state.path())?;
     if args.dry_run {

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use common::cmd::Cmd;
+use e2e::guide::Guide;
+use e2e::matrix;
 
 use crate::cli::IsoArgs;
 use crate::doctor::eprintln_step;
@@ -46,6 +48,21 @@ pub(crate) fn e2e(paths: &Paths, filter: Option<&str>) -> anyhow::Result<()> {
         cmd = cmd.arg(filter);
     }
     cmd.args(["--", "--nocapture"]).run()
+}
+
+/// Installs the ISO on every layout of disks and prints a table on stdout; fails when one of them does.
+pub(crate) fn matrix(paths: &Paths, filter: Option<&str>) -> anyhow::Result<()> {
+    doctor::require(Need::Run)?;
+    let iso = iso::iso(paths, &IsoArgs::default())?;
+    let guide = paths.root.join("docs/guide/install.md");
+    let guide = Guide::parse(&common::fs::read_to_string(&guide)?)
+        .with_context(|| format!("failed to read {}", guide.display()))?;
+    let dir = paths.target.join("e2e/matrix");
+    let rows = matrix::run(&iso, &guide, filter, &dir, eprintln_step)?;
+    doctor::print(matrix::table(&rows).trim_end());
+    let failed = rows.iter().filter(|row| row.failed.is_some()).count();
+    anyhow::ensure!(failed == 0, "{failed} of {} installations failed; see {}", rows.len(), dir.display());
+    Ok(())
 }
 
 /// The newest image, unpacked by erofs-utils: tests of module indexes and of the initramfs want a real kernel.

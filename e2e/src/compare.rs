@@ -1,0 +1,128 @@
+//! What differs between the image on a disc and the file system it was installed to, as the host's own tools see them:
+//! both mounted, compared name by name by rsync.
+//!
+//! Disc, disk image, number of a partition -> [`Difference`]s. Compared are names, types, contents (by checksum),
+//! owners, modes, times to the nanosecond, hard links, link targets, device numbers, ACLs and extended attributes. Needs
+//! root, for mounts; nothing stays mounted.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use common::cmd::Cmd;
+
+use crate::disk::{self, Partition};
+
+/// A name that is not the same on both sides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Path from the root, without a slash in front.
+    pub path: String,
+    /// What rsync would do about it, as in its --itemize-changes; `*deleting` is a name that only the disk has.
+    pub change: String,
+}
+
+/// A file system mounted read-only for as long as this lives.
+#[derive(Debug)]
+pub struct Mount {
+    /// Where.
+    pub dir: PathBuf,
+}
+
+impl Mount {
+    /// Mounts an image file, or a part of one, on a new directory `dir`.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn new(image: &Path, options: &str, dir: &Path) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(dir).with_context(|| format!("failed to create {}", dir.display()))?;
+        // Not `run`: what mount says belongs into the error.
+        Cmd::new("mount").args(["-o", options]).arg(image).arg(dir).read()?;
+        Ok(Self { dir: dir.to_owned() })
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        if let Err(e) = Cmd::new("umount").arg(&self.dir).read() {
+            #[expect(clippy::print_stderr, reason = "a mount left behind is somebody's problem")]
+            {
+                eprintln!("{e:#}");
+            }
+        }
+    }
+}
+
+/// Compares the disc's image with partition `number` (from 1) of a raw disk image; scratch files go to `scratch`.
+///
+/// # Errors
+/// A tool is missing, or something cannot be read or mounted.
+pub fn image_with_disk(
+    iso: &Path,
+    disk: &Path,
+    number: usize,
+    scratch: &Path,
+) -> anyhow::Result<Vec<Difference>> {
+    let image = rootfs_of(iso, scratch)?;
+    let image = Mount::new(&image, "loop,ro", &scratch.join("image"))?;
+    let disk = mount_partition(disk, number, &scratch.join("disk"))?;
+    trees(&image.dir, &disk.dir)
+}
+
+/// Takes the root file system's image out of a disc.
+///
+/// # Errors
+/// xorriso is missing or does not find it.
+pub fn rootfs_of(iso: &Path, scratch: &Path) -> anyhow::Result<PathBuf> {
+    let out = scratch.join("rootfs.erofs");
+    let from = format!("/{}", common::layout::ROOTFS_PATH);
+    let xorriso = Cmd::new("xorriso").args(["-osirrox", "on", "-indev"]).arg(iso);
+    xorriso.args(["-overwrite", "on", "-extract", &from]).arg(&out).read()?;
+    Ok(out)
+}
+
+/// Mounts a partition of a raw disk image read-only.
+///
+/// # Errors
+/// There is no such partition, or it cannot be mounted.
+pub fn mount_partition(disk: &Path, number: usize, dir: &Path) -> anyhow::Result<Mount> {
+    let Partition { offset, size } = disk::partition(disk, number)?;
+    Mount::new(disk, &format!("loop,ro,offset={offset},sizelimit={size}"), dir)
+}
+
+/// Compares two trees.
+///
+/// # Errors
+/// rsync is missing, or cannot read one of them.
+pub fn trees(expected: &Path, found: &Path) -> anyhow::Result<Vec<Difference>> {
+    ensure!(expected.join("usr").is_dir(), "there is no /usr in {}", expected.display());
+    let slash = |dir: &Path| format!("{}/", dir.display());
+    let text = Cmd::new("rsync")
+        .args(["--dry-run", "--archive", "--hard-links", "--acls", "--xattrs", "--numeric-ids", "--checksum"])
+        .args(["--delete", "--modify-window=-1", "--8-bit-output", "--out-format=%i %n%L"])
+        .args([slash(expected), slash(found)])
+        .read()?;
+    let lines = text.lines().filter_map(|line| line.split_once(' '));
+    Ok(lines
+        .map(|(change, path)| Difference {
+            path: path.trim_start().trim_end_matches('/').to_owned(),
+            change: change.to_owned(),
+        })
+        .collect())
+}
+
+/// Those differences that are not in one of the places `expected` (`etc/fstab`; `var/**` for all below). The times of
+/// directories that something expected lies in may differ too.
+#[must_use]
+pub fn unexpected<'a>(differences: &'a [Difference], expected: &[&str]) -> Vec<&'a Difference> {
+    let listed = |path: &str| {
+        expected.iter().any(|e| match e.strip_suffix("/**") {
+            Some(dir) => path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+            None => path == *e,
+        })
+    };
+    let holds_listed = |dir: &str| {
+        dir == "." || expected.iter().any(|e| e.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/')))
+    };
+    let only_time = |d: &Difference| d.change.starts_with(".d..t......") && holds_listed(&d.path);
+    differences.iter().filter(|d| !listed(&d.path) && !only_time(d)).collect()
+}

@@ -1,0 +1,152 @@
+//! Writable disks: an image file on the host, and the bus the machine sees it on.
+
+use std::fmt;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use common::cmd::Cmd;
+use serde::Deserialize;
+
+use crate::qemu::escaped;
+
+/// What a disk is plugged into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bus {
+    /// A virtio disk: /dev/vda.
+    Virtio,
+    /// An NVMe drive: /dev/nvme0n1.
+    Nvme,
+    /// A SATA disk on an AHCI controller: /dev/sda.
+    Sata,
+    /// A USB stick or drive: /dev/sda.
+    Usb,
+}
+
+impl fmt::Display for Bus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Virtio => "virtio",
+            Self::Nvme => "nvme",
+            Self::Sata => "sata",
+            Self::Usb => "usb",
+        })
+    }
+}
+
+/// A disk.
+#[derive(Debug, Clone)]
+pub struct Disk {
+    /// The file that holds its bytes.
+    pub image: PathBuf,
+    /// QEMU's name of the file's format.
+    format: &'static str,
+    bus: Bus,
+    sector: u16,
+    /// Whether what the guest flushes has to survive this host too.
+    durable: bool,
+}
+
+impl Disk {
+    /// Makes an empty disk for a test: a sparse file, in place of what was there.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub fn create(image: &Path, mib: u64) -> anyhow::Result<Self> {
+        let context = || format!("failed to make a disk of {mib} MiB as {}", image.display());
+        File::create(image).and_then(|f| f.set_len(mib << 20)).with_context(context)?;
+        Ok(Self { image: image.to_owned(), format: "raw", bus: Bus::Virtio, sector: 512, durable: false })
+    }
+
+    /// A disk that a person made and keeps (qcow2).
+    #[must_use]
+    pub fn qcow2(image: &Path) -> Self {
+        Self { image: image.to_owned(), format: "qcow2", bus: Bus::Virtio, sector: 512, durable: true }
+    }
+
+    /// Plugs it in elsewhere; without this it is a virtio disk.
+    #[must_use]
+    pub fn bus(mut self, bus: Bus) -> Self {
+        self.bus = bus;
+        self
+    }
+
+    /// Size of a sector, physical and logical: 512 or 4096. SATA has 512 only.
+    #[must_use]
+    pub fn sector(mut self, bytes: u16) -> Self {
+        self.sector = bytes;
+        self
+    }
+
+    /// What the Linux in the machine calls it, if it is the `number`-th disk of its bus (from 0).
+    #[must_use]
+    pub fn node(&self, number: u8) -> String {
+        let letter = char::from(b'a' + number);
+        match self.bus {
+            Bus::Virtio => format!("/dev/vd{letter}"),
+            Bus::Nvme => format!("/dev/nvme{number}n1"),
+            Bus::Sata | Bus::Usb => format!("/dev/sd{letter}"),
+        }
+    }
+
+    /// QEMU's options; `number` tells the disks of a machine apart.
+    pub(crate) fn options(&self, number: usize) -> Vec<String> {
+        let Self { format, sector, .. } = self;
+        // Without flushes to this host's own disk an installation is several times as fast; the guest cannot tell.
+        let cache = if self.durable { "writeback" } else { "unsafe" };
+        let file = escaped(&self.image);
+        let drive =
+            format!("if=none,id=disk{number},format={format},cache={cache},discard=unmap,file={file}");
+        let sizes = format!("logical_block_size={sector},physical_block_size={sector}");
+        let id = format!("drive=disk{number},serial=disk{number}");
+        let devices = match self.bus {
+            Bus::Virtio => vec![format!("virtio-blk-pci,{id},{sizes}")],
+            Bus::Nvme => vec![
+                format!("nvme,id=nvme{number},serial=disk{number}"),
+                format!("nvme-ns,bus=nvme{number},drive=disk{number},{sizes}"),
+            ],
+            Bus::Sata => vec![format!("ide-hd,{id}")],
+            Bus::Usb => vec![
+                format!("nec-usb-xhci,id=usb{number}"),
+                format!("usb-storage,bus=usb{number}.0,{id},{sizes}"),
+            ],
+        };
+        let devices = devices.into_iter().flat_map(|device| ["-device".to_owned(), device]);
+        ["-drive".to_owned(), drive].into_iter().chain(devices).collect()
+    }
+}
+
+/// Where a partition lies in a raw image of a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Partition {
+    /// Its first byte.
+    pub offset: u64,
+    /// How many bytes.
+    pub size: u64,
+}
+
+/// Reads partition `number` (from 1) out of the partition table.
+///
+/// # Errors
+/// sfdisk is missing or finds no table, or no such partition in it.
+pub fn partition(image: &Path, number: usize) -> anyhow::Result<Partition> {
+    #[derive(Deserialize)]
+    struct Dump {
+        partitiontable: Table,
+    }
+    #[derive(Deserialize)]
+    struct Table {
+        sectorsize: u64,
+        partitions: Vec<Sectors>,
+    }
+    #[derive(Deserialize)]
+    struct Sectors {
+        start: u64,
+        size: u64,
+    }
+    let json = Cmd::new("sfdisk").arg("--json").arg(image).read()?;
+    let Dump { partitiontable: table } = serde_json::from_str(&json).context("sfdisk sent strange JSON")?;
+    let part = number.checked_sub(1).and_then(|index| table.partitions.get(index));
+    let part = part.with_context(|| format!("{} has no partition {number}", image.display()))?;
+    Ok(Partition { offset: part.start * table.sectorsize, size: part.size * table.sectorsize })
+}

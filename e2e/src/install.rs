@@ -1,0 +1,175 @@
+//! An installation as a person makes it: boot the disc, type what the guide says, take the disc out, boot the disk.
+//!
+//! ISO + [`Layout`] + guide -> a machine with an installed system, in phases of their own: each leaves its artefacts in
+//! `DIR/PHASE`. UEFI variables and disks stay from phase to phase, as in one computer.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use common::cmd::Cmd;
+
+use crate::accel::Accel;
+use crate::boot::{self, COMMAND, SETTLE};
+use crate::console::Answer;
+use crate::disk::Disk;
+use crate::guide::{Guide, Step};
+use crate::layout::{Layout, PASSPHRASE};
+use crate::qemu::{Machine, Medium};
+use crate::vm::Vm;
+
+/// The longest command of the guide, `recstrap`, under emulation.
+const STEP: Duration = Duration::from_secs(900);
+/// MiB of a disk; the files are sparse.
+const DISK: u64 = 8 << 10;
+
+/// Root's password and the user's, for whoever types the guide.
+pub const PASSWORD: &str = "correct horse";
+/// The user that the guide makes.
+pub const USER: &str = "me";
+
+/// What the commands of the guide ask.
+const ANSWERS: &[Answer<'_>] = &[
+    Answer { asked: "New password: ", typed: PASSWORD },
+    Answer { asked: "Retype new password: ", typed: PASSWORD },
+    Answer { asked: "(Type 'yes' in capital letters): ", typed: "YES" },
+    Answer { asked: "Enter passphrase for /dev/vda2: ", typed: PASSPHRASE },
+    Answer { asked: "Verify passphrase: ", typed: PASSPHRASE },
+];
+
+/// One computer: its disks, its firmware's memory, and the disc for it.
+#[derive(Debug)]
+pub struct Computer {
+    layout: Layout,
+    iso: PathBuf,
+    dir: PathBuf,
+    /// Its disks.
+    pub disks: Vec<Disk>,
+    accel: Accel,
+}
+
+impl Computer {
+    /// A new computer with empty disks; everything of it is in `dir`, which is emptied first.
+    ///
+    /// # Errors
+    /// The files cannot be made, or there is no QEMU.
+    pub fn new(layout: &Layout, iso: &Path, dir: &Path) -> anyhow::Result<Self> {
+        if dir.exists() {
+            std::fs::remove_dir_all(dir).with_context(|| format!("failed to empty {}", dir.display()))?;
+        }
+        std::fs::create_dir_all(dir).with_context(|| format!("failed to create {}", dir.display()))?;
+        let disk = |number: u8| {
+            let disk = Disk::create(&dir.join(format!("disk{number}.raw")), DISK)?;
+            anyhow::Ok(disk.bus(layout.bus).sector(layout.sector))
+        };
+        Ok(Self {
+            layout: layout.clone(),
+            iso: iso.to_owned(),
+            dir: dir.to_owned(),
+            disks: (0..layout.disks).map(disk).collect::<anyhow::Result<_>>()?,
+            accel: Accel::probe()?,
+        })
+    }
+
+    /// Another computer that is in the state this one is in, in `dir`, which is emptied first.
+    ///
+    /// # Errors
+    /// The files cannot be copied.
+    pub fn copy(&self, dir: &Path) -> anyhow::Result<Self> {
+        let copy = Self::new(&self.layout, &self.iso, dir)?;
+        let cp = |from: &Path, to: &Path| {
+            Cmd::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(from).arg(to).read().map(drop)
+        };
+        for (from, to) in self.disks.iter().zip(&copy.disks) {
+            cp(&from.image, &to.image)?;
+        }
+        cp(&self.variables(), &copy.variables())?;
+        Ok(copy)
+    }
+
+    /// Boots the disc to its root prompt.
+    ///
+    /// # Errors
+    /// It does not get there.
+    pub fn boot_disc(&self, phase: &str) -> anyhow::Result<Vm> {
+        let machine = self.machine().disc(Medium::Optical, &self.iso);
+        let mut vm = Vm::start(&machine, &self.dir.join(phase))?;
+        boot::wait(&mut vm, boot::LIVE, &[])?;
+        vm.console.wait_for("# ", COMMAND)?;
+        boot::tame(&mut vm.console)?;
+        vm.reached("prompt")?;
+        Ok(vm)
+    }
+
+    /// Boots without the disc to the question for a name.
+    ///
+    /// # Errors
+    /// It does not get there.
+    pub fn boot_disk(&self, phase: &str) -> anyhow::Result<Vm> {
+        let mut vm = Vm::start(&self.machine(), &self.dir.join(phase))?;
+        boot::wait(&mut vm, boot::LOGIN, self.layout.asked)?;
+        vm.reached("login")?;
+        Ok(vm)
+    }
+
+    /// Types the guide's steps up to and with `last`; ends with the first command that fails.
+    ///
+    /// # Errors
+    /// Names the step, its line in the guide, the command and its output.
+    pub fn follow(&self, vm: &mut Vm, guide: &Guide, last: Option<&str>) -> anyhow::Result<()> {
+        for step in guide.steps(self.layout.guide)? {
+            for command in step.commands()? {
+                let typed = self.type_command(vm, &step, &command);
+                typed.with_context(|| {
+                    format!("line {} of the installation guide, step {}", step.line, step.name)
+                })?;
+            }
+            vm.reached(&step.name)?;
+            if last == Some(step.name.as_str()) {
+                return Ok(());
+            }
+        }
+        match last {
+            Some(last) => bail!("the guide has no step {last}"),
+            None => Ok(()),
+        }
+    }
+
+    fn type_command(&self, vm: &mut Vm, step: &Step, command: &str) -> anyhow::Result<()> {
+        let first = self.disks.first().map(|disk| disk.node(0)).unwrap_or_default();
+        let mut words = command.split_whitespace();
+        match (words.next(), words.count()) {
+            // The one thing every reader changes.
+            (Some("DISK=/dev/vda"), 0) => vm.console.check(&format!("DISK={first}"), COMMAND).map(drop),
+            // These leave the shell we are in.
+            (Some("recchroot"), 1) | (Some("exit"), 0) => vm.console.change_shell(command, COMMAND),
+            (Some("reboot"), 0) => {
+                vm.console.send("reboot\n")?;
+                vm.wait_for_reboot(SETTLE)
+            }
+            _ => {
+                let answers = if step.asks { ANSWERS } else { &[] };
+                let started = Instant::now();
+                let ended = vm.console.run_answering(command, answers, STEP)?;
+                if ended.status != 0 {
+                    bail!(
+                        "`{command}` exited with {} after {} s:\n{}",
+                        ended.status,
+                        started.elapsed().as_secs(),
+                        ended.output
+                    );
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn machine(&self) -> Machine {
+        let machine = Machine::new(self.accel).isolated().variables(&self.variables());
+        self.disks.iter().fold(machine, Machine::disk)
+    }
+
+    fn variables(&self) -> PathBuf {
+        self.dir.join("variables.fd")
+    }
+}
