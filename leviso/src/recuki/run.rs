@@ -14,7 +14,7 @@ use super::{boot, exit, parts};
 use crate::epoch::Epoch;
 use crate::kmod::Kernel;
 use crate::tree::Tree;
-use crate::{initramfs, resolve, uki};
+use crate::{initramfs, uki};
 
 /// Where a system's own command line is (kernel-install(8)).
 const CMDLINE: &str = "etc/kernel/cmdline";
@@ -140,10 +140,16 @@ fn choose<'k>(kernels: &'k [String], wanted: Option<&str>, root: &Path) -> anyho
     match wanted {
         Some(wanted) => (kernels.iter().find(|k| *k == wanted).map(String::as_str))
             .with_context(|| format!("{} has no kernel {wanted}, but {}", root.display(), all())),
-        None => (kernels.iter().max_by(|a, b| resolve::compare_versions(a, b)).map(String::as_str))
+        None => (kernels.iter().max_by(|a, b| version(a).cmp(&version(b))).map(String::as_str))
             .with_context(|| format!("{} has no kernel", root.display()))
             .hint("give the root directory of an installed system with --root"),
     }
+}
+
+/// The version of a kernel, compared as rpm compares the package it came in.
+fn version(kernel: &str) -> rpm_version::Evr<'_> {
+    let (version, release) = kernel.split_once('-').unwrap_or((kernel, ""));
+    rpm_version::Evr::new("", version, release)
 }
 
 /// The command line: what was given, else the system's, else the recipe's; words with one space between them.

@@ -27,7 +27,17 @@ pub(crate) fn build(paths: &Paths, rows: &[Row]) -> anyhow::Result<PathBuf> {
     // A directory of its own: these flags would make cargo compile everything else anew, too.
     let dir = paths.packages().join("build");
     let mut cmd = cargo::cargo(paths)
-        .args(["build", "--quiet", "--locked", "--profile", PROFILE, "--target", TARGET, "--target-dir"])
+        .args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--no-default-features",
+            "--profile",
+            PROFILE,
+            "--target",
+            TARGET,
+            "--target-dir",
+        ])
         .arg(&dir)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         .env(

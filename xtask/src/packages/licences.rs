@@ -22,7 +22,17 @@ them from their source with `cargo xtask packages`.
 /// The notices for what is built from the Cargo package `name`.
 pub(super) fn notices(paths: &Paths, name: &str) -> anyhow::Result<String> {
     let tree = cargo::cargo(paths)
-        .args(["tree", "--locked", "--offline", "--edges", "normal", "--prefix", "none", "--no-dedupe"])
+        .args([
+            "tree",
+            "--locked",
+            "--offline",
+            "--no-default-features",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+            "--no-dedupe",
+        ])
         .args(["--target", binary::TARGET, "--format", "{p}|{l}", "--package", name]);
     let registries = binary::registries(&binary::cargo_home()?);
     // Text -> the crates that have it: most share a few.
