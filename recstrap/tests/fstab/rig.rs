@@ -43,8 +43,15 @@ impl Rig {
     /// A loop device with a file system made by `mkfs` (a command), mounted at `at` (from the root).
     pub(crate) fn filesystem(&mut self, mib: u64, mkfs: &[&str], at: &str, options: &str) -> String {
         let device = self.device(mib);
-        let mkfs = Cmd::new(testkit::oracle(mkfs[0])).args(mkfs[1..].iter().copied());
-        mkfs.arg(&device).output().map(|o| assert!(o.status.success(), "{o:?}")).expect("it starts");
+        let make = Cmd::new(testkit::oracle(mkfs[0])).args(mkfs[1..].iter().copied()).arg(&device);
+        make.output().map(|o| assert!(o.status.success(), "{o:?}")).expect("it starts");
+        if mkfs[0] == "mkfs.ntfs" {
+            // It draws the UUID from the clock: two tests in one second would have the same.
+            let random =
+                std::fs::read_to_string("/proc/sys/kernel/random/uuid").expect("read").replace('-', "");
+            let serial = format!("--new-serial={}", &random[..16]);
+            Cmd::new("ntfslabel").args([&serial, &device]).run().expect("set");
+        }
         self.mount(&["-o", options, &device], at);
         device
     }
