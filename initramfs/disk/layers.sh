@@ -146,7 +146,6 @@ lvm_for() {
 
 # Gives members of arrays to the kernel as they turn up; an array with all its disks starts at once.
 md_assemble() {
-    if [ "$waited" -eq $md_patience ]; then md_incomplete; fi
     members=$(devices_with TYPE=linux_raid_member)
     [ -n "$members" ] && have mdadm || return 0
     mkdir -p /run/mdadm
@@ -158,7 +157,8 @@ md_assemble() {
     done
 }
 
-# Starts arrays that still wait for a disk.
+# Starts arrays that still wait for a disk. Such an array is a device already, only with nothing on it: so this does not
+# depend on what the search for the root has found.
 md_incomplete() {
     for node in /sys/class/block/md*; do
         if [ "$(cat "$node/md/array_state" 2>/dev/null)" = inactive ]; then
