@@ -49,6 +49,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         need: Need::Build,
         why: "compile bundled lz4, xz and zstd",
     },
+    program("strip", "binutils", Need::Build, "make our programs smaller for packages"),
     program("qemu-system-x86_64", "qemu-system-x86", Need::Run, "boot the ISO"),
     program("qemu-img", "qemu-utils", Need::Run, "make disk images"),
     Tool {

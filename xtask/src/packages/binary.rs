@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
+use common::cmd::Cmd;
 
 use super::table::Row;
 use crate::cargo;
@@ -69,15 +70,48 @@ fn check(program: &[u8], places: &[&Path]) -> anyhow::Result<()> {
         bail!("it is linked dynamically: it wants {interpreter}");
     }
     ensure!(elf.libraries.is_empty(), "it is linked dynamically: it wants {}", elf.libraries.join(", "));
-    // A static glibc loads libnss_*.so of the running system for user and host names, which may be another glibc's.
-    let words = [b"nsswitch.conf".as_slice(), b"libnss_"].map(|w| (w, "it would look names up by NSS"));
-    let places =
-        places.iter().map(|p| (p.as_os_str().as_encoded_bytes(), "it names a place of this machine"));
-    for (word, problem) in words.into_iter().chain(places) {
-        let found = program.windows(word.len()).any(|window| window == word);
-        ensure!(!found, "{problem}: {} is in it", String::from_utf8_lossy(word));
+    // For these a static glibc loads libnss_*.so of the running system, which may be another glibc's. (Parts of NSS are in
+    // every static program that forks; without these nobody calls them.)
+    ensure!(elf.syms.iter().count() > 0, "it has no symbols to look at");
+    let names = elf.syms.iter().filter_map(|symbol| elf.strtab.get_at(symbol.st_name));
+    let lookups: Vec<_> = names.filter(|name| is_lookup(name)).collect();
+    ensure!(lookups.is_empty(), "it would look names up by NSS: {} is in it", lookups.join(", "));
+    for place in places {
+        let place = place.as_os_str().as_encoded_bytes();
+        let found = program.windows(place.len()).any(|window| window == place);
+        ensure!(!found, "it names a place of this machine: {}", String::from_utf8_lossy(place));
     }
     Ok(())
+}
+
+/// Functions of glibc that look users, groups, hosts and services up, without their variants' endings.
+const LOOKUPS: &[&str] = &[
+    "getaddrinfo",
+    "getnameinfo",
+    "gethostbyname",
+    "gethostbyaddr",
+    "getservbyname",
+    "getservbyport",
+    "getpwnam",
+    "getpwuid",
+    "getgrnam",
+    "getgrgid",
+    "getgrouplist",
+    "initgroups",
+];
+
+fn is_lookup(symbol: &str) -> bool {
+    let name = symbol.trim_start_matches('_');
+    let name = name.strip_suffix("_r").unwrap_or(name);
+    LOOKUPS.contains(&name.trim_end_matches('2'))
+}
+
+/// Copies a checked program to where it is packaged, without its symbols.
+pub(super) fn install(program: &Path, to: &Path) -> anyhow::Result<()> {
+    if let Some(dir) = to.parent() {
+        std::fs::create_dir_all(dir).with_context(|| format!("failed to create {}", dir.display()))?;
+    }
+    Cmd::new("strip").args(["--strip-all", "-o"]).arg(to).arg(program).run()
 }
 
 fn remap(from: &Path, to: &str) -> String {
@@ -103,12 +137,28 @@ pub(super) fn registries(home: &Path) -> Vec<PathBuf> {
 mod tests {
     use super::*;
 
+    /// A static program with this body of main.
+    fn program(body: &str) -> Vec<u8> {
+        let dir = tempfile::tempdir().unwrap();
+        let (source, out) = (dir.path().join("a.c"), dir.path().join("a"));
+        let text = format!("#include <pwd.h>\n#include <unistd.h>\nint main(void) {{ {body}; return 0; }}\n");
+        std::fs::write(&source, text).unwrap();
+        let cc = Cmd::new(testkit::oracle("cc")).args(["-static-pie", "-w", "-o"]).arg(&out).arg(&source);
+        cc.output().unwrap();
+        std::fs::read(&out).expect("cc links statically")
+    }
+
     #[test]
-    fn what_is_not_static_is_refused() {
-        // This test's own binary is dynamic and full of paths.
+    fn what_needs_the_running_system_is_refused() {
+        let refused = |program: &[u8], places: &[&Path]| check(program, places).unwrap_err().to_string();
+        // This test's own binary is dynamic.
         let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-        let err = check(&own, &[]).unwrap_err().to_string();
-        assert!(err.contains("linked dynamically"), "{err}");
-        assert!(check(b"#!/bin/sh", &[]).unwrap_err().to_string().contains("no ELF"));
+        assert!(refused(&own, &[]).contains("linked dynamically"));
+        assert!(refused(b"#!/bin/sh", &[]).contains("no ELF"));
+        // Forking brings NSS's tables along, but nothing that calls it.
+        let forks = program("return fork() + write(1, \"/home/me/src\", 1)");
+        check(&forks, &[Path::new("/home/you")]).unwrap();
+        assert!(refused(&forks, &[Path::new("/home/me")]).contains("a place of this machine: /home/me"));
+        assert!(refused(&program("return getpwnam(\"root\") == 0"), &[]).contains("NSS: "));
     }
 }

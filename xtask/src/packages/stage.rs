@@ -6,7 +6,7 @@ use anyhow::Context;
 use common::cmd::Cmd;
 
 use super::table::Row;
-use super::{licences, text};
+use super::{binary, licences, text};
 use crate::docs;
 use crate::paths::Paths;
 
@@ -28,7 +28,7 @@ pub(crate) fn stage(
     }
     let to = |path: &str| root.join(path.trim_start_matches('/'));
     for program in row.programs {
-        copy(&programs.join(program), &to(&format!("/usr/bin/{program}")))?;
+        binary::install(&programs.join(program), &to(&format!("/usr/bin/{program}")))?;
         for file in docs::files(program, docs)? {
             copy(&docs.join(&file), &to("/usr").join(&file))?;
         }
