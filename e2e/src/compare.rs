@@ -98,7 +98,7 @@ pub fn trees(expected: &Path, found: &Path) -> anyhow::Result<Vec<Difference>> {
     let slash = |dir: &Path| format!("{}/", dir.display());
     let text = Cmd::new("rsync")
         .args(["--dry-run", "--archive", "--hard-links", "--acls", "--xattrs", "--numeric-ids", "--checksum"])
-        .args(["--delete", "--modify-window=-1", "--8-bit-output", "--out-format=%i %n%L"])
+        .args(["--delete", "--modify-window=-1", "--8-bit-output", "--out-format=%i %n"])
         .args([slash(expected), slash(found)])
         .read()?;
     let lines = text.lines().filter_map(|line| line.split_once(' '));

@@ -128,7 +128,8 @@ impl Console {
     /// # Errors
     /// As [`Console::wait_for`].
     pub fn wait_for_any(&mut self, patterns: &[&str], limit: Duration) -> anyhow::Result<(usize, String)> {
-        let until = Instant::now() + limit;
+        let started = Instant::now();
+        let until = started + limit;
         let longest = patterns.iter().map(|p| p.len()).max().unwrap_or(0);
         let (lock, changed) = &*self.heard;
         let mut heard = lock.lock().unwrap_or_else(PoisonError::into_inner);
@@ -149,7 +150,7 @@ impl Console {
                 let why = if heard.closed { "the machine ended" } else { "the time was up" };
                 bail!(
                     "waited {} s for {} on the console, but {why}; its last lines:\n{}",
-                    limit.as_secs(),
+                    started.elapsed().as_secs(),
                     patterns.iter().map(|p| format!("{p:?}")).collect::<Vec<_>>().join(" or "),
                     tail(&heard.text)
                 );

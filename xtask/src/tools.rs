@@ -82,6 +82,8 @@ pub(crate) const TOOLS: &[Tool] = &[
     program("ldconfig", "libc-bin", Need::Test, "compare ld.so.cache"),
     program("fsck.vfat", "dosfstools", Need::Test, "check the EFI system partition"),
     program("mtype", "mtools", Need::Test, "read the EFI system partition"),
+    program("debugfs", "e2fsprogs", Need::Test, "change installed disks in tests"),
+    program("rsync", "rsync", Need::Test, "compare an installed disk with the image"),
     program("sfdisk", "fdisk", Need::Test, "check partition tables"),
     program("sgdisk", "gdisk", Need::Test, "check partition tables"),
     program("openssl", "openssl", Need::Test, "make keys to sign test images with"),
