@@ -102,13 +102,17 @@ pub fn run_main(main: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
         Ok(code) => code,
         Err(err) if chain(&err).any(is_broken_pipe) => ExitCode::SUCCESS,
         Err(err) => {
-            #[expect(clippy::print_stderr, reason = "the one place where a tool's final error is printed")]
-            {
-                eprintln!("{}", report(&err));
-            }
+            tell(&report(&err));
             ExitCode::from(exit_code(&err))
         }
     }
+}
+
+/// Prints a line for people on stderr. Where that cannot be written (a log on a full disk, a reader that is gone) the line
+/// is lost: `eprintln` would panic, and the work or the exit code with it.
+pub fn tell(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
 /// All errors of the chain, also those inside a [`Marked`], however deep these are nested.

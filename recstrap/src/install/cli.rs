@@ -239,7 +239,6 @@ fn line(text: &str) {
     println!("{text}");
 }
 
-#[expect(clippy::print_stderr, reason = "for people")]
 fn message(text: &str) {
-    eprintln!("{text}");
+    common::cli::tell(text);
 }

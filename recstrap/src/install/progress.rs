@@ -131,7 +131,6 @@ fn line(name: &str, done: u64, total: u64, took: Duration) -> String {
     format!("{name}: {percent} % ({done} of {total}, {rate}/s, {left:.0} s left)")
 }
 
-#[expect(clippy::print_stderr, reason = "progress is for people")]
 fn say(text: &str) {
-    eprintln!("recstrap: {text}");
+    common::cli::tell(&format!("recstrap: {text}"));
 }

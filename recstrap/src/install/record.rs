@@ -17,7 +17,7 @@
 //! tree stays as it was verified.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use anyhow::Context;
@@ -143,7 +143,16 @@ fn write_file(root: &Root, text: &[u8]) -> std::io::Result<()> {
     let mut file = File::from(rustix::fs::openat(&dir, temp, flags, Mode::from_raw_mode(0o644))?);
     file.write_all(text)?;
     file.sync_all()?;
-    Ok(rustix::fs::renameat(&dir, temp, &dir, name)?)
+    rustix::fs::renameat(&dir, temp, &dir, name)?;
+    // Read back like everything else, from the disk.
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut found = Vec::new();
+    File::from(rustix::fs::openat(&dir, name, flags, Mode::empty())?).read_to_end(&mut found)?;
+    if found != text {
+        return Err(std::io::Error::other("what was read back is not what was written"));
+    }
+    Ok(())
 }
 
 /// The last part of a path.

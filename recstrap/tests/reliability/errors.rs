@@ -53,7 +53,6 @@ const WRITES: &[&str] = &[
     "unlinkat",
     "fallocate",
     "ftruncate",
-    "flock",
 ];
 
 /// Errors that a program may rightly survive, and why. Everything else that ends with exit 0 is a violation.
