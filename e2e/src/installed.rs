@@ -119,8 +119,9 @@ fn firmware(c: &mut Console) -> anyhow::Result<()> {
         ("LoaderDevicePartUUID", esp.as_str()),
         ("LoaderImageIdentifier", r"\EFI\systemd\systemd-bootx64.efi"),
     ] {
+        // efivarfs cannot seek, and tail would.
         let file = format!("/sys/firmware/efi/efivars/{variable}-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f");
-        let value = c.check(&format!("tail --bytes=+5 {file} | tr --delete '\\0'"), COMMAND)?;
+        let value = c.check(&format!("cat {file} | tail --bytes=+5 | tr --delete '\\0'"), COMMAND)?;
         ensure!(value.eq_ignore_ascii_case(expected), "expected {variable} to be {expected}, found {value}");
     }
     Ok(())

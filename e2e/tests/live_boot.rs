@@ -34,7 +34,8 @@ fn boots_to_a_running_system() -> anyhow::Result<()> {
     let lower = c.check("findmnt --noheadings --output FSTYPE,OPTIONS /run/levitate/rootfs", COMMAND)?;
     ensure!(lower.starts_with("erofs"), "expected an EROFS below /, found {lower:?}");
 
-    let image = c.check("stat -L -c %s /run/levitate/image /run/levitate/medium/live/rootfs.erofs", COMMAND)?;
+    let image =
+        c.check("stat -L -c %s /run/levitate/image /run/levitate/medium/live/rootfs.erofs", COMMAND)?;
     let same = image.split_once('\n').is_some_and(|(link, file)| link == file);
     ensure!(same, "/run/levitate/image is not the disc's image: {image:?}");
     c.check("cmp /run/levitate/manifest.json /run/levitate/medium/live/manifest.json", COMMAND)?;

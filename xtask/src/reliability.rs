@@ -72,7 +72,8 @@ fn rows(text: &str) -> anyhow::Result<Vec<Row>> {
 
 /// As in docs/reliability.md.
 fn table(rows: &[Row]) -> String {
-    let mut out = "| sweep | population | attacks met | outcomes | violations | canary | seconds |\n".to_owned();
+    let mut out =
+        "| sweep | population | attacks met | outcomes | violations | canary | seconds |\n".to_owned();
     out.push_str("|---|---:|---:|---|---:|---:|---:|");
     for row in rows {
         let outcomes = row.outcomes.iter().map(|(what, count)| format!("{count} {what}"));
