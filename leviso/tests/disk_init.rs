@@ -145,8 +145,11 @@ fn a_table_that_lies_about_itself_is_none() {
     }
 }
 
+/// A disk: kernel name, image, partitions by number and kernel name.
+type Disk<'a> = (&'a str, &'a Path, &'a [(u32, &'a str)]);
+
 /// What the kernel would show of disks, as a directory: name, image, partitions (number, name).
-fn machine(dir: &Path, disks: &[(&str, &Path, &[(u32, &str)])]) {
+fn machine(dir: &Path, disks: &[Disk<'_>]) {
     for (name, image, partitions) in disks {
         fs::create_dir_all(dir.join("dev")).unwrap();
         symlink(image, dir.join("dev").join(name)).unwrap();
