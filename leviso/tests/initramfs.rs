@@ -1,6 +1,8 @@
 //! The initramfs: what is in it, read back with cpio and zstd; the same twice; its limits; /init's syntax.
 
 mod modules;
+#[path = "modules/load.rs"]
+mod load;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +13,8 @@ use leviso::initramfs::{self, Built, MAX_SIZE};
 use leviso::kmod;
 use leviso::profile::Initramfs;
 use leviso::tree::{Origin, Tree};
-use modules::{Made, elf, load, real_kernel};
+use load::load;
+use modules::{Made, elf, real_kernel};
 
 const KVER: &str = "6.12.0-1.test";
 const EPOCH: Epoch = Epoch(1_700_000_000);

@@ -1,6 +1,8 @@
 //! depmod's index files, compared byte for byte with the real depmod's; closures; hostile modules.
 
 mod modules;
+#[path = "modules/load.rs"]
+mod load;
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +10,8 @@ use std::path::Path;
 use common::cmd::Cmd;
 use leviso::kmod;
 use leviso::tree::{Origin, Tree};
-use modules::{Made, elf, load, real_kernel};
+use load::load;
+use modules::{Made, elf, real_kernel};
 
 const KVER: &str = "6.12.0-1.test";
 

@@ -1,6 +1,5 @@
 //! recuki by the real program: on small roots made here, and on the image's own where `cargo xtask test` unpacked it.
 
-#[expect(dead_code, reason = "other tests load trees from it too")]
 mod modules;
 
 use std::fs;

@@ -35,8 +35,8 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 fn unpacked(dir: &Path) -> tempfile::TempDir {
     let root = tempfile::tempdir().expect("a temporary directory");
     let script = "set -e; cd \"$0\"; for rpm; do rpm2cpio \"$rpm\" | cpio --quiet -idmu; done";
-    testkit::oracle("rpm2cpio");
-    testkit::oracle("cpio");
+    assert!(testkit::oracle("rpm2cpio").is_file());
+    assert!(testkit::oracle("cpio").is_file());
     let script = Cmd::new("sh").args(["-c", script]).arg(root.path());
     script.args(rpms(dir)).read().expect("rpm2cpio unpacks them");
     root
