@@ -18,8 +18,11 @@ pub(crate) fn judge_sees(row: &mut Row, image: &Image, target: &mut Target) {
     lies(row, image, target, first, count);
 }
 
+/// What is done to a target, and how.
+type Lie = (&'static str, fn(&Path));
+
 fn lies(row: &mut Row, image: &Image, target: &mut Target, first: usize, count: usize) {
-    let lies: [(&str, fn(&Path)); 8] = [
+    let lies: [Lie; 8] = [
         ("a flipped bit", |root| {
             let path = root.join("usr/lib/large");
             let time = times(&path);

@@ -77,7 +77,7 @@ fn sweep(name: &'static str, choose: impl FnOnce(&[Call]) -> (Vec<Call>, usize))
         }
         let result = settle(run.status, &target.path(), &image);
         let attack = format!("{} of {} ({})", call.nth, call.name, thread(call));
-        row.outcome(&attack, result.map(|state| state.name()));
+        row.outcome(&attack, result.map(super::program::State::name));
         target.empty();
     }
     row.finish();
