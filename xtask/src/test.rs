@@ -87,6 +87,9 @@ fn kernel_root(paths: &Paths) -> anyhow::Result<PathBuf> {
     Ok(root)
 }
 
+/// `cargo test` with the signals as a terminal has them: what starts jobs in the background may ignore SIGINT, and what
+/// is ignored stays so in all that is started from there, recchroot too.
 fn cargo_test(paths: &Paths) -> Cmd {
-    cargo::cargo(paths).args(["test", "--release", "--locked", "--no-fail-fast"])
+    let cmd = cargo::cargo(paths).args(["test", "--release", "--locked", "--no-fail-fast"]);
+    cmd.under("env", &["--default-signal"])
 }
