@@ -58,14 +58,22 @@ pub fn log_in(console: &mut Console) -> anyhow::Result<()> {
     boot::tame(console)
 }
 
-/// All that the guide promises, and what is special about the layout. Needs a root shell.
+/// The system is the installed one: all units run, the right root, started by the entry of `bootctl install`. Needs a
+/// root shell.
 ///
 /// # Errors
 /// Something is not true.
-pub fn check(c: &mut Console, layout: &Layout, live: &Identity) -> anyhow::Result<()> {
+pub fn check(c: &mut Console, layout: &Layout) -> anyhow::Result<()> {
     boot::settled(c)?;
     root(c, layout)?;
-    firmware(c)?;
+    firmware(c)
+}
+
+/// What else the guide promises, and what is special about the layout. Needs a root shell.
+///
+/// # Errors
+/// Something is not true.
+pub fn details(c: &mut Console, layout: &Layout, live: &Identity) -> anyhow::Result<()> {
     boot_counting(c)?;
     fresh(c, live)?;
     boot::network(c)?;
@@ -136,10 +144,8 @@ fn boot_counting(c: &mut Console) -> anyhow::Result<()> {
     ensure!(counted == "active\ngood", "the boot was not counted as a good one: {counted:?}");
     let ukis = c.check("ls \"$(bootctl --print-boot-path)/EFI/Linux\"", COMMAND)?;
     let kernel = c.check("uname -r", COMMAND)?;
-    ensure!(
-        ukis.lines().count() == 1 && ukis.contains(&kernel) && ukis.ends_with(".efi") && !ukis.contains('+'),
-        "expected one UKI without a counter, found {ukis:?}"
-    );
+    // Versions of kernels may hold a `+` of their own.
+    ensure!(ukis == format!("levitateos-{kernel}.efi"), "expected one UKI without a counter, found {ukis:?}");
     Ok(())
 }
 

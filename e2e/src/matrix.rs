@@ -79,7 +79,8 @@ fn install(
     let started = Instant::now();
     let mut vm = computer.boot_disk("2-first-boot").context("the disk does not boot")?;
     installed::log_in(&mut vm.console)?;
-    installed::check(&mut vm.console, layout, &live)?;
+    installed::check(&mut vm.console, layout)?;
+    installed::details(&mut vm.console, layout, &live)?;
     seconds.push(started.elapsed().as_secs_f64());
     vm.console.send("systemctl poweroff\n")?;
     vm.wait_for_power_off(SETTLE)?;

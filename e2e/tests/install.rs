@@ -17,7 +17,7 @@ use e2e::compare::{self, Difference};
 use e2e::disk;
 use e2e::guide::Guide;
 use e2e::install::Computer;
-use e2e::installed::{self, Identity};
+use e2e::installed;
 use e2e::layout;
 
 /// What the guide's commands write, and nothing else may differ from the image before the first boot.
@@ -74,7 +74,6 @@ fn the_guide_installs_a_system_that_boots() -> anyhow::Result<()> {
 
     let mut vm = computer.boot_disc("1-disc")?;
     boot::settled(&mut vm.console)?;
-    let live = Identity::of(&mut vm.console)?;
     computer.follow(&mut vm, &guide()?, None)?;
     drop(vm);
     let disk = &computer.disks[0].image;
@@ -87,13 +86,11 @@ fn the_guide_installs_a_system_that_boots() -> anyhow::Result<()> {
     let mut vm = computer.boot_disk("2-first-boot")?;
     installed::log_in(&mut vm.console)?;
     vm.reached("root shell")?;
-    installed::check(&mut vm.console, &layout::MAIN, &live)?;
+    installed::check(&mut vm.console, &layout::MAIN)?;
     vm.reached("checked")?;
     vm.console.send("systemctl poweroff\n")?;
     vm.wait_for_power_off(SETTLE)?;
-    vm.reached("off")?;
-    let found = compare("the disk after the first boot", &iso, disk, &dir)?;
-    nothing_else(&found, &["etc/**", "home/**", "root/**", "var/**", "lost+found"])
+    vm.reached("off")
 }
 
 #[cheat_aware(
