@@ -66,7 +66,8 @@ pub fn log_in(console: &mut Console) -> anyhow::Result<()> {
 pub fn check(c: &mut Console, layout: &Layout) -> anyhow::Result<()> {
     boot::settled(c)?;
     root(c, layout)?;
-    firmware(c)
+    firmware(c)?;
+    boot_counting(c)
 }
 
 /// What else the guide promises, and what is special about the layout. Needs a root shell.
@@ -74,7 +75,6 @@ pub fn check(c: &mut Console, layout: &Layout) -> anyhow::Result<()> {
 /// # Errors
 /// Something is not true.
 pub fn details(c: &mut Console, layout: &Layout, live: &Identity) -> anyhow::Result<()> {
-    boot_counting(c)?;
     fresh(c, live)?;
     boot::network(c)?;
     let journal = c.check("journalctl --boot --quiet --no-pager --header | grep '^File path'", COMMAND)?;
