@@ -83,7 +83,8 @@ impl Target {
 
 impl Drop for Target {
     fn drop(&mut self) {
-        let _ = Cmd::new("umount").args(["--recursive", text(&self.mount)]).output();
+        // Lazily: a failed test may have left a program at work in it, which would keep the mount for ever.
+        let _ = Cmd::new("umount").args(["--recursive", "--lazy", text(&self.mount)]).output();
     }
 }
 
