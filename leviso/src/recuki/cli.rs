@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
+use common::cli::tell;
 use serde::Serialize;
 
 use super::run::{Outcome, Request, run};
@@ -132,7 +133,7 @@ pub fn main() -> anyhow::Result<ExitCode> {
     if cli.json {
         print(&serde_json::to_string_pretty(&report(&outcome, &request)).context("failed to encode JSON")?)?;
     } else if !cli.quiet {
-        tell(&outcome, &request);
+        explain(&outcome, &request);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -153,8 +154,7 @@ fn report<'o>(outcome: &'o Outcome, request: &Request) -> Report<'o> {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "prose goes to stderr")]
-fn tell(outcome: &Outcome, request: &Request) {
+fn explain(outcome: &Outcome, request: &Request) {
     let path = outcome.path.display();
     let verb = match (outcome.changed, request.dry_run) {
         (false, _) => "is up to date:",
@@ -162,10 +162,14 @@ fn tell(outcome: &Outcome, request: &Request) {
         (true, true) => "would be",
     };
     let source = outcome.source.words();
-    eprintln!("kernel {} {verb} {path} ({} MiB, {source})", outcome.kernel, outcome.size.div_ceil(1 << 20));
-    eprintln!("command line: {}", outcome.cmdline);
+    tell(&format!(
+        "kernel {} {verb} {path} ({} MiB, {source})",
+        outcome.kernel,
+        outcome.size.div_ceil(1 << 20)
+    ));
+    tell(&format!("command line: {}", outcome.cmdline));
     if let Some(previous) = &outcome.previous {
-        eprintln!("the one before it: {}", previous.display());
+        tell(&format!("the one before it: {}", previous.display()));
     }
     for gone in &outcome.gone {
         let done = match (request.prune, request.dry_run) {
@@ -173,7 +177,7 @@ fn tell(outcome: &Outcome, request: &Request) {
             (true, true) => "would be removed",
             (false, _) => "left alone; --prune removes it",
         };
-        eprintln!("{} has no kernel any more: {done}", gone.display());
+        tell(&format!("{} has no kernel any more: {done}", gone.display()));
     }
 }
 

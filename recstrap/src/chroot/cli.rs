@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use common::cli::tell;
 
 use super::plan::{FAILED, Role};
 use super::{enter, guard, session, userns};
@@ -64,7 +65,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         },
     };
     Ok(ExitCode::from(status.unwrap_or_else(|e| {
-        say(&common::cli::report(&e));
+        tell(&common::cli::report(&e));
         FAILED
     })))
 }
@@ -73,10 +74,4 @@ pub fn run() -> anyhow::Result<ExitCode> {
 #[must_use]
 pub fn command() -> clap::Command {
     Cli::command()
-}
-
-/// One message for people.
-#[expect(clippy::print_stderr, reason = "messages for people")]
-pub(super) fn say(text: &str) {
-    eprintln!("{text}");
 }

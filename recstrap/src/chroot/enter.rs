@@ -5,13 +5,12 @@ use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
 
 use anyhow::Context;
-use common::cli::Mark;
+use common::cli::{Mark, tell};
 use common::cmd::Cmd;
 use rustix::fs::{Gid, Uid};
 use rustix::process::{Signal, chdir, chroot, getppid, set_parent_process_death_signal};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-use super::cli::say;
 use super::plan::{CANNOT_START, FAILED, NOT_FOUND, Plan};
 
 /// Variables whose values are paths of the running system and that would mislead programs in there.
@@ -39,7 +38,7 @@ pub(super) fn main(args: Vec<OsString>) -> anyhow::Result<u8> {
     process.env("HOME", plan.account.home.as_deref().unwrap_or("/"));
     process.env("SHELL", plan.account.shell.as_deref().unwrap_or("/bin/sh"));
     let error = process.exec();
-    say(&format!("error: {}", explain(program, &error, &plan.path)));
+    tell(&format!("error: {}", explain(program, &error, &plan.path)));
     Ok(if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { CANNOT_START })
 }
 

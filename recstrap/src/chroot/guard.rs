@@ -3,10 +3,9 @@
 use std::ffi::OsString;
 
 use anyhow::Context;
-use common::cli::Mark;
+use common::cli::{Mark, tell};
 use rustix::process::{Pid, Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal};
 
-use super::cli::say;
 use super::loaders::Watch;
 use super::mounts::{Mounts, make_mount_point};
 use super::plan::{FAILED, Plan, Role};
@@ -39,8 +38,8 @@ pub(super) fn main(args: Vec<OsString>) -> anyhow::Result<u8> {
         let session = Membership::new(&plan.outside, &[plan.parent]).context("failed to read /proc")?;
         report_ended(&session);
     }
-    watch.into_iter().flat_map(|w| w.finish(&root)).for_each(|w| say(&format!("warning: {w}")));
-    mounts.unmount().iter().for_each(|w| say(&format!("warning: {w}")));
+    watch.into_iter().flat_map(|w| w.finish(&root)).for_each(|w| tell(&format!("warning: {w}")));
+    mounts.unmount().iter().for_each(|w| tell(&format!("warning: {w}")));
     Ok(ended.exit_code())
 }
 
@@ -48,10 +47,10 @@ pub(super) fn main(args: Vec<OsString>) -> anyhow::Result<u8> {
 pub(super) fn report_ended(session: &Membership) {
     let (ended, left) = session.end_all();
     if !ended.is_empty() {
-        say(&format!("note: ended what was still running in there: {}", ended.join(", ")));
+        tell(&format!("note: ended what was still running in there: {}", ended.join(", ")));
     }
     if !left.is_empty() {
-        say(&format!("warning: these processes could not be ended: {}", left.join(", ")));
+        tell(&format!("warning: these processes could not be ended: {}", left.join(", ")));
     }
 }
 

@@ -10,10 +10,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use common::cli::tell;
 use rustix::fs::{StatVfsMountFlags, fstat, fstatvfs, major, minor};
 use rustix::io::Errno;
 
-use super::cli::say;
 use super::efi::Entries;
 use super::root::{Root, through};
 
@@ -69,7 +69,7 @@ impl Watch {
         let program = command.first().and_then(|c| Path::new(c).file_name()?.to_str());
         let maker = program.filter(|p| MAKERS.contains(p)).map(str::to_owned);
         if let (Some(maker), Some(why)) = (&maker, firmware.why_not()) {
-            say(&format!("warning: `{maker}` can make no boot entry: {why}"));
+            tell(&format!("warning: `{maker}` can make no boot entry: {why}"));
         }
         let before = loaders(root);
         Self { firmware, maker, before }

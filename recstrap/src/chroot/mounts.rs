@@ -9,6 +9,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use common::cli::tell;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::mount::{
@@ -16,7 +17,6 @@ use rustix::mount::{
     fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount_remount, move_mount, open_tree, unmount,
 };
 
-use super::cli::say;
 use super::root::{Root, host, is_mount_point, path_of, through};
 
 const NOSUID: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID;
@@ -79,7 +79,7 @@ impl Mounts {
         };
         let is_dir = |fd| rustix::fs::fstat(fd).is_ok_and(|s| s.st_mode & 0o170_000 == 0o040_000);
         if is_dir(&source) || is_dir(&target) {
-            say("warning: /etc/resolv.conf is a directory; it is left alone");
+            tell("warning: /etc/resolv.conf is a directory; it is left alone");
             return Ok(());
         }
         let flags =

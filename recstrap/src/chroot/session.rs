@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 
 use anyhow::{Context, bail};
-use common::cli::Mark;
+use common::cli::{Mark, tell};
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::process::{Pid, geteuid, getpid, set_child_subreaper};
 use rustix::thread::UnshareFlags;
 
 use super::account::{self, Account};
-use super::cli::{Cli, say};
+use super::cli::Cli;
 use super::guard::report_ended;
 use super::plan::{Plan, Role};
 use super::processes::{Membership, mount_namespace};
@@ -27,7 +27,7 @@ pub(super) fn run(cli: Cli) -> anyhow::Result<u8> {
             .hint("run it as root, or with -N in a user namespace");
     }
     let root = Root::open(&cli.root)?;
-    root.warnings()?.iter().for_each(|w| say(&format!("warning: {w}")));
+    root.warnings()?.iter().for_each(|w| tell(&format!("warning: {w}")));
     let text = |file| root.text(file).map(Option::unwrap_or_default);
     let user = cli.user.as_deref().unwrap_or("root");
     let mut account = account::resolve(user, &text("etc/passwd")?, &text("etc/group")?)?;
@@ -63,7 +63,7 @@ pub(super) fn run(cli: Cli) -> anyhow::Result<u8> {
     let guard = Pid::from_child(&guard.context("failed to start recchroot again").hint("is /proc mounted?")?);
     let ended = signals.wait_for(guard, || false)?;
     if let Ended::Signal(signal) = ended {
-        say(&format!("warning: the process that watches over the command was ended by signal {signal}"));
+        tell(&format!("warning: the process that watches over the command was ended by signal {signal}"));
         if !plan.unprivileged {
             report_ended(&Membership::new(&plan.outside, &[]).context("failed to read /proc")?);
         }

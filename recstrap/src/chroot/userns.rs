@@ -9,11 +9,11 @@ use std::io::{Read, Write};
 use std::process::Stdio;
 
 use anyhow::{Context, bail};
+use common::cli::tell;
 use common::cmd::{Cmd, which};
 use rustix::process::{getegid, geteuid, getppid};
 use rustix::thread::UnshareFlags;
 
-use super::cli::say;
 use super::plan::Role;
 use super::session::unshare;
 
@@ -30,7 +30,7 @@ pub(super) fn enter() -> anyhow::Result<bool> {
     match helper.wait().context("failed to wait for the helper")?.code() {
         Some(0) => Ok(true),
         Some(code) if code == i32::from(ALONE) => {
-            say(
+            tell(
                 "warning: only root is mapped: files of other users belong to nobody in there (no range in /etc/subuid)",
             );
             Ok(false)

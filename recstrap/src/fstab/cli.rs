@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
-use common::cli::Mark;
+use common::cli::{Mark, tell};
 
 use super::devices::Tag;
 use super::entries::{Request, entries};
@@ -112,7 +112,7 @@ impl Cli {
         } else {
             render::fstab(&outcome.entries)
         };
-        outcome.notes.iter().for_each(|note| say(&format!("note: {note}")));
+        outcome.notes.iter().for_each(|note| tell(&format!("note: {note}")));
         let mut stdout = std::io::stdout().lock();
         stdout
             .write_all(text.as_bytes())
@@ -130,9 +130,4 @@ impl Cli {
 /// A path as text, without `.` and trailing slashes: what it would be called if it were here.
 fn lexical(path: &Path) -> PathBuf {
     path.components().filter(|c| *c != Component::CurDir).collect()
-}
-
-#[expect(clippy::print_stderr, reason = "notes are for people")]
-fn say(text: &str) {
-    eprintln!("{text}");
 }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
-use common::cli::{Mark, code};
+use common::cli::{Mark, code, tell};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Serialize;
 
@@ -155,7 +155,7 @@ impl Cli {
         }
         for refusal in refusals.iter().filter(|_| !self.json || !self.check) {
             let text = format!("{}: {refusal}\nhint: {}", refusal.code(), refusal.hint());
-            if self.check { line(&text) } else { message(&text) }
+            if self.check { line(&text) } else { tell(&text) }
         }
         Ok(ExitCode::from(exit::REFUSED))
     }
@@ -199,9 +199,7 @@ impl Cli {
                         if record.tree.target.is_some() { "verified" } else { "not verified (--no-verify)" };
                     let took = seconds.values().sum::<f64>();
                     let bytes = indicatif::BinaryBytes(bytes);
-                    message(&format!(
-                        "recstrap: installed: {names} names, {bytes} in {took:.1} s, {verified}"
-                    ));
+                    tell(&format!("recstrap: installed: {names} names, {bytes} in {took:.1} s, {verified}"));
                 }
                 if self.json {
                     let report = Report::Installed { target, names, bytes, seconds, record: &record };
@@ -237,8 +235,4 @@ fn globs(patterns: &[String]) -> anyhow::Result<GlobSet> {
 #[expect(clippy::print_stdout, reason = "what was asked for is data")]
 fn line(text: &str) {
     println!("{text}");
-}
-
-fn message(text: &str) {
-    common::cli::tell(text);
 }
