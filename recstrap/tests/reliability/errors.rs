@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use crate::image::Image;
 use crate::ledger::{Row, full};
-use crate::program::{State, install_in_order, judge, settle};
-use crate::strace::{Attacked, Call, Injection, attack, trace};
-use crate::target::{ROOMY, Target};
+use crate::program::{State, good_run, install_in_order, judge, settle};
+use crate::strace::{Attacked, Call, Injection, attack};
+use crate::target::Target;
 use crate::{canary, root_or_skip};
 
 /// Calls that write, by whatever name a program may choose.
@@ -66,11 +66,7 @@ fn errors() {
     if !root_or_skip("system calls that fail") {
         return;
     }
-    let image = Image::new();
-    let mut target = Target::new(ROOMY);
-    let log = target.disk.with_extension("strace");
-    let calls = trace(&install_in_order(&image, &target.path()), &log);
-    target.empty();
+    let (image, mut target, _, calls) = good_run();
     let points = points(&calls, &target);
     let kinds = [("error=EIO", ""), ("error=ENOSPC", ""), ("error=EIO", "+"), ("error=ENOSPC", "+")];
     let all: Vec<_> = points.iter().flat_map(|call| kinds.map(|kind| (*call, kind))).collect();
@@ -148,11 +144,7 @@ fn lies() {
     if !root_or_skip("system calls that lie") {
         return;
     }
-    let image = Image::new();
-    let mut target = Target::new(ROOMY);
-    let log = target.disk.with_extension("strace");
-    let calls = trace(&install_in_order(&image, &target.path()), &log);
-    target.empty();
+    let (image, mut target, log, calls) = good_run();
     let points: Vec<_> = points(&calls, &target).into_iter().filter(|c| LIES.contains(&&*c.name)).collect();
     let population = calls.iter().filter(|c| writes(c, &target) && LIES.contains(&&*c.name)).count();
     let step = if full() { 1 } else { 4 };

@@ -4,9 +4,9 @@ use std::os::unix::fs::FileExt;
 
 use crate::image::Image;
 use crate::ledger::{Row, planned};
-use crate::program::{State, install, install_in_order, judge, settle};
+use crate::program::{State, good_run, install, install_in_order, judge, settle};
 use crate::random::Random;
-use crate::strace::{Injection, attack, trace};
+use crate::strace::{Injection, attack};
 use crate::target::{ROOMY, Target};
 use crate::{canary, root_or_skip};
 
@@ -125,11 +125,7 @@ fn read_errors() {
     if !root_or_skip(name) {
         return;
     }
-    let image = Image::new();
-    let mut target = Target::new(ROOMY);
-    let log = target.disk.with_extension("strace");
-    let calls = trace(&install_in_order(&image, &target.path()), &log);
-    target.empty();
+    let (image, mut target, log, calls) = good_run();
     let path = image.path.to_string_lossy().into_owned();
     let reads = |name: &str| name.starts_with("pread") || name.starts_with("read");
     let mut calls: Vec<_> = calls.into_iter().filter(|c| reads(&c.name) && c.line.contains(&path)).collect();

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 
 use common::layout::{INCOMPLETE_MARKER, INSTALLED_RECORD};
 
-use crate::image::Image;
 use crate::ledger::{Row, full, planned};
-use crate::program::{install_in_order, settle};
+use crate::program::{good_run, install_in_order, settle};
 use crate::random::Random;
-use crate::strace::{Call, Injection, attack, trace};
-use crate::target::{ROOMY, Target};
+use crate::strace::{Call, Injection, attack};
 use crate::{canary, root_or_skip};
 
 #[test]
@@ -50,11 +48,7 @@ fn sweep(name: &'static str, choose: impl FnOnce(&[Call]) -> (Vec<Call>, usize))
     if !root_or_skip(name) {
         return;
     }
-    let image = Image::new();
-    let mut target = Target::new(ROOMY);
-    let log = target.disk.with_extension("strace");
-    let calls = trace(&install_in_order(&image, &target.path()), &log);
-    target.empty();
+    let (image, mut target, log, calls) = good_run();
     let (points, wanted) = choose(&calls);
     let mut row = Row::new(name, calls.len() as u64, points.len().min(wanted) as u64);
     canary::judge_sees(&mut row, &image, &mut target);

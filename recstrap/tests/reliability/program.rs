@@ -7,6 +7,8 @@ use common::cmd::Cmd;
 use common::layout::{INCOMPLETE_MARKER, INSTALLED_RECORD};
 
 use crate::image::Image;
+use crate::strace::{Call, trace};
+use crate::target::{ROOMY, Target};
 use crate::tree;
 
 /// The recstrap of this build, or the one that LEVITATE_RECSTRAP names.
@@ -23,6 +25,16 @@ pub(crate) fn install(image: &Image, target: &Path) -> Cmd {
 /// The same with as few threads as it has, for attacks that count system calls.
 pub(crate) fn install_in_order(image: &Image, target: &Path) -> Cmd {
     install(image, target).args(["--jobs", "1"])
+}
+
+/// An image, an empty target, a place for strace's log, and the calls of a run without an attack.
+pub(crate) fn good_run() -> (Image, Target, PathBuf, Vec<Call>) {
+    let image = Image::new();
+    let mut target = Target::new(ROOMY);
+    let log = target.disk.with_extension("strace");
+    let calls = trace(&install_in_order(&image, &target.path()), &log);
+    target.empty();
+    (image, target, log, calls)
 }
 
 /// What a target says of itself, found to be true.

@@ -18,27 +18,13 @@ pub(crate) type Lines = BTreeMap<Vec<u8>, Vec<u8>>;
 ///
 /// An I/O error is an error, not a panic: a tree on a damaged disk is judged too.
 pub(crate) fn read(root: &Path) -> std::io::Result<(Lines, Sha256)> {
-    let mut walk = Walk {
-        lines: Lines::new(),
-        listing: Listing::new(std::io::sink())?,
-        first: HashMap::new(),
-        files: 0,
-        bytes: 0,
-    };
-    walk.name(root, &[])?;
+    let walk = Walk::of(root)?;
     Ok((walk.lines, walk.listing.finish().0))
 }
 
 /// Names, and bytes of the files, each inode once: what a manifest says of a tree.
 pub(crate) fn totals(root: &Path) -> std::io::Result<(u64, u64)> {
-    let mut walk = Walk {
-        lines: Lines::new(),
-        listing: Listing::new(std::io::sink())?,
-        first: HashMap::new(),
-        files: 0,
-        bytes: 0,
-    };
-    walk.name(root, &[])?;
+    let walk = Walk::of(root)?;
     Ok((walk.files, walk.bytes))
 }
 
@@ -52,6 +38,18 @@ struct Walk {
 }
 
 impl Walk {
+    fn of(root: &Path) -> std::io::Result<Self> {
+        let mut walk = Self {
+            lines: Lines::new(),
+            listing: Listing::new(std::io::sink())?,
+            first: HashMap::new(),
+            files: 0,
+            bytes: 0,
+        };
+        walk.name(root, &[])?;
+        Ok(walk)
+    }
+
     fn name(&mut self, at: &Path, path: &[u8]) -> std::io::Result<()> {
         let meta = at.symlink_metadata()?;
         let kind = meta.file_type();
