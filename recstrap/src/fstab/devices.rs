@@ -7,6 +7,8 @@ use std::collections::{HashMap, HashSet};
 use anyhow::Context;
 use serde::Deserialize;
 
+use super::escape::decode;
+
 /// How a source is named in fstab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "UPPER")]
@@ -181,26 +183,6 @@ impl Devices {
         let knames = self.below.get(&device.kname).map_or(&[][..], Vec::as_slice);
         knames.iter().filter_map(|k| self.all.iter().find(|d| d.kname == *k))
     }
-}
-
-/// Undoes udev's `\x20`.
-fn decode(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let hex = after.strip_prefix(b"x").and_then(|h| std::str::from_utf8(h.get(..2)?).ok());
-        match hex.and_then(|h| u8::from_str_radix(h, 16).ok()) {
-            Some(byte) if first == b'\\' => {
-                out.push(byte);
-                rest = &after[3..];
-            }
-            _ => {
-                out.push(first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

@@ -18,10 +18,20 @@ pub(super) fn mangle(text: &str) -> String {
 
 /// One field -> text. A backslash that three octal digits do not follow stands for itself.
 pub(super) fn unmangle(field: &str) -> String {
-    let mut out = Vec::with_capacity(field.len());
-    let mut rest = field.as_bytes();
+    unescape(field, octal)
+}
+
+/// Undoes udev's `\x20`.
+pub(super) fn decode(text: &str) -> String {
+    unescape(text, hexadecimal)
+}
+
+/// Replaces each backslash and the three characters after it of which `code` makes a byte.
+fn unescape(text: &str, code: impl Fn(&[u8]) -> Option<u8>) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
-        match octal(after) {
+        match code(after) {
             Some(byte) if first == b'\\' => {
                 out.push(byte);
                 rest = &after[3..];
@@ -34,6 +44,11 @@ pub(super) fn unmangle(field: &str) -> String {
     }
     // The kernel escapes single bytes; what is no UTF-8 together is refused where it would be printed.
     String::from_utf8_lossy(&out).into_owned()
+}
+
+fn hexadecimal(digits: &[u8]) -> Option<u8> {
+    let digits = std::str::from_utf8(digits.strip_prefix(b"x")?.get(..2)?).ok()?;
+    u8::from_str_radix(digits, 16).ok()
 }
 
 fn octal(digits: &[u8]) -> Option<u8> {
