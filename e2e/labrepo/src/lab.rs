@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use crate::debian::deb::Deb;
 use crate::debian::scripts::Enabled;
 use crate::key::{Algorithm, SigningKey};
-use crate::repo::{Entry, Repodata, Storage, write_changed};
+use crate::repo::{CODE, Entry, Repodata, Storage, remove_others, write_changed};
 use crate::rpm::Package;
 use apt::{Apt, Archive};
 use plan::Plan;
@@ -144,15 +144,8 @@ impl Lab<'_> {
             include_str!("debian/deb.rs"),
             include_str!("debian/relations.rs"),
             include_str!("debian/scripts.rs"),
-            include_str!("rpm.rs"),
-            include_str!("rpm/build.rs"),
-            include_str!("rpm/header.rs"),
-            include_str!("rpm/payload.rs"),
-            include_str!("rpm/deps.rs"),
-            include_str!("repo.rs"),
-            include_str!("repo/xml.rs"),
             include_str!("lab/plan.rs"),
-            include_str!("key.rs"),
+            CODE,
         ] {
             text.push_str(part);
         }
@@ -256,22 +249,7 @@ impl Lab<'_> {
         Repodata::render(&entries, newest, Storage::Zstd)?.write(&self.repo(), Some(&self.key), newest)?;
         write_changed(&self.dir.join("RPM-GPG-KEY-lab"), &self.key.certificate()?)?;
         write_changed(&self.dir.join("fingerprint"), format!("{}\n", self.key.fingerprint()).as_bytes())?;
-        self.remove_others(records)
-    }
-
-    fn remove_others(&self, records: &BTreeMap<String, Record>) -> anyhow::Result<()> {
-        let known: BTreeSet<PathBuf> = records.values().map(|r| self.repo().join(&r.entry.href)).collect();
-        let root = self.repo().join("Packages");
-        let context = || format!("failed to tidy {}", root.display());
-        for dir in std::fs::read_dir(&root).with_context(context)? {
-            for file in std::fs::read_dir(dir.with_context(context)?.path()).with_context(context)? {
-                let path = file.with_context(context)?.path();
-                if !known.contains(&path) {
-                    std::fs::remove_file(&path).with_context(context)?;
-                }
-            }
-        }
-        Ok(())
+        remove_others(&self.repo(), &entries)
     }
 
     fn repo(&self) -> PathBuf {

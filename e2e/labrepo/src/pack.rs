@@ -19,7 +19,7 @@ use common::hash::Sha256;
 use serde::{Deserialize, Serialize};
 
 use crate::key::SigningKey;
-use crate::repo::{Entry, Repodata, Storage, write_changed};
+use crate::repo::{CODE, Entry, Repodata, Storage, remove_others, write_changed};
 use crate::rpm::{Content, Dep, File, Kind, Package};
 
 /// A package, as its spec describes it.
@@ -107,7 +107,7 @@ pub fn pack(specs: &[PathBuf], out: &Path, id: &str, key: &SigningKey) -> anyhow
     let twice = packages.windows(2).find(|pair| pair[0].name == pair[1].name);
     ensure!(twice.is_none(), "two specs describe {:?}", twice.map(|pair| &pair[0].name));
 
-    remove_others(&repo, &packages)?;
+    remove_others(&repo, &entries)?;
     Repodata::render(&entries, newest, Storage::Gzip)?.write(&repo, Some(key), newest)?;
     let certificate = out.join(format!("RPM-GPG-KEY-{id}"));
     write_changed(&certificate, &key.certificate()?)?;
@@ -198,7 +198,7 @@ fn flags(path: &str) -> u32 {
 /// Builds and signs a package unless the one that is there was made from the same; says whether it built.
 fn store(package: &Package, out: &Path, key: &SigningKey) -> anyhow::Result<(Entry, bool)> {
     let record = out.join("state").join(format!("{}.json", package.name));
-    let inputs = format!("{}{}{}", code(), key.fingerprint(), package.file_name());
+    let inputs = format!("{}{}{}", Sha256::of(CODE.as_bytes()), key.fingerprint(), package.file_name());
     let inputs = Sha256::of(inputs.as_bytes());
     let old: Option<Record> = std::fs::read(&record).ok().and_then(|text| serde_json::from_slice(&text).ok());
     if let Some(old) = old
@@ -215,34 +215,4 @@ fn store(package: &Package, out: &Path, key: &SigningKey) -> anyhow::Result<(Ent
         serde_json::to_vec(&Record { inputs, entry: entry.clone() }).context("failed to write a record")?;
     common::fs::write_atomic(&record, &text)?;
     Ok((entry, true))
-}
-
-/// The code that decides what an RPM looks like beyond its description.
-fn code() -> Sha256 {
-    Sha256::of(
-        concat!(
-            include_str!("rpm.rs"),
-            include_str!("rpm/build.rs"),
-            include_str!("rpm/header.rs"),
-            include_str!("rpm/payload.rs"),
-            include_str!("rpm/deps.rs"),
-            include_str!("repo.rs"),
-            include_str!("repo/xml.rs"),
-            include_str!("key.rs"),
-        )
-        .as_bytes(),
-    )
-}
-
-fn remove_others(repo: &Path, packages: &[Packed]) -> anyhow::Result<()> {
-    let context = || format!("failed to tidy {}", repo.display());
-    for dir in std::fs::read_dir(repo.join("Packages")).with_context(context)? {
-        for file in std::fs::read_dir(dir.with_context(context)?.path()).with_context(context)? {
-            let path = file.with_context(context)?.path();
-            if !packages.iter().any(|p| p.path == path) {
-                std::fs::remove_file(&path).with_context(context)?;
-            }
-        }
-    }
-    Ok(())
 }

@@ -12,8 +12,9 @@
 
 mod xml;
 
+use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use common::hash::Sha256;
@@ -21,6 +22,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::key::SigningKey;
 use crate::rpm::Rpm;
+
+/// The code that decides what an RPM and its entry look like beyond their description: what was made by other code is
+/// made again.
+pub(crate) const CODE: &str = concat!(
+    include_str!("rpm.rs"),
+    include_str!("rpm/build.rs"),
+    include_str!("rpm/header.rs"),
+    include_str!("rpm/payload.rs"),
+    include_str!("rpm/deps.rs"),
+    include_str!("repo.rs"),
+    include_str!("repo/xml.rs"),
+    include_str!("key.rs"),
+);
 
 /// How the XML files are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,6 +174,25 @@ pub fn write_changed(path: &Path, bytes: &[u8]) -> anyhow::Result<bool> {
         common::fs::write_atomic(path, bytes)?;
     }
     Ok(!same)
+}
+
+/// Removes the packages of `repo` that are not among `entries`.
+///
+/// # Errors
+/// A directory of it cannot be read, or a file not be removed.
+pub fn remove_others(repo: &Path, entries: &[Entry]) -> anyhow::Result<()> {
+    let known: BTreeSet<PathBuf> = entries.iter().map(|e| repo.join(&e.href)).collect();
+    let root = repo.join("Packages");
+    let context = || format!("failed to tidy {}", root.display());
+    for dir in std::fs::read_dir(&root).with_context(context)? {
+        for file in std::fs::read_dir(dir.with_context(context)?.path()).with_context(context)? {
+            let path = file.with_context(context)?.path();
+            if !known.contains(&path) {
+                std::fs::remove_file(&path).with_context(context)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn compress(text: &[u8], storage: Storage) -> anyhow::Result<(Vec<u8>, &'static str)> {
