@@ -33,7 +33,13 @@ impl Sha256 {
 
 impl fmt::Display for Sha256 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        // By hand: installing a system writes tens of thousands of these.
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        for byte in self.0 {
+            fmt::Write::write_char(f, DIGITS[usize::from(byte >> 4)].into())?;
+            fmt::Write::write_char(f, DIGITS[usize::from(byte & 15)].into())?;
+        }
+        Ok(())
     }
 }
 

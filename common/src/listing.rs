@@ -23,8 +23,8 @@ use crate::hash::Sha256;
 /// An extended attribute: full name (`security.capability`), value.
 pub type Xattr = (Box<[u8]>, Box<[u8]>);
 
-/// One name of a tree.
-#[derive(Debug, Clone)]
+/// One name of a tree. Entries that are equal have equal lines; a symlink's mode is in no line.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry<'a> {
     /// Path from the root, without a slash in front; empty for the root itself.
     pub path: &'a [u8],
@@ -47,7 +47,7 @@ pub struct Entry<'a> {
 }
 
 /// What a name stands for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind<'a> {
     /// A directory.
     Dir,
@@ -120,7 +120,8 @@ impl<W: Write> Listing<W> {
 /// The line of one name, with its newline.
 #[must_use]
 pub fn line(entry: &Entry<'_>) -> Vec<u8> {
-    let mut out = b".".to_vec();
+    let mut out = Vec::with_capacity(256);
+    out.push(b'.');
     if !entry.path.is_empty() {
         out.push(b'/');
         escape(entry.path, &mut out);
@@ -136,17 +137,17 @@ pub fn line(entry: &Entry<'_>) -> Vec<u8> {
     };
     let mode = if matches!(entry.kind, Kind::Symlink(_)) { 0o777 } else { entry.mode };
     let (uid, gid, mtime, nsec) = (entry.uid, entry.gid, entry.mtime, entry.mtime_nsec);
-    out.extend(format!(" type={kind} mode={mode:04o} uid={uid} gid={gid} time={mtime}.{nsec:09}").as_bytes());
+    put(&mut out, format_args!(" type={kind} mode={mode:04o} uid={uid} gid={gid} time={mtime}.{nsec:09}"));
     match &entry.kind {
         Kind::File { size, sha256 } => {
-            out.extend(format!(" size={size} sha256digest={sha256}").as_bytes());
+            put(&mut out, format_args!(" size={size} sha256digest={sha256}"));
         }
         Kind::Symlink(target) => {
             out.extend(b" link=");
             escape(target, &mut out);
         }
         Kind::Char(major, minor) | Kind::Block(major, minor) => {
-            out.extend(format!(" device=linux,{major},{minor}").as_bytes());
+            put(&mut out, format_args!(" device=linux,{major},{minor}"));
         }
         Kind::Dir | Kind::Fifo | Kind::Socket => {}
     }
@@ -154,7 +155,7 @@ pub fn line(entry: &Entry<'_>) -> Vec<u8> {
         out.extend(b" xattr.");
         escape(name, &mut out);
         out.push(b'=');
-        value.iter().for_each(|byte| out.extend(format!("{byte:02x}").as_bytes()));
+        value.iter().for_each(|byte| put(&mut out, format_args!("{byte:02x}")));
     }
     if let Some(first) = entry.hardlink {
         out.extend(b" hardlink=./");
@@ -164,12 +165,16 @@ pub fn line(entry: &Entry<'_>) -> Vec<u8> {
     out
 }
 
+fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("a vector takes everything");
+}
+
 fn escape(bytes: &[u8], out: &mut Vec<u8>) {
     for &byte in bytes {
         if byte.is_ascii_graphic() && !matches!(byte, b'#' | b'=' | b'\\') {
             out.push(byte);
         } else {
-            out.extend(format!("\\{byte:03o}").as_bytes());
+            put(out, format_args!("\\{byte:03o}"));
         }
     }
 }

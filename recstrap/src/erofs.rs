@@ -147,6 +147,15 @@ impl Image {
         content::read(self, extent, scratch)
     }
 
+    /// The content of one piece, into `out`, which has to be `extent.len` bytes long. Decompressing straight to where the
+    /// bytes are needed saves a copy of everything.
+    ///
+    /// # Errors
+    /// As [`Image::read_extent`]; anything may be in `out` then.
+    pub fn fill_extent(&self, extent: &Extent, scratch: &mut Scratch, out: &mut [u8]) -> Result<(), Error> {
+        content::fill(self, extent, scratch, out)
+    }
+
     /// Every name of the image once, in the order of a listing (`common::listing`), beginning with the root.
     #[must_use]
     pub fn walk(&self) -> Walk<'_> {

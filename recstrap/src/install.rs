@@ -4,11 +4,12 @@
 //!
 //! - [`cli`]: what can be typed, and what is printed; [`exit`]: how it ends
 //! - [`preflight`]: everything that speaks against installing to a directory
-//! - [`manifest`], [`image`]: what is installed, and what it must be; [`plan`]: its names, in memory; [`firststate`]: what
-//!   no installed system may have from another one
+//! - [`manifest`], [`image`]: what is installed, and what it must be; [`plan`], [`builder`]: its names, in memory;
+//!   [`firststate`]: what no installed system may have from another one
 //! - [`marker`], [`empty`]: an installation is under way; what an interrupted one left is removed
-//! - [`root`], [`content`], [`attributes`], [`extract`]: writing, never outside of the target
-//! - [`verify`]: reading back; [`record`]: the proof that stays
+//! - [`root`], [`source`], [`content`], [`attributes`], [`extract`], [`writeback`]: writing, never outside of
+//!   the target
+//! - [`verify`]: reading back; [`proof`]: whether that is what must be there; [`record`]: what stays of it
 //! - [`control`], [`progress`]: stopping, and saying what happens
 //!
 //! Invariants: nothing outside of the target is written; without success the marker stays; success means that all of
@@ -20,7 +21,9 @@ pub mod control;
 pub mod progress;
 pub mod manifest;
 pub mod mounts;
+pub mod source;
 pub mod plan;
+pub mod builder;
 pub mod firststate;
 pub mod image;
 pub mod root;
@@ -30,10 +33,12 @@ pub mod empty;
 pub mod content;
 pub mod attributes;
 pub mod extract;
+pub mod writeback;
 pub mod verify;
+pub mod proof;
 pub mod record;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::Context;
 use common::cli::{Mark, code};
 use common::hash::Sha256;
 
@@ -42,6 +47,7 @@ use preflight::Ready;
 use preflight::target::Content;
 use progress::Progress;
 use record::Record;
+use writeback::Writeback;
 
 /// How an installation is done.
 #[derive(Debug, Clone)]
@@ -86,22 +92,15 @@ pub fn run(
     let (digests, image_digest) = extract(ready, settings, control, progress)?;
 
     progress.phase("sync", 0);
-    let tree_digest = extract::tree_digest(plan, &digests)?;
-    if let Some(manifest) = manifest {
-        compare_trees(manifest.tree.digest, tree_digest)?;
-    }
     sync(root, plan)?;
     control.outcome()?;
 
-    let mut target_digest = None;
+    let tree = proof::prove(ready, settings, &digests, control, progress)?;
     if settings.verify {
-        progress.phase("verify", plan.bytes());
-        let job = verify::Job { root, plan, digests: &digests, keep_home: *keep_home, control, progress };
-        target_digest = verified(job.run(settings.jobs)?, plan, tree_digest)?;
         progress.phase("sync", 0);
         sync(root, plan)?;
+        control.outcome()?;
     }
-    control.outcome()?;
 
     progress.phase("record", 0);
     let record = Record {
@@ -109,7 +108,7 @@ pub fn run(
         tool: concat!("recstrap ", env!("CARGO_PKG_VERSION")),
         time: marker::now(),
         image: record::Image { sha256: image_digest, size: image.size, vouched: manifest.is_some() },
-        tree: record::Trees { image: tree_digest, target: target_digest },
+        tree,
         volume: ready.mount.as_ref().and_then(record::volume),
         excludes: settings.excludes.clone(),
         differences: record::differences(plan),
@@ -121,7 +120,7 @@ pub fn run(
     Ok(Done { record, names: installed().count() as u64, bytes })
 }
 
-/// Extraction, while another thread hashes the image ahead of it.
+/// Extraction, while one thread hashes the image ahead of it, and another has written files go to the disk behind it.
 fn extract(
     ready: &Ready,
     settings: &Settings,
@@ -130,10 +129,14 @@ fn extract(
 ) -> anyhow::Result<(extract::Digests, Sha256)> {
     let Ready { root, plan, image, manifest, .. } = ready;
     let expected = manifest.map(|m| m.image);
+    let writeback = Writeback::default();
     let (digests, hashed) = std::thread::scope(|scope| {
         let hashed = scope.spawn(|| control.note(image.hash(expected, control)));
-        let job = extract::Job { root, plan, source: image, control, progress };
+        scope.spawn(|| control.note(writeback.run(|| sync(root, plan))));
+        let hash = proof::hash(ready, settings);
+        let job = extract::Job { root, plan, source: image, hash, writeback: &writeback, control, progress };
         let digests = control.note(job.run(settings.jobs));
+        writeback.end();
         (digests, hashed.join().ok().flatten())
     });
     control.outcome()?;
@@ -153,34 +156,6 @@ fn sync(root: &root::Root, plan: &plan::Plan) -> anyhow::Result<()> {
         rustix::fs::syncfs(&dir).map_err(std::io::Error::from).with_context(failed).exit(exit::TARGET)?;
     }
     Ok(())
-}
-
-fn compare_trees(expected: Sha256, found: Sha256) -> anyhow::Result<()> {
-    let compare = || {
-        ensure!(expected == found, "the manifest says tree digest {expected}, the image holds {found}");
-        Ok(())
-    };
-    compare().exit(exit::IMAGE).hint(image::HINT)
-}
-
-/// The digest of what was read back, if it is what it must be.
-fn verified(found: verify::Found, plan: &plan::Plan, tree_digest: Sha256) -> anyhow::Result<Option<Sha256>> {
-    let check = || {
-        if found.count > 0 {
-            let more = found.count - found.differences.len();
-            let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
-            let list = found.differences.join("\n  ");
-            bail!("what is on the disk is not what was written: {} differences\n  {list}{more}", found.count);
-        }
-        // Where everything was installed as it is, the three digests are one.
-        if plan.is_whole() && found.digest != Some(tree_digest) {
-            bail!("what is on the disk is not what was written: the tree digest differs");
-        }
-        Ok(found.digest)
-    };
-    check()
-        .exit(exit::DIFFERENT)
-        .hint("the disk or its controller may be failing: look into `dmesg` and at `smartctl -a`")
 }
 
 /// What a failed run leaves, and what to do.

@@ -23,17 +23,30 @@ impl Scratch {
     }
 }
 
-/// Reads a piece.
+/// Reads a piece into `scratch`.
 pub(super) fn read<'s>(image: &Image, extent: &Extent, scratch: &'s mut Scratch) -> Result<&'s [u8], Error> {
+    check(extent)?;
+    let mut content = std::mem::take(&mut scratch.content);
+    let result = fill(image, extent, scratch, room(&mut content, extent.len as usize));
+    scratch.content = content;
+    result.map(|()| &scratch.content[..extent.len as usize])
+}
+
+/// Reads a piece into `out`, which has its length; on an error, anything may be in it.
+pub(super) fn fill(
+    image: &Image,
+    extent: &Extent,
+    scratch: &mut Scratch,
+    out: &mut [u8],
+) -> Result<(), Error> {
+    check(extent)?;
     let Extent { offset, len, at, stored, encoding } = *extent;
-    // Extents come from this reader, but their fields are public.
-    if len > LZ4_MAX || stored > CLUSTER_MAX.max(len) || len > stored && encoding == Encoding::Plain {
-        return Err(corrupt(format!("a piece of {len} bytes in {stored}"), at));
+    if out.len() as u64 != len {
+        return Err(corrupt(format!("a piece of {len} bytes for room of {}", out.len()), at));
     }
-    let content = room(&mut scratch.content, len as usize);
     match encoding {
-        Encoding::Hole => content.fill(0),
-        Encoding::Plain => image.source.read(at, content, "file content")?,
+        Encoding::Hole => out.fill(0),
+        Encoding::Plain => image.source.read(at, out, "file content")?,
         Encoding::Interlaced => {
             if stored != BLOCK as u64 || len > stored {
                 return Err(corrupt(format!("an interlaced piece of {len} bytes in {stored}"), at));
@@ -41,7 +54,7 @@ pub(super) fn read<'s>(image: &Image, extent: &Extent, scratch: &'s mut Scratch)
             let block = room(&mut scratch.stored, BLOCK);
             image.source.read(at, block, "file content")?;
             block.rotate_left((offset % BLOCK as u64) as usize);
-            content.copy_from_slice(&block[..content.len()]);
+            out.copy_from_slice(&block[..out.len()]);
         }
         Encoding::Lz4 => {
             let packed = room(&mut scratch.stored, stored as usize);
@@ -50,14 +63,23 @@ pub(super) fn read<'s>(image: &Image, extent: &Extent, scratch: &'s mut Scratch)
             let first = packed.len().min(BLOCK - at as usize % BLOCK);
             let start = packed[..first].iter().position(|&b| b != 0);
             let start = start.ok_or_else(|| corrupt("a compressed cluster of zeros", at))?;
-            let got = lz4_flex::block::decompress_into(&packed[start..], content)
+            let got = lz4_flex::block::decompress_into(&packed[start..], out)
                 .map_err(|e| corrupt(format!("a cluster does not decompress: {e}"), at))?;
             if got as u64 != len {
                 return Err(corrupt(format!("a cluster decompresses to {got} bytes, not {len}"), at));
             }
         }
     }
-    Ok(&scratch.content[..len as usize])
+    Ok(())
+}
+
+/// Extents come from this reader, but their fields are public.
+fn check(extent: &Extent) -> Result<(), Error> {
+    let Extent { len, at, stored, encoding, .. } = *extent;
+    if len > LZ4_MAX || stored > CLUSTER_MAX.max(len) || len > stored && encoding == Encoding::Plain {
+        return Err(corrupt(format!("a piece of {len} bytes in {stored}"), at));
+    }
+    Ok(())
 }
 
 /// The first `len` bytes of a buffer that only grows, so that it is zeroed once.

@@ -7,19 +7,35 @@ use std::os::fd::OwnedFd;
 
 use anyhow::Context;
 use common::cli::Mark;
-use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
+use rustix::fs::{AtFlags, Gid, Mode, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
 
 use super::exit;
 use super::plan::{Node, What};
 use super::root;
 
+/// A name before its owner and mode are set: nobody else's.
+pub const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+/// The mode to make a file with. What root may give away at once need not be changed later; all else begins closed.
+#[must_use]
+pub fn first_mode(node: &Node) -> Mode {
+    let is_roots = (node.uid, node.gid) == (0, 0) && node.xattrs.is_empty() && node.mode & 0o7000 == 0;
+    if is_roots { Mode::from_raw_mode(node.mode) } else { PRIVATE }
+}
+
 /// Sets everything on an open file or directory that was just made. `existed`: it may have attributes of its own, which go.
+///
+/// What is right already is not set again: each change costs the file system a transaction.
 ///
 /// # Errors
 /// The file system refuses something of it.
 pub fn set(file: &OwnedFd, node: &Node, existed: bool) -> anyhow::Result<()> {
-    rustix::fs::fchown(file, Some(Uid::from_raw(node.uid)), Some(Gid::from_raw(node.gid)))
-        .map_err(failed("owner"))?;
+    let stat = rustix::fs::fstat(file).map_err(failed("owner"))?;
+    let is_owned = is_owned(&stat, node);
+    if !is_owned {
+        let (uid, gid) = owner(node);
+        rustix::fs::fchown(file, uid, gid).map_err(failed("owner"))?;
+    }
     if existed {
         for name in list(|buffer| rustix::fs::flistxattr(file, buffer)).map_err(failed("attributes"))? {
             if !is_the_systems(&name) && !node.xattrs.iter().any(|(n, _)| **n == *name) {
@@ -30,7 +46,9 @@ pub fn set(file: &OwnedFd, node: &Node, existed: bool) -> anyhow::Result<()> {
     for (name, value) in &node.xattrs {
         rustix::fs::fsetxattr(file, &**name, value, XattrFlags::empty()).map_err(xattr_failed(name))?;
     }
-    rustix::fs::fchmod(file, Mode::from_raw_mode(node.mode)).map_err(failed("mode"))?;
+    if !is_owned || existed || !node.xattrs.is_empty() || stat.st_mode & 0o7777 != node.mode {
+        rustix::fs::fchmod(file, Mode::from_raw_mode(node.mode)).map_err(failed("mode"))?;
+    }
     rustix::fs::futimens(file, &times(node)).map_err(failed("times"))
 }
 
@@ -39,12 +57,17 @@ pub fn set(file: &OwnedFd, node: &Node, existed: bool) -> anyhow::Result<()> {
 /// # Errors
 /// The file system refuses something of it.
 pub fn set_by_name(dir: &OwnedFd, name: &[u8], node: &Node) -> anyhow::Result<()> {
-    let (uid, gid) = (Some(Uid::from_raw(node.uid)), Some(Gid::from_raw(node.gid)));
-    rustix::fs::chownat(dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW).map_err(failed("owner"))?;
-    let path = root::proc_path(dir, name);
-    for (attribute, value) in &node.xattrs {
-        rustix::fs::lsetxattr(&*path, &**attribute, value, XattrFlags::empty())
-            .map_err(xattr_failed(attribute))?;
+    let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed("owner"))?;
+    if !is_owned(&stat, node) {
+        let (uid, gid) = owner(node);
+        rustix::fs::chownat(dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW).map_err(failed("owner"))?;
+    }
+    if !node.xattrs.is_empty() {
+        let path = root::proc_path(dir, name);
+        for (attribute, value) in &node.xattrs {
+            rustix::fs::lsetxattr(&*path, &**attribute, value, XattrFlags::empty())
+                .map_err(xattr_failed(attribute))?;
+        }
     }
     if !matches!(node.what, What::Symlink(_)) {
         // fchmod(2) takes no O_PATH descriptor, and fchmodat(2) would follow a link put in its place.
@@ -54,6 +77,14 @@ pub fn set_by_name(dir: &OwnedFd, name: &[u8], node: &Node) -> anyhow::Result<()
         rustix::fs::chmod(path, Mode::from_raw_mode(node.mode)).map_err(failed("mode"))?;
     }
     rustix::fs::utimensat(dir, name, &times(node), AtFlags::SYMLINK_NOFOLLOW).map_err(failed("times"))
+}
+
+fn is_owned(stat: &Stat, node: &Node) -> bool {
+    (stat.st_uid, stat.st_gid) == (node.uid, node.gid)
+}
+
+fn owner(node: &Node) -> (Option<Uid>, Option<Gid>) {
+    (Some(Uid::from_raw(node.uid)), Some(Gid::from_raw(node.gid)))
 }
 
 /// Removes what a directory that was there before would hand down to everything made in it.

@@ -1,19 +1,21 @@
-//! Pieces of a file -> the file on the target, and its digest.
+//! The bytes of a file -> the file on the target, and its digest if somebody needs it.
 //!
-//! Pieces are gathered to large writes. Zeros of a whole aligned block of 64 KiB are not written: they stay holes, as
-//! they were in the image or before it was made. A file is exactly as long as its inode says, or it is an error.
+//! Bytes are decompressed straight into a buffer and written from there in large pieces. Zeros of a whole aligned block of
+//! 64 KiB are not written: they stay holes, as they were in the image or before it was made. A file is exactly as long as
+//! its inode says, or it is an error.
 
 use std::os::fd::OwnedFd;
 
 use anyhow::{Context, ensure};
 use common::cli::Mark;
 use common::hash::Sha256;
+use rustix::io::Errno;
 use sha2::Digest;
 
 use super::control::Control;
 use super::exit;
-use super::plan::Piece;
 use super::progress::Progress;
+use super::source::{Fill, Sink};
 
 /// How much is gathered before it is written.
 const BUFFER: usize = 1 << 20;
@@ -21,7 +23,14 @@ const BUFFER: usize = 1 << 20;
 /// The smallest hole: smaller ones cost an extent each and save little.
 const HOLE: usize = 64 << 10;
 
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; HOLE] = [0; HOLE];
+
+/// Room for what is on its way, one for each thread. Grows to [`BUFFER`], or to the largest piece of an image.
+#[derive(Debug, Default)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+    used: usize,
+}
 
 /// One file being written.
 pub struct Writer<'w> {
@@ -30,8 +39,8 @@ pub struct Writer<'w> {
     size: u64,
     /// Bytes that came so far; those in the buffer are the last of them.
     at: u64,
-    buffer: &'w mut Vec<u8>,
-    hasher: sha2::Sha256,
+    buffer: &'w mut Buffer,
+    hasher: Option<sha2::Sha256>,
     /// How long the file is by what was written to it.
     written: u64,
     control: &'w Control,
@@ -39,95 +48,51 @@ pub struct Writer<'w> {
 }
 
 impl<'w> Writer<'w> {
-    /// Begins a file of `size` bytes; `buffer` is reused from file to file.
+    /// Begins a file of `size` bytes; `buffer` is reused from file to file. Its digest is made if `hash` asks for it.
     pub fn new(
         file: Option<&'w OwnedFd>,
         size: u64,
-        buffer: &'w mut Vec<u8>,
+        hash: bool,
+        buffer: &'w mut Buffer,
         control: &'w Control,
         progress: &'w Progress,
     ) -> Self {
-        buffer.clear();
-        let hasher = sha2::Sha256::new();
-        Self { file, size, at: 0, buffer, hasher, written: 0, control, progress }
+        buffer.used = 0;
+        Self { file, size, at: 0, buffer, hasher: hash.then(Default::default), written: 0, control, progress }
     }
 
-    /// Takes the next piece.
+    /// The digest that was asked for, once everything is written.
     ///
     /// # Errors
-    /// It goes past the file's end, cannot be written, or all work is to stop.
-    pub fn piece(&mut self, piece: Piece<'_>) -> anyhow::Result<()> {
-        self.control.check()?;
-        let len = match piece {
-            Piece::Data(bytes) => bytes.len() as u64,
-            Piece::Hole(len) => len,
-        };
-        ensure_image(len <= self.size - self.at, "it holds more than its size says")?;
-        match piece {
-            Piece::Data(bytes) => self.data(bytes)?,
-            Piece::Hole(len) => self.hole(len)?,
-        }
-        self.progress.add(len);
-        Ok(())
-    }
-
-    /// The digest, once everything is written.
-    ///
-    /// # Errors
-    /// Pieces are missing, or the rest cannot be written.
-    pub fn finish(mut self) -> anyhow::Result<Sha256> {
+    /// Bytes are missing, or the rest cannot be written.
+    pub fn finish(mut self) -> anyhow::Result<Option<Sha256>> {
         ensure_image(self.at == self.size, "it holds less than its size says")?;
-        self.flush()?;
+        self.flush(false)?;
         if let Some(file) = self.file
             && self.written < self.size
         {
             rustix::fs::ftruncate(file, self.size).map_err(write_error)?;
         }
-        Ok(Sha256(self.hasher.finalize().into()))
+        Ok(self.hasher.map(|hasher| Sha256(hasher.finalize().into())))
     }
 
-    fn data(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.hasher.update(bytes);
-        if self.file.is_none() {
-            self.at += bytes.len() as u64;
-            return Ok(());
-        }
-        let is_whole = self.at == 0 && bytes.len() as u64 == self.size;
-        if is_whole {
-            self.at = self.size;
-            return self.write(0, bytes);
-        }
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let (now, later) = rest.split_at(rest.len().min(BUFFER - self.buffer.len()));
-            self.buffer.extend_from_slice(now);
-            self.at += now.len() as u64;
-            if self.buffer.len() == BUFFER {
-                self.flush()?;
-            }
-            rest = later;
-        }
-        Ok(())
+    /// That so many more bytes belong to the file.
+    fn expect(&mut self, len: u64) -> anyhow::Result<()> {
+        self.control.check()?;
+        ensure_image(len <= self.size - self.at, "it holds more than its size says")
     }
 
-    fn hole(&mut self, len: u64) -> anyhow::Result<()> {
-        self.flush()?;
-        let mut left = len;
-        while left > 0 {
-            let now = left.min(ZEROS.len() as u64);
-            self.hasher.update(&ZEROS[..now as usize]);
-            left -= now;
-            self.control.check()?;
-        }
-        self.at += len;
-        Ok(())
-    }
-
-    fn flush(&mut self) -> anyhow::Result<()> {
-        let buffer = std::mem::take(self.buffer);
-        let result = self.write(self.at - buffer.len() as u64, &buffer);
-        *self.buffer = buffer;
-        self.buffer.clear();
+    /// Empties the buffer. `more`: bytes follow, so what is behind the last border between blocks may stay in it, and no
+    /// hole is missed because it was looked at in two parts.
+    fn flush(&mut self, more: bool) -> anyhow::Result<()> {
+        let used = std::mem::take(&mut self.buffer.used);
+        let over = if more { (self.at % HOLE as u64) as usize } else { 0 };
+        let end = if over < used { used - over } else { used };
+        let bytes = std::mem::take(&mut self.buffer.bytes);
+        let result = self.write(self.at - used as u64, &bytes[..end]);
+        self.buffer.bytes = bytes;
+        self.buffer.bytes.copy_within(end..used, 0);
+        self.buffer.used = used - end;
         result
     }
 
@@ -139,7 +104,7 @@ impl<'w> Writer<'w> {
         while at < bytes.len() {
             let to_border = HOLE - ((offset + at as u64) % HOLE as u64) as usize;
             let end = bytes.len().min(at + to_border);
-            if end - at == HOLE && is_zero(&bytes[at..end]) {
+            if end - at == HOLE && bytes[at..end] == ZEROS {
                 self.put(file, offset + from as u64, &bytes[from..at])?;
                 from = end;
             }
@@ -154,9 +119,9 @@ impl<'w> Writer<'w> {
         }
         while !bytes.is_empty() {
             match rustix::io::pwrite(file, bytes, offset) {
-                Ok(0) => return Err(write_error(rustix::io::Errno::IO)),
+                Ok(0) => return Err(write_error(Errno::IO)),
                 Ok(n) => (offset, bytes) = (offset + n as u64, &bytes[n..]),
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 Err(e) => return Err(write_error(e)),
             }
         }
@@ -165,11 +130,46 @@ impl<'w> Writer<'w> {
     }
 }
 
-fn is_zero(bytes: &[u8]) -> bool {
-    bytes == &ZEROS[..bytes.len()]
+impl Sink for Writer<'_> {
+    fn data(&mut self, len: usize, fill: &mut Fill<'_>) -> anyhow::Result<()> {
+        self.expect(len as u64)?;
+        if self.buffer.used > 0 && self.buffer.used + len > BUFFER {
+            self.flush(true)?;
+        }
+        let (from, end) = (self.buffer.used, self.buffer.used + len);
+        if self.buffer.bytes.len() < end {
+            self.buffer.bytes.resize(end, 0);
+        }
+        let room = &mut self.buffer.bytes[from..end];
+        fill(room)?;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&*room);
+        }
+        self.at += len as u64;
+        self.buffer.used = if self.file.is_some() { end } else { 0 };
+        self.progress.add(len as u64);
+        Ok(())
+    }
+
+    fn hole(&mut self, len: u64) -> anyhow::Result<()> {
+        self.expect(len)?;
+        self.flush(false)?;
+        if let Some(hasher) = &mut self.hasher {
+            let mut left = len;
+            while left > 0 {
+                let now = left.min(HOLE as u64);
+                hasher.update(&ZEROS[..now as usize]);
+                left -= now;
+                self.control.check()?;
+            }
+        }
+        self.at += len;
+        self.progress.add(len);
+        Ok(())
+    }
 }
 
-fn write_error(e: rustix::io::Errno) -> anyhow::Error {
+fn write_error(e: Errno) -> anyhow::Error {
     let result: anyhow::Result<()> = Err(std::io::Error::from(e)).context("failed to write the content");
     result.exit(exit::TARGET).expect_err("it is an error")
 }

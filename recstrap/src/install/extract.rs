@@ -1,7 +1,7 @@
 //! The plan is carried out: directories, files by several threads, links, and the attributes of directories last.
 //!
-//! In: a settled plan and a source of contents. Out: the target's files, and the digest of every content of the image, also of
-//! what is not installed. The writer trusts neither: names are checked where they are used, every file is created anew
+//! In: a settled plan and a source of contents. Out: the target's files, and the digests that [`Hash`] asks for. The
+//! writer trusts neither: names are checked where they are used, every file is created anew
 //! ([`super::root`] says how nothing else is reached), a content of another length than its inode says is an error.
 
 use std::os::fd::OwnedFd;
@@ -15,15 +15,14 @@ use common::listing::Listing;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::content::Writer;
+use super::content::{Buffer, Writer};
 use super::control::Control;
-use super::plan::{Fate, Node, Paths, Plan, Source, Unit, What};
+use super::plan::{Fate, Node, Paths, Plan, Unit, What};
 use super::progress::Progress;
 use super::root::{self, Root};
+use super::source::Source;
+use super::writeback::Writeback;
 use super::{attributes, exit};
-
-/// A file before its owner and mode are set: nobody else's.
-const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 const NEW: OFlags =
     OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -37,14 +36,30 @@ pub struct Job<'j, S> {
     pub plan: &'j Plan,
     /// Contents.
     pub source: &'j S,
+    /// Whose digests are made.
+    pub hash: Hash,
+    /// Told of what was written.
+    pub writeback: &'j Writeback,
     /// Stops.
     pub control: &'j Control,
     /// Counts.
     pub progress: &'j Progress,
 }
 
-/// The digest of each file of the image, by the number of its first name; zeros for what is no file.
-pub type Digests = Vec<Sha256>;
+/// Whose content is hashed on its way. Hashing costs a fourth of all processor time of an installation, and what is read
+/// back is hashed anyway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hash {
+    /// Every file's: nothing else says what has to be on the disk.
+    All,
+    /// Only of what is not installed and will not be read back, so that the digest of the whole tree can be proved.
+    Absent,
+    /// Nobody's.
+    Nothing,
+}
+
+/// The digest of each file of the image, by the number of its first name; none for what is no file or was not hashed.
+pub type Digests = Vec<Option<Sha256>>;
 
 impl<S: Source> Job<'_, S> {
     /// Does everything, by so many threads. Failures are left in `control`, too.
@@ -55,7 +70,7 @@ impl<S: Source> Job<'_, S> {
         // Modes are set as they are to be.
         rustix::process::umask(Mode::empty());
         self.directories()?;
-        let digests = self.files(jobs)?;
+        let digests = self.workers(jobs, |unit, scratch, buffer| self.unit(unit, scratch, buffer))?;
         self.links()?;
         self.finish_directories()?;
         Ok(digests)
@@ -88,18 +103,38 @@ impl<S: Source> Job<'_, S> {
         Ok(())
     }
 
-    fn files(&self, jobs: usize) -> anyhow::Result<Digests> {
+    /// Reads all contents of the image and writes nothing.
+    ///
+    /// # Errors
+    /// As [`Job::run`].
+    pub fn digests(&self, jobs: usize) -> anyhow::Result<Digests> {
+        self.workers(jobs, |unit, scratch, buffer| {
+            let files = unit.nodes.iter().map(|&at| (at, self.plan.node(at)));
+            let files = files.filter(|(_, node)| matches!(node.what, What::File(_)) && node.first.is_none());
+            let mut digests = Vec::new();
+            for (at, node) in files {
+                digests.extend(self.content(None, true, node, scratch, buffer)?.map(|digest| (at, digest)));
+            }
+            Ok(digests)
+        })
+    }
+
+    fn workers(
+        &self,
+        jobs: usize,
+        work_on: impl Fn(&Unit, &mut S::Scratch, &mut Buffer) -> anyhow::Result<Vec<(u32, Sha256)>> + Sync,
+    ) -> anyhow::Result<Digests> {
         let next = AtomicUsize::new(0);
-        let digests = Mutex::new(vec![Sha256([0; 32]); self.plan.nodes.len()]);
+        let digests = Mutex::new(vec![None; self.plan.nodes.len()]);
         let work = || -> anyhow::Result<()> {
-            let (mut scratch, mut buffer) = (S::Scratch::default(), Vec::new());
+            let (mut scratch, mut buffer) = (S::Scratch::default(), Buffer::default());
             loop {
                 let Some(unit) = self.plan.units.get(next.fetch_add(1, Ordering::Relaxed)) else {
                     return Ok(());
                 };
-                let found = self.unit(unit, &mut scratch, &mut buffer)?;
+                let found = work_on(unit, &mut scratch, &mut buffer)?;
                 let mut digests = digests.lock().unwrap_or_else(PoisonError::into_inner);
-                found.into_iter().for_each(|(at, digest)| digests[at as usize] = digest);
+                found.into_iter().for_each(|(at, digest)| digests[at as usize] = Some(digest));
             }
         };
         std::thread::scope(|scope| {
@@ -116,7 +151,7 @@ impl<S: Source> Job<'_, S> {
         &self,
         unit: &Unit,
         scratch: &mut S::Scratch,
-        buffer: &mut Vec<u8>,
+        buffer: &mut Buffer,
     ) -> anyhow::Result<Vec<(u32, Sha256)>> {
         let is_left = matches!(self.plan.node(unit.dir).fate, Fate::Left(_));
         let dir = if is_left { None } else { Some(self.dir(unit.dir)?) };
@@ -138,13 +173,15 @@ impl<S: Source> Job<'_, S> {
         dir: Option<&OwnedFd>,
         node: &Node,
         scratch: &mut S::Scratch,
-        buffer: &mut Vec<u8>,
+        buffer: &mut Buffer,
     ) -> anyhow::Result<Option<Sha256>> {
         let dir = dir.filter(|_| !matches!(node.fate, Fate::Left(_)) && node.link_to.is_none());
         let Some(dir) = dir else {
-            // Not made here, but hashed: the digest of the whole tree is always proved.
             let is_unread = matches!(node.what, What::File(_)) && node.first.is_none();
-            return is_unread.then(|| self.content(None, node, scratch, buffer)).transpose();
+            if !is_unread || self.hash == Hash::Nothing {
+                return Ok(None);
+            }
+            return self.content(None, true, node, scratch, buffer);
         };
         let name = root::plain(&node.name).exit(exit::IMAGE)?;
         if node.place > 0 {
@@ -152,15 +189,23 @@ impl<S: Source> Job<'_, S> {
         }
         let plain = self.plan.is_plain(node);
         if let What::File(_) = node.what {
-            let file = rustix::fs::openat(dir, name, NEW, PRIVATE).map_err(target_error)?;
-            let into = (node.fate == Fate::Install).then_some(&file);
-            let digest = self.content(into, node, scratch, buffer)?;
+            let file =
+                rustix::fs::openat(dir, name, NEW, attributes::first_mode(node)).map_err(target_error)?;
+            let is_emptied = node.fate != Fate::Install;
+            let hash = self.hash == Hash::All || self.hash == Hash::Absent && is_emptied;
+            let digest = if is_emptied && !hash {
+                None
+            } else {
+                self.content((!is_emptied).then_some(&file), hash, node, scratch, buffer)?
+            };
             if !plain {
                 attributes::set(&file, node, false)?;
             }
-            return Ok(Some(digest));
+            drop(file);
+            self.writeback.wrote(node.size(), self.control)?;
+            return Ok(digest);
         }
-        let make = |kind, device| rustix::fs::mknodat(dir, name, kind, PRIVATE, device);
+        let make = |kind, device| rustix::fs::mknodat(dir, name, kind, attributes::PRIVATE, device);
         let device = |major: &u32, minor: &u32| rustix::fs::makedev(*major, *minor);
         match &node.what {
             What::Symlink(target) => rustix::fs::symlinkat(&**target, dir, name),
@@ -178,13 +223,14 @@ impl<S: Source> Job<'_, S> {
     fn content(
         &self,
         file: Option<&OwnedFd>,
+        hash: bool,
         node: &Node,
         scratch: &mut S::Scratch,
-        buffer: &mut Vec<u8>,
-    ) -> anyhow::Result<Sha256> {
+        buffer: &mut Buffer,
+    ) -> anyhow::Result<Option<Sha256>> {
         let What::File(size) = node.what else { unreachable!("callers ask for files only") };
-        let mut writer = Writer::new(file, size, buffer, self.control, self.progress);
-        self.source.read(node.id, scratch, &mut |piece| writer.piece(piece))?;
+        let mut writer = Writer::new(file, size, hash, buffer, self.control, self.progress);
+        self.source.read(node.id, scratch, &mut writer)?;
         writer.finish()
     }
 
@@ -239,20 +285,28 @@ impl<S: Source> Job<'_, S> {
     }
 }
 
-/// The digest of the listing of the whole image, from what was read of it.
+/// The digest of the listing of the whole image, once the digest of every content is known.
 ///
 /// # Errors
-/// None that depend on the input.
+/// One is not.
 pub fn tree_digest(plan: &Plan, digests: &Digests) -> anyhow::Result<Sha256> {
     let mut listing = Listing::new(std::io::sink())?;
     let mut paths = Paths::default();
     for (at, node) in plan.nodes.iter().enumerate() {
         let first = node.first.map(|first| plan.path(first));
-        let digest = digests[node.first.map_or(at, |first| first as usize)];
-        listing.push(&node.entry(paths.of(&plan.nodes, at as u32), digest, first.as_deref()))?;
+        let path = paths.of(&plan.nodes, at as u32);
+        let digest = match node.what {
+            What::File(_) => digests[node.first.map_or(at, |first| first as usize)]
+                .with_context(|| format!("/{} was not hashed", String::from_utf8_lossy(path)))?,
+            _ => NO_FILE,
+        };
+        listing.push(&node.entry(path, digest, first.as_deref()))?;
     }
     Ok(listing.finish().0)
 }
+
+/// Stands where a listing has no digest.
+pub const NO_FILE: Sha256 = Sha256([0; 32]);
 
 fn is_dir(dir: &OwnedFd, name: &[u8]) -> anyhow::Result<bool> {
     let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;

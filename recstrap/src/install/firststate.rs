@@ -3,7 +3,9 @@
 //! In: a plan. Out: the same plan, with such names left out or emptied, each with its reason. leviso's images have none of
 //! it; other images may, and a key that a thousand machines share is worse than none.
 
-use super::plan::{Builder, Fate, Node, Piece, Source, What};
+use super::builder::Builder;
+use super::plan::{Fate, Node, What};
+use super::source::Source;
 
 /// Names by pattern (`*` stays within one directory), and why they are left out.
 const LEFT: &[(&str, &str)] = &[
@@ -61,13 +63,7 @@ fn is_identity<S: Source>(node: &Node, source: &S) -> anyhow::Result<bool> {
         return Ok(true);
     }
     let mut content = Vec::new();
-    source.read(node.id, &mut S::Scratch::default(), &mut |piece| {
-        match piece {
-            Piece::Data(bytes) => content.extend_from_slice(bytes),
-            Piece::Hole(len) => content.resize(content.len() + len as usize, 0),
-        }
-        Ok(())
-    })?;
+    source.read(node.id, &mut S::Scratch::default(), &mut content)?;
     Ok(!NO_ID.contains(&&*content))
 }
 

@@ -13,10 +13,12 @@ use common::hash::Sha256;
 use common::layout;
 use sha2::Digest;
 
+use super::builder::Builder;
 use super::control::Control;
 use super::exit;
 use super::manifest::Output;
-use super::plan::{Builder, Fate, Node, Piece, Source, What};
+use super::plan::{Fate, Node, What};
+use super::source::{Sink, Source};
 use crate::erofs::{Encoding, Extent, Image, Kind, Nid, Scratch};
 
 /// How much is read at once for hashing.
@@ -174,20 +176,18 @@ pub const HINT: &str = "write the disc's image to the medium again, or use anoth
 impl Source for Opened {
     type Scratch = Scratch;
 
-    fn read(
-        &self,
-        id: u64,
-        scratch: &mut Scratch,
-        sink: &mut dyn FnMut(Piece<'_>) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+    fn read(&self, id: u64, scratch: &mut Scratch, sink: &mut dyn Sink) -> anyhow::Result<()> {
         let damaged = |e: crate::erofs::Error| Err::<(), _>(e).exit(exit::IMAGE).hint(HINT).unwrap_err();
         let inode = self.image.inode(Nid(id)).map_err(damaged)?;
         let extents = self.image.extents(&inode).map_err(damaged)?;
         for extent in extents.iter() {
-            match extent.encoding {
-                Encoding::Hole => sink(Piece::Hole(extent.len))?,
-                _ => sink(Piece::Data(self.image.read_extent(&extent, scratch).map_err(damaged)?))?,
+            if extent.encoding == Encoding::Hole {
+                sink.hole(extent.len)?;
+                continue;
             }
+            sink.data(extent.len as usize, &mut |out| {
+                self.image.fill_extent(&extent, scratch, out).map_err(damaged)
+            })?;
         }
         Ok(())
     }

@@ -1,39 +1,13 @@
 //! The tree of the image in memory, and what is to become of each of its names on the target.
 //!
-//! In: names in listing order ([`Builder`]), then decisions ([`Fate`]), then [`Builder::seal`]. Out: a [`Plan`] that does
-//! not change any more: nodes, the children of each directory, and the units that workers take. Contents are not in
-//! it, only numbers by which the [`Source`] finds them.
+//! In: what [`super::builder::Builder`] has collected and decided. Out: a [`Plan`] that does not change any more: nodes,
+//! the children of each directory, and the units that workers take. Contents are not in
+//! it, only numbers by which the [`super::source::Source`] finds them.
 //!
 //! Invariant: the parent of a node stands before it, so there is no loop, whatever the image holds.
 
 use common::hash::Sha256;
 use common::listing::{Entry, Kind, Xattr};
-
-/// Where contents come from: the image, or a test's own.
-pub trait Source: Sync {
-    /// What a thread needs for itself while reading.
-    type Scratch: Default;
-
-    /// Gives the content of a file to `sink`, piece by piece from its start.
-    ///
-    /// # Errors
-    /// The content cannot be read, or `sink` fails.
-    fn read(
-        &self,
-        id: u64,
-        scratch: &mut Self::Scratch,
-        sink: &mut dyn FnMut(Piece<'_>) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()>;
-}
-
-/// The next part of a file.
-#[derive(Debug, Clone, Copy)]
-pub enum Piece<'a> {
-    /// These bytes.
-    Data(&'a [u8]),
-    /// So many zero bytes that are stored nowhere.
-    Hole(u64),
-}
 
 /// What a name stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,99 +88,6 @@ pub struct Unit {
     pub dir: u32,
     /// Names in it that are no directories.
     pub nodes: Vec<u32>,
-}
-
-/// How much a unit holds at most, unless it is one file: few enough that workers end at the same time, enough
-/// that opening the directory costs nothing.
-const UNIT_BYTES: u64 = 4 << 20;
-const UNIT_NODES: usize = 128;
-
-/// Nodes being collected.
-#[derive(Debug, Default)]
-pub struct Builder {
-    /// In listing order; the root first.
-    pub nodes: Vec<Node>,
-}
-
-impl Builder {
-    /// Decides `fate` for every name (but the root) for which `decide` gives one; what is in a directory that is left
-    /// out is left out too.
-    pub fn decide(&mut self, mut decide: impl FnMut(&[u8], &Node) -> Option<Fate>) {
-        let mut paths = Paths::default();
-        for at in 1..self.nodes.len() {
-            let path = paths.of(&self.nodes, at as u32);
-            let node = &self.nodes[at];
-            let inherited = self.nodes[node.parent as usize].fate;
-            let own = node.fate;
-            let fate = match (inherited, own) {
-                (Fate::Left(_), _) => Some(inherited),
-                (_, Fate::Install) => decide(path, node),
-                _ => None,
-            };
-            if let Some(fate) = fate {
-                self.nodes[at].fate = fate;
-            }
-        }
-    }
-
-    /// Settles which file system each name lands on, which names become hard links, and the units.
-    #[must_use]
-    pub fn seal(mut self, places: Vec<Place>) -> Plan {
-        self.place(&places);
-        self.link();
-        let mut children = vec![Vec::new(); self.nodes.len()];
-        for (at, node) in self.nodes.iter().enumerate().skip(1) {
-            children[node.parent as usize].push(at as u32);
-        }
-        let mut units = Vec::new();
-        for (dir, names) in children.iter().enumerate() {
-            let mut unit = Unit { dir: dir as u32, nodes: Vec::new() };
-            let mut bytes = 0;
-            for &at in names.iter().filter(|&&at| self.nodes[at as usize].what != What::Dir) {
-                let size = self.nodes[at as usize].content_size();
-                if !unit.nodes.is_empty() && (bytes + size > UNIT_BYTES || unit.nodes.len() == UNIT_NODES) {
-                    units.push(std::mem::replace(&mut unit, Unit { dir: dir as u32, nodes: Vec::new() }));
-                    bytes = 0;
-                }
-                unit.nodes.push(at);
-                bytes += size;
-            }
-            if !unit.nodes.is_empty() {
-                units.push(unit);
-            }
-        }
-        Plan { nodes: self.nodes, children, units, places }
-    }
-
-    fn place(&mut self, places: &[Place]) {
-        let mut paths = Paths::default();
-        for at in 1..self.nodes.len() {
-            let inherited = self.nodes[self.nodes[at].parent as usize].place;
-            let mut place = inherited;
-            if self.nodes[at].what == What::Dir {
-                let path = paths.of(&self.nodes, at as u32);
-                if let Some(own) = places.iter().position(|p| p.path == path) {
-                    place = own as u16 + 1;
-                }
-            }
-            self.nodes[at].place = place;
-        }
-    }
-
-    /// The first name of an inode that is installed on a file system is created there, the others are links to it.
-    fn link(&mut self) {
-        let mut made = std::collections::HashMap::new();
-        let linked: std::collections::HashSet<u32> = self.nodes.iter().filter_map(|n| n.first).collect();
-        for at in 0..self.nodes.len() {
-            let node = &self.nodes[at];
-            let group = node.first.unwrap_or(at as u32);
-            if node.fate != Fate::Install || !linked.contains(&group) {
-                continue;
-            }
-            let source = *made.entry((group, node.place)).or_insert(at as u32);
-            self.nodes[at].link_to = (source != at as u32).then_some(source);
-        }
-    }
 }
 
 /// What is to be done, settled.

@@ -15,6 +15,7 @@ use globset::GlobSet;
 
 use self::refusal::Refusal;
 use self::target::Content;
+use super::builder::Builder;
 use super::control::Control;
 use super::image::{self, Opened};
 use super::manifest::Manifest;
@@ -189,7 +190,7 @@ fn judge(request: &Request, path: &Path, refusals: &mut Vec<Refusal>) -> anyhow:
 }
 
 /// The image as a list of names, and its manifest.
-type Examined = (Opened, super::plan::Builder, Option<Manifest>);
+type Examined = (Opened, Builder, Option<Manifest>);
 
 fn examine_image(
     request: &Request,
@@ -251,7 +252,7 @@ fn fit(
     request: &Request,
     target: Target,
     image: Opened,
-    mut builder: super::plan::Builder,
+    mut builder: Builder,
     manifest: Option<Manifest>,
     keep_home: bool,
     refusals: &mut Vec<Refusal>,

@@ -1,11 +1,12 @@
 //! The target is read back, and compared name by name with what was to be written.
 //!
-//! In: the plan, and the digests of what was decompressed. Out: the digest of the listing of the target, and every name
-//! that differs, is missing, or is too many. Contents are read from the disk: the kernel's copy of each file is dropped
-//! before (everything was synced, so it can be). Nothing that was remembered while writing is believed but the plan.
+//! In: the plan, and digests of contents as far as they are known. Out: the digest of the listing of the target, every
+//! name that differs, is missing, or is too many, and the digests that were not known: whether those are right, only the
+//! digest of the whole tree tells ([`super::proof`]). Nothing that was remembered while writing is believed but the plan.
+
+mod read;
 
 use std::collections::BTreeSet;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -13,26 +14,26 @@ use anyhow::Context;
 use common::cli::Mark;
 use common::hash::Sha256;
 use common::listing::{self, Entry, Kind, Listing, Xattr};
-use rustix::fs::{Advice, AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Stat};
 use rustix::io::Errno;
-use sha2::Digest;
 
 use super::control::Control;
-use super::extract::Digests;
-use super::plan::{Fate, Plan, Unit, What};
+use super::extract::{Digests, NO_FILE};
+use super::plan::{Fate, Node, Plan, Unit, What};
 use super::preflight::target;
 use super::progress::Progress;
 use super::root::{self, Root};
 use super::{attributes, exit};
+use read::values;
 
-/// How much of a file is read at once.
-const WINDOW: usize = 1 << 20;
+/// How many threads read for each processor: most of the time, each waits for the disk.
+const READERS: usize = 8;
+
+/// More of them keep no disk busier; each needs a mebibyte.
+const READERS_MAX: usize = 64;
 
 /// So many differences are named; the rest is counted.
 const NAMED: usize = 20;
-
-/// The files of a target while they are read back; a FIFO that took a file's place must not block.
-const OLD: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
 /// What all threads share.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ pub struct Job<'j> {
     pub root: &'j Root,
     /// What must be there.
     pub plan: &'j Plan,
-    /// Its contents.
+    /// Its contents, as far as they are known.
     pub digests: &'j Digests,
     /// Whether what is in /home is not ours.
     pub keep_home: bool,
@@ -60,41 +61,60 @@ pub struct Found {
     pub differences: Vec<String>,
     /// How many there are.
     pub count: usize,
+    /// Those that were known, and where none was, what was found.
+    pub digests: Digests,
 }
 
-/// A name's line as it was found, by number of the node.
-type Lines = Vec<Option<Vec<u8>>>;
+/// What a worker found, before all share it.
+#[derive(Debug, Default)]
+struct Part {
+    /// Numbers of names, and their lines as they were found.
+    lines: Vec<(u32, Vec<u8>)>,
+    /// Numbers of files' first names, and digests that were not known.
+    digests: Vec<(u32, Sha256)>,
+    wrong: Vec<String>,
+}
 
 impl Job<'_> {
-    /// Reads everything back, by so many threads.
+    /// Reads everything back, as fast as so many processors can hash it.
     ///
     /// # Errors
     /// The target cannot be read, or all work is to stop. Differences are no error here.
     pub fn run(&self, jobs: usize) -> anyhow::Result<Found> {
         let dirs: Vec<u32> = self.plan.dirs().collect();
         let units = &self.plan.units;
+        let readers = if jobs <= 1 { 1 } else { (jobs * READERS).min(READERS_MAX) };
+        let from = read::From::of(self.root).map_err(|e| self.failed(e, b""))?;
         let next = AtomicUsize::new(0);
-        let shared: Mutex<(Lines, Found)> = Mutex::new((vec![None; self.plan.nodes.len()], Found::default()));
+        let none = Found { digests: self.digests.clone(), ..Found::default() };
+        let shared = Mutex::new((vec![None; self.plan.nodes.len()], none));
         let work = || -> anyhow::Result<()> {
-            let mut buffer = vec![0; WINDOW];
+            let mut buffer = read::Buffer::new();
             loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
-                let mut lines = Vec::new();
-                let mut wrong = Vec::new();
+                let mut part = Part::default();
                 match (dirs.get(at), units.get(at.wrapping_sub(dirs.len()))) {
-                    (Some(&dir), _) => self.directory(dir, &mut lines, &mut wrong)?,
-                    (None, Some(unit)) => self.unit(unit, &mut buffer, &mut lines, &mut wrong)?,
+                    (Some(&dir), _) => self.directory(dir, &mut part)?,
+                    (None, Some(unit)) => self.unit(unit, from, &mut buffer, &mut part)?,
                     (None, None) => return Ok(()),
                 }
                 let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                lines.into_iter().for_each(|(at, line)| shared.0[at as usize] = Some(line));
-                shared.1.count += wrong.len();
-                let room = NAMED.saturating_sub(shared.1.differences.len());
-                shared.1.differences.extend(wrong.into_iter().take(room));
+                let (all, found) = &mut *shared;
+                part.lines.into_iter().for_each(|(at, line)| all[at as usize] = Some(line));
+                for (at, digest) in part.digests {
+                    // All names of a file are read; they are one, or something is wrong.
+                    if *found.digests[at as usize].get_or_insert(digest) != digest {
+                        let path = self.plan.path(at);
+                        part.wrong.push(format!("/{}: its names have different contents", lossy(&path)));
+                    }
+                }
+                found.count += part.wrong.len();
+                let room = NAMED.saturating_sub(found.differences.len());
+                found.differences.extend(part.wrong.into_iter().take(room));
             }
         };
         std::thread::scope(|scope| {
-            for _ in 0..jobs.max(1) {
+            for _ in 0..readers {
                 scope.spawn(|| self.control.note(work()));
             }
         });
@@ -109,18 +129,13 @@ impl Job<'_> {
     }
 
     /// A directory's own attributes, and whether there is something in it that should not.
-    fn directory(
-        &self,
-        at: u32,
-        lines: &mut Vec<(u32, Vec<u8>)>,
-        wrong: &mut Vec<String>,
-    ) -> anyhow::Result<()> {
+    fn directory(&self, at: u32, part: &mut Part) -> anyhow::Result<()> {
         self.control.check()?;
         let path = self.plan.path(at);
         let dir = match self.root.dir(&path) {
             Ok(dir) => dir,
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
-                wrong.push(format!("/{}: expected a directory, found none", lossy(&path)));
+                part.wrong.push(format!("/{}: expected a directory, found none", lossy(&path)));
                 return Ok(());
             }
             Err(e) => return Err(self.failed(e, &path)),
@@ -130,7 +145,7 @@ impl Job<'_> {
             .and_then(|names| values(names, |name, buffer| rustix::fs::fgetxattr(&dir, name, buffer)))
             .map_err(|e| self.failed(e, &path))?;
         let node = self.plan.node(at);
-        self.compare(at, &path, Some((&stat, Kind::Dir, xattrs)), lines, wrong);
+        self.compare(at, &path, Some((&stat, Kind::Dir, xattrs)), part);
 
         let is_ours = node.place == 0 && !(self.keep_home && path == b"home");
         if !is_ours {
@@ -150,7 +165,7 @@ impl Job<'_> {
             // Directories that may be there in an empty target without being in the image.
             let is_allowed = matches!(&*extra, b"home" | b"boot" | b"efi" | b"boot/efi");
             if !(is_own || is_way || is_allowed && root::subdir(&dir, name).is_ok()) {
-                wrong.push(format!("/{}: expected nothing, found something", lossy(&extra)));
+                part.wrong.push(format!("/{}: expected nothing, found something", lossy(&extra)));
             }
         }
         Ok(())
@@ -159,9 +174,9 @@ impl Job<'_> {
     fn unit(
         &self,
         unit: &Unit,
-        buffer: &mut [u8],
-        lines: &mut Vec<(u32, Vec<u8>)>,
-        wrong: &mut Vec<String>,
+        from: read::From,
+        buffer: &mut read::Buffer,
+        part: &mut Part,
     ) -> anyhow::Result<()> {
         let dir_path = self.plan.path(unit.dir);
         if matches!(self.plan.node(unit.dir).fate, Fate::Left(_)) {
@@ -173,18 +188,20 @@ impl Job<'_> {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
             Err(e) => return Err(self.failed(e, &dir_path)),
         };
-        for &at in &unit.nodes {
+        let there = unit.nodes.iter().map(|&at| (at, self.plan.node(at)));
+        let there: Vec<_> = there.filter(|(_, node)| !matches!(node.fate, Fate::Left(_))).collect();
+        let open = |node: &Node| {
+            matches!(node.what, What::File(_)).then(|| read::open(&dir, &node.name, node.size(), from))
+        };
+        let opened: Vec<_> = there.iter().map(|(_, node)| open(node)).collect();
+        for ((at, node), opened) in there.into_iter().zip(opened) {
             self.control.check()?;
-            let node = self.plan.node(at);
-            if matches!(node.fate, Fate::Left(_)) {
-                continue;
-            }
             let path =
                 if dir_path.is_empty() { node.name.to_vec() } else { [&*dir_path, &node.name].join(&b'/') };
-            let read = if matches!(node.what, What::File(_)) {
-                self.file(&dir, &node.name, buffer)
-            } else {
-                self.other(&dir, &node.name)
+            let read = match opened {
+                Some(Ok(Some(file))) => read::file(&file, buffer, self.control, self.progress),
+                Some(Err(e)) => Err(e),
+                Some(Ok(None)) | None => read::other(&dir, &node.name),
             };
             let found = match read {
                 Ok(found) => Some(found),
@@ -196,79 +213,31 @@ impl Job<'_> {
                 let kind = content.kind(&stat, &mut target);
                 (stat, kind, xattrs)
             });
-            self.compare(at, &path, found.as_ref().map(|(s, k, x)| (s, k.clone(), x.clone())), lines, wrong);
+            self.compare(at, &path, found.as_ref().map(|(s, k, x)| (s, k.clone(), x.clone())), part);
         }
         Ok(())
     }
 
-    /// What should be a file, through one descriptor: nothing can change its place between two looks.
-    fn file(&self, dir: &OwnedFd, name: &[u8], buffer: &mut [u8]) -> rustix::io::Result<Read> {
-        let file = match rustix::fs::openat(dir, name, OLD, Mode::empty()) {
-            Ok(file) => file,
-            // A symlink or socket took its place.
-            Err(Errno::LOOP | Errno::NXIO) => return self.other(dir, name),
-            Err(e) => return Err(e),
-        };
-        let stat = rustix::fs::fstat(&file)?;
-        let names = attributes::list(|buffer| rustix::fs::flistxattr(&file, buffer))?;
-        let xattrs = values(names, |name, buffer| rustix::fs::fgetxattr(&file, name, buffer))?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Ok((stat, Content::None, xattrs));
-        }
-        rustix::fs::fadvise(&file, 0, None, Advice::DontNeed)?;
-        let mut hasher = sha2::Sha256::new();
-        let mut len = 0;
-        loop {
-            match rustix::io::read(&file, &mut *buffer) {
-                Ok(0) => break,
-                Ok(n) => {
-                    hasher.update(&buffer[..n]);
-                    self.progress.add(n as u64);
-                    len += n as u64;
-                    if self.control.check().is_err() {
-                        return Err(Errno::CANCELED);
-                    }
-                }
-                Err(Errno::INTR) => {}
-                Err(e) => return Err(e),
-            }
-        }
-        Ok((stat, Content::File(len, Sha256(hasher.finalize().into())), xattrs))
-    }
-
-    fn other(&self, dir: &OwnedFd, name: &[u8]) -> rustix::io::Result<Read> {
-        let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        let path = root::proc_path(dir, name);
-        let names = attributes::list(|buffer| rustix::fs::llistxattr(&*path, buffer))?;
-        let xattrs = values(names, |name, buffer| rustix::fs::lgetxattr(&*path, name, buffer))?;
-        let content = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Symlink => {
-                Content::Symlink(rustix::fs::readlinkat(dir, name, Vec::new())?.into_bytes())
-            }
-            _ => Content::None,
-        };
-        Ok((stat, content, xattrs))
-    }
-
     /// Renders what is expected and what was found; they are equal, or it is a difference.
-    fn compare(
-        &self,
-        at: u32,
-        path: &[u8],
-        found: Option<(&Stat, Kind<'_>, Vec<Xattr>)>,
-        lines: &mut Vec<(u32, Vec<u8>)>,
-        wrong: &mut Vec<String>,
-    ) {
+    fn compare(&self, at: u32, path: &[u8], found: Option<(&Stat, Kind<'_>, Vec<Xattr>)>, part: &mut Part) {
         let node = self.plan.node(at);
         let link = node.link_to.map(|source| self.plan.path(source));
-        let mut expected = node.entry(path, self.digests[node.first.unwrap_or(at) as usize], link.as_deref());
+        let Some((stat, kind, mut xattrs)) = found else {
+            part.wrong.push(format!("/{}: expected it, found nothing", lossy(path)));
+            return;
+        };
+        let file = node.first.unwrap_or(at);
+        let content = match (node.fate, self.digests[file as usize], &kind) {
+            (Fate::Install, None, Kind::File { sha256, .. }) => {
+                part.digests.push((file, *sha256));
+                *sha256
+            }
+            (_, known, _) => known.unwrap_or(NO_FILE),
+        };
+        let mut expected = node.entry(path, content, link.as_deref());
         if let (Fate::Emptied(_), Kind::File { size, sha256 }) = (node.fate, &mut expected.kind) {
             (*size, *sha256) = (0, Sha256::of(b""));
         }
-        let Some((stat, kind, mut xattrs)) = found else {
-            wrong.push(format!("/{}: expected it, found nothing", lossy(path)));
-            return;
-        };
         // What the kernel adds by itself is no difference, unless the image has it too.
         xattrs.retain(|(name, _)| {
             !attributes::is_the_systems(name) || node.xattrs.iter().any(|(wanted, _)| wanted == name)
@@ -290,11 +259,14 @@ impl Job<'_> {
             // FAT has none of these.
             entry = Entry { kind: entry.kind, ..expected.clone() };
         }
-        let (expected, found) = (listing::line(&expected), listing::line(&entry));
-        if expected != found {
-            wrong.push(format!("/{}: {}", lossy(path), what_differs(&expected, &found)));
+        let found = listing::line(&entry);
+        if expected != entry {
+            let expected = listing::line(&expected);
+            if expected != found {
+                part.wrong.push(format!("/{}: {}", lossy(path), what_differs(&expected, &found)));
+            }
         }
-        lines.push((at, found));
+        part.lines.push((at, found));
     }
 
     fn same_inode(&self, source: u32, stat: &Stat) -> bool {
@@ -319,57 +291,6 @@ impl Job<'_> {
     fn context(&self, path: &[u8]) -> String {
         format!("failed to read back {}", self.root.show(path))
     }
-}
-
-/// What one name turned out to be.
-type Read = (Stat, Content, Vec<Xattr>);
-
-/// What no call of stat tells.
-enum Content {
-    File(u64, Sha256),
-    Symlink(Vec<u8>),
-    None,
-}
-
-impl Content {
-    fn kind<'t>(self, stat: &Stat, target: &'t mut Vec<u8>) -> Kind<'t> {
-        let device = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
-        match (self, FileType::from_raw_mode(stat.st_mode)) {
-            (Self::File(size, sha256), _) => Kind::File { size, sha256 },
-            (Self::Symlink(to), _) => {
-                *target = to;
-                Kind::Symlink(target)
-            }
-            (Self::None, FileType::Directory) => Kind::Dir,
-            (Self::None, FileType::CharacterDevice) => Kind::Char(device.0, device.1),
-            (Self::None, FileType::BlockDevice) => Kind::Block(device.0, device.1),
-            (Self::None, FileType::Fifo) => Kind::Fifo,
-            // A file where another kind was expected: its content does not matter any more.
-            (Self::None, FileType::RegularFile) => {
-                Kind::File { size: stat.st_size.cast_unsigned(), sha256: Sha256([0; 32]) }
-            }
-            (Self::None, _) => Kind::Socket,
-        }
-    }
-}
-
-/// Values of attributes, sorted by name.
-fn values(
-    mut names: Vec<Vec<u8>>,
-    get: impl Fn(&[u8], &mut [u8]) -> rustix::io::Result<usize>,
-) -> rustix::io::Result<Vec<Xattr>> {
-    names.sort();
-    let mut xattrs = Vec::new();
-    // XATTR_SIZE_MAX; made only when there is one.
-    let mut buffer = if names.is_empty() { Vec::new() } else { vec![0; 64 << 10] };
-    for name in names {
-        match get(&name, &mut buffer) {
-            Ok(len) => xattrs.push((name.into(), buffer[..len].into())),
-            Err(Errno::NODATA) => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(xattrs)
 }
 
 /// The words of two lines that are not the same in both.

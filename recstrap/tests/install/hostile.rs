@@ -6,11 +6,14 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use recstrap::install::builder::Builder;
 use recstrap::install::control::Control;
-use recstrap::install::extract::Job;
-use recstrap::install::plan::{Builder, Fate, Node, Piece, Source, What};
+use recstrap::install::extract::{Hash, Job};
+use recstrap::install::plan::{Fate, Node, What};
 use recstrap::install::progress::Progress;
 use recstrap::install::root::Root;
+use recstrap::install::source::{Sink, Source};
+use recstrap::install::writeback::Writeback;
 
 use crate::lab::{listing, write};
 
@@ -20,13 +23,11 @@ struct Mock(&'static [u8]);
 impl Source for Mock {
     type Scratch = ();
 
-    fn read(
-        &self,
-        _: u64,
-        (): &mut (),
-        sink: &mut dyn FnMut(Piece<'_>) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
-        sink(Piece::Data(self.0))
+    fn read(&self, _: u64, (): &mut (), sink: &mut dyn Sink) -> anyhow::Result<()> {
+        sink.data(self.0.len(), &mut |room| {
+            room.copy_from_slice(self.0);
+            Ok(())
+        })
     }
 }
 
@@ -58,8 +59,9 @@ fn extract(target: &Path, nodes: Vec<Node>, source: &Mock) -> anyhow::Result<()>
     let mut all = vec![node(0, b"", What::Dir)];
     all.extend(nodes);
     let plan = Builder { nodes: all }.seal(Vec::new());
-    let (control, progress) = (Control::default(), Progress::new(true));
-    Job { root: &root, plan: &plan, source, control: &control, progress: &progress }.run(2).map(drop)
+    let (control, progress) = (&Control::default(), &Progress::new(true));
+    let (root, plan, writeback) = (&root, &plan, &Writeback::default());
+    Job { root, plan, source, hash: Hash::All, writeback, control, progress }.run(2).map(drop)
 }
 
 /// A target beside a directory with a file.

@@ -24,7 +24,7 @@ fn killed_at_many_points() {
     for point in [
         "fsync:when=1",
         "mkdirat:when=3",
-        "fchmod:when=40",
+        "fchmod:when=4",
         "pwrite64:when=100",
         "linkat:when=2",
         "utimensat:when=100",
@@ -57,7 +57,7 @@ fn interrupted_by_signals() {
     let image = Image::new(tree.path(), &["-zlz4hc"]);
     let target = Target::new("ext4", 100, &[]);
     for signal in ["SIGINT", "SIGTERM", "SIGHUP"] {
-        let inject = format!("fchown:signal={signal}:when=30");
+        let inject = format!("utimensat:signal={signal}:when=30");
         let ended = wait(traced(&inject, &image, &target.mount, &["--json"]));
         assert_eq!(ended.code, Some(130), "{signal}: {ended:?}");
         assert!(ended.stderr.contains("run the same command again; it starts over"), "{ended:?}");
@@ -107,8 +107,8 @@ fn errors_of_the_target_are_failures() {
         "mkdirat:2",
         "openat2:5",
         "pwrite64:50",
-        "fchown:20",
-        "fchmod:20",
+        "fchown:1",
+        "fchmod:2",
         "utimensat:20",
         "ftruncate:1",
         "symlinkat:1",
@@ -134,4 +134,25 @@ fn errors_of_the_target_are_failures() {
     let again = recstrap(&image, &target.mount, &["--force"]);
     assert_eq!(again.code, Some(0), "{again:?}");
     assert_eq!(listing(&target.mount).digest, image.digest);
+}
+
+#[test]
+fn a_disk_that_fails_behind_the_writers_is_noticed() {
+    if !can_mount("an error while files are still written") {
+        return;
+    }
+    // Enough that the first files are on their way to the disk before the last one is written.
+    let tree = tempfile::tempdir().expect("a temporary directory");
+    std::fs::create_dir_all(tree.path().join("var/lib")).expect("made");
+    for number in 0..6 {
+        lab::write(&tree.path().join(number.to_string()), &vec![number; 12 << 20]);
+    }
+    let image = Image::new(tree.path(), &[]);
+    let target = Target::new("ext4", 100, &[]);
+    let ended = wait(traced("syncfs:error=EIO:when=1", &image, &target.mount, &["--json"]));
+    assert_eq!(ended.code, Some(13), "{ended:?}");
+    let seconds = &ended.json()["seconds"];
+    assert!(seconds.get("extract").is_some() && seconds.get("sync").is_none(), "too late: {ended:?}");
+    assert!(!target.claims_to_be_done());
+    starts_over(&image, &target);
 }
