@@ -8,8 +8,6 @@
 mod random;
 #[path = "reliability/scratch.rs"]
 mod scratch;
-#[path = "reliability/tree.rs"]
-mod tree;
 #[path = "reliability/image.rs"]
 mod image;
 #[path = "reliability/target.rs"]

@@ -1,9 +1,12 @@
-//! What tests of several crates share: oracle tools, and the ledger of checks that could not run.
+//! What tests of several crates share: oracle tools, trees as the kernel shows them ([`tree`]), and the ledger of checks
+//! that could not run.
 //!
 //! A check that needs what this machine lacks calls [`skip`]: it is printed, written to the ledger
 //! (`target/skipped-checks`, or the file LEVITATE_SKIP_LEDGER names) and does not count as passed. With
 //! LEVITATE_NO_SKIP=1, as CI sets it, a skip is a failure; what no installation could mend (the running kernel lacks a
 //! file system) calls [`cannot`] instead, which is recorded in the same way and never fails.
+
+pub mod tree;
 
 use std::fs::OpenOptions;
 use std::io::Write;

@@ -1,14 +1,14 @@
 //! Trees, images, targets: what the tests install from and to. Everything is unmounted and removed when it is dropped.
 
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 use common::cmd::Cmd;
 use common::hash::Sha256;
-use common::listing::{Entry, Kind, Listing, Xattr};
 use rustix::fs::{CWD, FileType, Mode};
+use testkit::tree::Tree;
 
 /// Whether the test can run at all; otherwise it is recorded as skipped.
 pub(crate) fn can_mount(check: &str) -> bool {
@@ -123,101 +123,17 @@ impl Image {
         let bytes = std::fs::read(self.file()).expect("read");
         let manifest = serde_json::json!({
             "schema": 1, "profile": "test",
-            "tree": { "digest": tree.digest, "entries": tree.entries, "bytes": tree.bytes },
+            "tree": { "digest": tree.digest, "entries": tree.names, "bytes": tree.bytes },
             "outputs": { "rootfs": { "size": bytes.len(), "sha256": Sha256::of(&bytes) } },
         });
         std::fs::write(self.dir.path().join("manifest.json"), manifest.to_string()).expect("written");
     }
 }
 
-/// A tree in four numbers, computed by this test alone.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Tree {
-    pub(crate) digest: Sha256,
-    pub(crate) entries: u64,
-    pub(crate) bytes: u64,
-}
-
 /// Lists what is below a directory as the kernel shows it, but for recstrap's record and mkfs's own directory.
 pub(crate) fn listing(root: &Path) -> Tree {
-    let mut names = vec![Vec::new()];
-    collect(root, b"", &mut names);
-    let mut listing = Listing::new(Vec::new()).expect("memory");
-    let mut firsts = std::collections::HashMap::new();
-    let mut bytes = 0;
-    for name in &names {
-        let path = root.join(std::ffi::OsStr::from_bytes(name));
-        let meta = path.symlink_metadata().expect("there");
-        let kind = meta.file_type();
-        let first = firsts.entry((meta.dev(), meta.ino())).or_insert(name);
-        let hardlink = (*first != name && !kind.is_dir()).then_some(&***first);
-        let target =
-            if kind.is_symlink() { std::fs::read_link(&path).expect("a link") } else { PathBuf::new() };
-        let device = (rustix::fs::major(meta.rdev()), rustix::fs::minor(meta.rdev()));
-        let kind = match kind {
-            k if k.is_dir() => Kind::Dir,
-            k if k.is_symlink() => Kind::Symlink(target.as_os_str().as_bytes()),
-            k if k.is_char_device() => Kind::Char(device.0, device.1),
-            k if k.is_block_device() => Kind::Block(device.0, device.1),
-            k if k.is_fifo() => Kind::Fifo,
-            k if k.is_socket() => Kind::Socket,
-            _ => {
-                let content = std::fs::read(&path).expect("readable");
-                bytes += if hardlink.is_none() { content.len() as u64 } else { 0 };
-                Kind::File { size: content.len() as u64, sha256: Sha256::of(&content) }
-            }
-        };
-        let xattrs = xattrs(&path);
-        let entry = Entry {
-            path: name,
-            kind,
-            mode: meta.mode() & 0o7777,
-            uid: meta.uid(),
-            gid: meta.gid(),
-            mtime: meta.mtime(),
-            mtime_nsec: meta.mtime_nsec() as u32,
-            xattrs: &xattrs,
-            hardlink,
-        };
-        listing.push(&entry).expect("memory");
-    }
-    Tree { digest: listing.finish().0, entries: names.len() as u64, bytes }
-}
-
-fn collect(root: &Path, dir: &[u8], names: &mut Vec<Vec<u8>>) {
-    let path = root.join(std::ffi::OsStr::from_bytes(dir));
-    let mut here: Vec<Vec<u8>> = std::fs::read_dir(&path)
-        .expect("readable")
-        .map(|e| e.expect("an entry").file_name().as_bytes().to_vec())
-        .collect();
-    here.sort();
-    for name in here {
-        let path = if dir.is_empty() { name } else { [dir, &name].join(&b'/') };
-        if matches!(&*path, b"lost+found" | b"var/lib/levitate" | b".recstrap-incomplete") {
-            continue;
-        }
-        let is_dir =
-            root.join(std::ffi::OsStr::from_bytes(&path)).symlink_metadata().expect("there").is_dir();
-        names.push(path.clone());
-        if is_dir {
-            collect(root, &path, names);
-        }
-    }
-}
-
-fn xattrs(path: &Path) -> Vec<Xattr> {
-    let mut list = vec![0; 64 << 10];
-    let len = rustix::fs::llistxattr(path, &mut list[..]).expect("listed");
-    let mut names: Vec<&[u8]> = list[..len].split(|&b| b == 0).filter(|n| !n.is_empty()).collect();
-    // XFS shows ACLs a second time.
-    names.retain(|n| !n.starts_with(b"trusted.SGI_ACL_"));
-    names.sort_unstable();
-    let value = |name: &[u8]| {
-        let mut value = vec![0; 64 << 10];
-        let len = rustix::fs::lgetxattr(path, name, &mut value[..]).expect("there");
-        value[..len].into()
-    };
-    names.into_iter().map(|name| (name.into(), value(name))).collect()
+    let skip = |path: &[u8]| matches!(path, b"lost+found" | b"var/lib/levitate" | b".recstrap-incomplete");
+    testkit::tree::read(root, skip).expect("it can be read")
 }
 
 /// A small tree with everything in it that a file system keeps.

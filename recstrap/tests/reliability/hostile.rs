@@ -10,7 +10,6 @@ use crate::program::{State, binary, install, judge};
 use crate::random::Random;
 use crate::scratch;
 use crate::target::{ROOMY, Target};
-use crate::tree;
 use crate::{canary, root_or_skip};
 
 /// Name, what to look for in the image, what to put there instead (as long).
@@ -83,7 +82,8 @@ fn hostile() {
         std::fs::write(outside.path().join(name), "as it was\n").expect("written");
     }
     std::fs::create_dir(outside.path().join("dir")).expect("made");
-    let sentinel = |place: &Path| tree::read(place).expect("the sentinel can be read").1;
+    let sentinel =
+        |place: &Path| testkit::tree::read(place, |_| false).expect("the sentinel can be read").digest;
     // Beside the target, where `..` leads: all of its directory but the target and its disk.
     let beside = target.path().parent().expect("a parent").join("beside");
     std::fs::create_dir(&beside).expect("made");

@@ -1,6 +1,7 @@
 //! The image that the sweeps install: every kind of file in small, made by mkfs.erofs, with a manifest that is computed
 //! from the kernel's mount of it. Nothing here is recstrap's or leviso's code but the form of a listing's line.
 
+use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,6 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags}
 
 use crate::random::Random;
 use crate::scratch::{self, Mount};
-use crate::tree::{self, Lines};
 
 /// The same image in every run.
 const UUID: &str = "7b9f4a1e-0000-4000-8000-000000000003";
@@ -24,7 +24,7 @@ pub(crate) struct Image {
     /// Its manifest.json.
     pub(crate) manifest: PathBuf,
     /// Its listing.
-    pub(crate) lines: Lines,
+    pub(crate) lines: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 impl Image {
@@ -44,7 +44,8 @@ impl Image {
         let mkfs = if algorithm.is_empty() { mkfs } else { mkfs.arg(format!("-z{algorithm}")) };
         mkfs.args(options).arg(&path).arg(&root).read().expect("mkfs.erofs makes an image");
         std::fs::remove_dir_all(&root).expect("removed");
-        let mut image = Self { manifest: dir.path().join("manifest.json"), dir, path, lines: Lines::new() };
+        let mut image =
+            Self { manifest: dir.path().join("manifest.json"), dir, path, lines: BTreeMap::new() };
         image.describe();
         image
     }
@@ -53,11 +54,11 @@ impl Image {
     fn describe(&mut self) {
         let at = self.dir.path().join("mount");
         let mount = Mount::of_file("erofs", "ro", &self.path, &at).expect("the image mounts");
-        let (lines, digest) = tree::read(&mount.path).expect("the image can be read");
-        let (entries, bytes) = tree::totals(&mount.path).expect("the image can be read");
-        self.lines = lines;
-        let tree = serde_json::json!({ "digest": digest.to_string(), "entries": entries, "bytes": bytes });
-        self.write_manifest(&tree);
+        let tree = testkit::tree::read(&mount.path, |_| false).expect("the image can be read");
+        self.write_manifest(
+            &serde_json::json!({ "digest": tree.digest, "entries": tree.names, "bytes": tree.bytes }),
+        );
+        self.lines = tree.lines;
     }
 
     /// The manifest for the bytes the image has now: an attacker who can change both files.

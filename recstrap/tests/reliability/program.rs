@@ -9,7 +9,6 @@ use common::layout::{INCOMPLETE_MARKER, INSTALLED_RECORD};
 use crate::image::Image;
 use crate::strace::{Call, trace};
 use crate::target::{ROOMY, Target};
-use crate::tree;
 
 /// The recstrap of this build, or the one that LEVITATE_RECSTRAP names.
 pub(crate) fn binary() -> PathBuf {
@@ -84,7 +83,9 @@ const OWN: [&str; 2] = ["var/lib/levitate", INSTALLED_RECORD];
 fn differences(target: &Path, image: &Image) -> Result<(), String> {
     let record = std::fs::read(target.join(INSTALLED_RECORD)).map_err(|e| format!("the record: {e}"))?;
     serde_json::from_slice::<serde_json::Value>(&record).map_err(|e| format!("the record: {e}"))?;
-    let (found, _) = tree::read(target).map_err(|e| format!("installed, but cannot be read: {e}"))?;
+    let found = testkit::tree::read(target, |_| false)
+        .map_err(|e| format!("installed, but cannot be read: {e}"))?
+        .lines;
     let is = |path: &[u8], names: &[&str]| names.iter().any(|n| n.as_bytes() == path);
     let mut wrong = Vec::new();
     for (path, want) in &image.lines {
