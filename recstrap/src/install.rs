@@ -7,7 +7,7 @@
 //! - [`manifest`], [`image`]: what is installed, and what it must be; [`plan`]: its names, in memory; [`firststate`]: what
 //!   no installed system may have from another one
 //! - [`marker`], [`empty`]: an installation is under way; what an interrupted one left is removed
-//! - [`root`], [`content`], [`attributes`], [`extract`]: writing, never outside of the target
+//! - [`root`], [`content`], [`attributes`], [`extract`]: writing, never outside of the target; [`covered`]: below mounts
 //! - [`verify`]: reading back; [`record`]: the proof that stays
 //! - [`control`], [`progress`]: stopping, and saying what happens
 //!
@@ -30,6 +30,7 @@ pub mod empty;
 pub mod content;
 pub mod attributes;
 pub mod extract;
+pub mod covered;
 pub mod verify;
 pub mod record;
 
@@ -84,6 +85,10 @@ pub fn run(
 
     progress.phase("extract", plan.bytes());
     let (digests, image_digest) = extract(ready, settings, control, progress)?;
+    for path in covered::finish(root, plan)? {
+        progress
+            .tell(&format!("not as in the image: {path} below what is mounted there (it cannot be reached)"));
+    }
 
     progress.phase("sync", 0);
     let tree_digest = extract::tree_digest(plan, &digests)?;
