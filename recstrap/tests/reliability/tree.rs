@@ -109,6 +109,8 @@ fn xattrs(path: &Path) -> std::io::Result<Vec<Xattr>> {
     let mut names = vec![0_u8; 64 << 10];
     let len = llistxattr(path, &mut names[..])?;
     let names = names[..len].split(|&b| b == 0).filter(|name| !name.is_empty());
+    // XFS shows ACLs a second time.
+    let names = names.filter(|name| !name.starts_with(b"trusted.SGI_ACL_"));
     let read = |name: &[u8]| {
         let mut value = vec![0_u8; 64 << 10];
         let len = lgetxattr(path, name, &mut value[..])?;
