@@ -12,6 +12,8 @@
 //! - [`binds`], [`luks`]: directories mounted elsewhere, encrypted devices
 //! - [`options`], [`kinds`]: which options and file systems need care
 //! - [`render`], [`escape`]: entries -> text
+//! - [`table`], [`same`], [`merge`]: the file that is there already, for `--check` and `--write`; [`file`] is the only part
+//!   that writes
 //!
 //! Invariant: the output is whole or absent. Nothing is written before everything is read, understood and rendered.
 
@@ -26,4 +28,8 @@ mod luks;
 mod options;
 mod kinds;
 mod render;
+mod table;
+mod same;
+mod merge;
+mod file;
 mod escape;

@@ -8,7 +8,7 @@
 //!   [`firststate`]: what no installed system may have from another one
 //! - [`marker`], [`empty`]: an installation is under way; what an interrupted one left is removed
 //! - [`root`], [`source`], [`content`], [`attributes`], [`extract`], [`writeback`]: writing, never outside of
-//!   the target
+//!   the target; [`covered`]: below mounts
 //! - [`verify`]: reading back; [`proof`]: whether that is what must be there; [`record`]: what stays of it
 //! - [`control`], [`progress`]: stopping, and saying what happens
 //!
@@ -34,6 +34,7 @@ pub mod content;
 pub mod attributes;
 pub mod extract;
 pub mod writeback;
+pub mod covered;
 pub mod verify;
 pub mod proof;
 pub mod record;
@@ -90,6 +91,10 @@ pub fn run(
 
     progress.phase("extract", plan.bytes());
     let (digests, image_digest) = extract(ready, settings, control, progress)?;
+    for path in covered::finish(root, plan)? {
+        progress
+            .tell(&format!("not as in the image: {path} below what is mounted there (it cannot be reached)"));
+    }
 
     progress.phase("sync", 0);
     sync(root, plan)?;

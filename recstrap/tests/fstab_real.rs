@@ -8,6 +8,8 @@ use common::cmd::Cmd;
 
 #[path = "fstab/rig.rs"]
 mod rig;
+#[path = "fstab/write.rs"]
+mod write;
 use rig::Rig;
 
 const RECFSTAB: &str = env!("CARGO_BIN_EXE_recfstab");

@@ -1,10 +1,14 @@
 //! Mounts, starts the command, watches over it, leaves nothing behind.
 
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 
 use anyhow::Context;
 use common::cli::{Mark, tell};
-use rustix::process::{Pid, Signal, getpid, getppid, set_child_subreaper, set_parent_process_death_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, getpid, getppid, kill_process, pidfd_open, pidfd_send_signal,
+    set_child_subreaper, set_parent_process_death_signal,
+};
 
 use super::loaders::Watch;
 use super::mounts::{Mounts, make_mount_point};
@@ -17,8 +21,12 @@ use super::signals::{Ended, Signals};
 pub(super) fn main(args: Vec<OsString>) -> anyhow::Result<u8> {
     let (plan, command) = Plan::from_args(args)?;
     let mut signals = Signals::collect()?;
-    // In a PID namespace we are process 1: with us all others end. Without one they have to be looked for.
-    let death = if plan.unprivileged { Signal::KILL } else { Signal::TERM };
+    let session = Pid::from_raw(plan.parent).filter(|_| !plan.unprivileged);
+    let session = session.map(|pid| pidfd_open(pid, PidfdFlags::empty())).transpose();
+    let session = session.context("failed to find the session")?;
+    // In a PID namespace we are process 1: with us all others end. Without one they have to be looked for. CONT: TERM would
+    // wait until someone continues us, should we be stopped.
+    let death = if plan.unprivileged { Signal::KILL } else { Signal::CONT };
     set_parent_process_death_signal(Some(death)).context("failed to tie the guard to its session")?;
     if parent() != Some(plan.parent) {
         return Ok(FAILED);
@@ -33,7 +41,7 @@ pub(super) fn main(args: Vec<OsString>) -> anyhow::Result<u8> {
     }
     let watch = (!plan.unprivileged).then(|| Watch::start(&root, mounts.efivars, &command));
 
-    let ended = run(&plan, &command, &mut signals)?;
+    let ended = run(&plan, &command, &mut signals, session.as_ref())?;
     if !plan.unprivileged {
         let session = Membership::new(&plan.outside, &[plan.parent]).context("failed to read /proc")?;
         report_ended(&session);
@@ -65,7 +73,12 @@ fn open(plan: &Plan) -> anyhow::Result<Root> {
     Root::open(&plan.root)
 }
 
-fn run(plan: &Plan, command: &[OsString], signals: &mut Signals) -> anyhow::Result<Ended> {
+fn run(
+    plan: &Plan,
+    command: &[OsString],
+    signals: &mut Signals,
+    session: Option<&OwnedFd>,
+) -> anyhow::Result<Ended> {
     let mut inner = plan.clone();
     inner.parent = getpid().as_raw_nonzero().get();
     let mut process = Role::Enter.command(inner.to_args(command)?);
@@ -74,5 +87,13 @@ fn run(plan: &Plan, command: &[OsString], signals: &mut Signals) -> anyhow::Resu
     let child = Pid::from_child(&child);
     // In a PID namespace the parent is not visible, and its end is ours.
     let orphaned = || !plan.unprivileged && getppid().is_none_or(|p| p.as_raw_nonzero().get() != plan.parent);
-    signals.wait_for(child, orphaned)
+    // The session is stopped, not this process: it must see the session's end at any time. (The signal that tells it could
+    // come just before a stop, which would then be for good.) In a PID namespace the session is out of reach: go on.
+    let stop = || {
+        _ = match session {
+            Some(session) => pidfd_send_signal(session, Signal::STOP),
+            None => kill_process(child, Signal::CONT),
+        };
+    };
+    signals.wait_for(child, orphaned, stop)
 }

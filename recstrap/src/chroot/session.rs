@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use anyhow::{Context, bail};
 use common::cli::{Mark, tell};
 use rustix::mount::{MountPropagationFlags, mount_change};
-use rustix::process::{Pid, geteuid, getpid, set_child_subreaper};
+use rustix::process::{Pid, Signal, geteuid, getpid, kill_process, set_child_subreaper};
 use rustix::thread::UnshareFlags;
 
 use super::account::{self, Account};
@@ -61,7 +61,9 @@ pub(super) fn run(cli: Cli) -> anyhow::Result<u8> {
     plan.parent = own_pid()?;
     let guard = Role::Guard.command(plan.to_args(&command)?).spawn();
     let guard = Pid::from_child(&guard.context("failed to start recchroot again").hint("is /proc mounted?")?);
-    let ended = signals.wait_for(guard, || false)?;
+    // Only somebody from outside stops the guard; what is to continue it reaches us first.
+    let stop = || _ = kill_process(getpid(), Signal::STOP);
+    let ended = signals.wait_for(guard, || false, stop)?;
     if let Ended::Signal(signal) = ended {
         tell(&format!("warning: the process that watches over the command was ended by signal {signal}"));
         if !plan.unprivileged {

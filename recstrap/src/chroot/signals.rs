@@ -4,7 +4,7 @@
 //! deliver it twice. What a process sends to one of us is meant for the command and is passed on. What was ignored when
 //! we were started (nohup) stays ignored.
 
-use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, wait};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 use signal_hook::consts as number;
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
@@ -44,20 +44,24 @@ pub(super) struct Signals(SignalsInfo<WithOrigin>);
 
 impl Signals {
     /// Starts to collect them. To be called before the first child exists: none of its signals may be lost.
+    /// CONT is how the guard learns that the session is gone, and the session that it is to go on.
     pub(super) fn collect() -> anyhow::Result<Self> {
         let ignored = ignored()?;
-        let wanted = PASSED_ON.iter().copied().filter(|s| {
-            // TERM is also how the guard learns that the session is gone.
-            *s == number::SIGTERM || ignored & (1 << (s - 1)) == 0
-        });
-        let signals = SignalsInfo::with_exfiltrator(wanted.chain([number::SIGCHLD]), WithOrigin::default());
+        let wanted = PASSED_ON.iter().copied().filter(|s| ignored & (1 << (s - 1)) == 0);
+        let signals = wanted.chain([number::SIGCHLD, number::SIGCONT]);
+        let signals = SignalsInfo::with_exfiltrator(signals, WithOrigin::default());
         Ok(Self(signals.context("failed to handle signals")?))
     }
 
-    /// Waits until `child` has ended; reaps whatever else ends, passes signals on.
-    pub(super) fn wait_for(&mut self, child: Pid, orphaned: impl Fn() -> bool) -> anyhow::Result<Ended> {
+    /// Waits until `child` has ended; reaps whatever else ends, passes signals on. `stop` is what to do when it has stopped.
+    pub(super) fn wait_for(
+        &mut self,
+        child: Pid,
+        orphaned: impl Fn() -> bool,
+        stop: impl Fn(),
+    ) -> anyhow::Result<Ended> {
         loop {
-            if let Some(ended) = reap(child)? {
+            if let Some(ended) = reap(child, &stop)? {
                 return Ok(ended);
             }
             for origin in self.0.wait() {
@@ -77,7 +81,7 @@ impl Signals {
 }
 
 /// Reaps every child that has ended; says how `child` did.
-fn reap(child: Pid) -> anyhow::Result<Option<Ended>> {
+fn reap(child: Pid, stop: impl Fn()) -> anyhow::Result<Option<Ended>> {
     loop {
         match wait(WaitOptions::NOHANG | WaitOptions::UNTRACED) {
             Ok(Some((pid, status))) if pid == child => {
@@ -87,11 +91,10 @@ fn reap(child: Pid) -> anyhow::Result<Option<Ended>> {
                 if let Some(signal) = status.terminating_signal() {
                     return Ok(Some(Ended::Signal(u8::try_from(signal).unwrap_or(0))));
                 }
-                // `suspend` of a shell: stop as well, so that the shell outside takes the terminal back. Ctrl-Z (TSTP)
-                // stopped all of us already.
+                // `suspend` of a shell: the session stops as well, so that the shell outside takes the terminal back. Ctrl-Z
+                // (TSTP) stopped all of us already.
                 if status.stopping_signal() == Some(Signal::STOP.as_raw()) {
-                    kill_process(getpid(), Signal::STOP).context("failed to stop with the command")?;
-                    let _ = kill_process(child, Signal::CONT);
+                    stop();
                 }
             }
             Ok(Some(_)) => {}

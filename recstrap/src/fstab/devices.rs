@@ -155,6 +155,11 @@ impl Devices {
         self.all.iter().find(|d| d.path == path || kname == Some(&d.kname))
     }
 
+    /// The first device with this tag.
+    pub(super) fn of_tag(&self, tag: Tag, value: &str) -> Option<&Device> {
+        self.all.iter().find(|d| d.tag(tag) == Some(value))
+    }
+
     /// The device itself and all that it lies on, nearest first.
     pub(super) fn stack<'a>(&'a self, device: &'a Device) -> Vec<&'a Device> {
         let (mut found, mut seen) = (vec![device], HashSet::from([device.kname.as_str()]));

@@ -57,6 +57,15 @@ impl Options {
     }
 }
 
+impl IntoIterator for Options {
+    type Item = String;
+    type IntoIter = std::vec::IntoIter<String>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() { f.write_str("defaults") } else { f.write_str(&self.0.join(",")) }

@@ -8,7 +8,8 @@ pub(super) fn fstab(entries: &[Entry]) -> String {
     entries.iter().map(entry).collect()
 }
 
-fn entry(entry: &Entry) -> String {
+/// One entry: its comments, its line, an empty line.
+pub(super) fn entry(entry: &Entry) -> String {
     let comments: String = entry.comments.iter().map(|c| format!("# {c}\n")).collect();
     let Entry { dump, pass, .. } = entry;
     let [source, target, fstype, options] =

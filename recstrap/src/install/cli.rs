@@ -128,7 +128,10 @@ impl Cli {
         }
         let ready = match preflight::check(&request, &control)? {
             Ok(ready) => ready,
-            Err(refusals) => return self.refused(&refusals),
+            Err(refusals) => {
+                progress.finish();
+                return self.refused(&refusals);
+            }
         };
         self.tell(&ready, &progress);
         if self.check {

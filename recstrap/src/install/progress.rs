@@ -1,6 +1,7 @@
 //! What happens, for people: a bar with rate and time left on a terminal, else a line every few seconds. On stderr.
 //!
-//! Workers only add to a counter; one thread draws. Seconds of each phase are kept for the report.
+//! Workers only add to a counter; one thread draws. Seconds of each phase are kept for the report. What is said while
+//! something is drawn goes above it ([`Progress::tell`]); who prints past this module ends the drawing first.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -29,6 +30,7 @@ pub struct Progress {
 struct Phase {
     name: &'static str,
     begun: Instant,
+    bar: ProgressBar,
     end: Arc<(Mutex<bool>, Condvar)>,
     thread: Option<JoinHandle<()>>,
 }
@@ -49,11 +51,15 @@ impl Progress {
         if !self.quiet && !self.terminal {
             say(name);
         }
+        let bar = if self.terminal && !self.quiet { bar(name, total) } else { ProgressBar::hidden() };
         let thread = (!self.quiet).then(|| {
-            let (end, done, terminal) = (Arc::clone(&end), Arc::clone(&self.done), self.terminal);
-            std::thread::spawn(move || draw(name, total, terminal, &done, &end))
+            let (end, done, bar) = (Arc::clone(&end), Arc::clone(&self.done), bar.clone());
+            let terminal = self.terminal;
+            std::thread::spawn(move || {
+                if terminal { draw(&bar, &done, &end) } else { print(name, total, &done, &end) }
+            })
         });
-        self.phase = Some(Phase { name, begun: Instant::now(), end, thread });
+        self.phase = Some(Phase { name, begun: Instant::now(), bar, end, thread });
     }
 
     /// Adds to what the phase has done; cheap, from any thread.
@@ -63,8 +69,12 @@ impl Progress {
 
     /// Says something that matters, whatever is being drawn.
     pub fn tell(&self, text: &str) {
-        if !self.quiet {
-            say(text);
+        if self.quiet {
+            return;
+        }
+        match &self.phase {
+            Some(phase) => phase.bar.suspend(|| say(text)),
+            None => say(text),
         }
     }
 
@@ -93,33 +103,44 @@ impl Drop for Progress {
     }
 }
 
-/// The drawing thread of one phase.
-fn draw(name: &'static str, total: u64, terminal: bool, done: &AtomicU64, end: &(Mutex<bool>, Condvar)) {
-    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+/// What is drawn on a terminal. Nothing is drawn here: with the methods that begin with `set_` it would be, before the style
+/// is set.
+fn bar(name: &'static str, total: u64) -> ProgressBar {
     let template = match total {
         0 => "{spinner} {prefix}",
         _ => "{spinner} {prefix:<10} {wide_bar} {bytes}/{total_bytes}  {binary_bytes_per_sec}  {eta} left",
     };
-    if terminal {
-        bar.set_prefix(name);
-        bar.set_style(
-            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
-        );
-    }
-    let begun = Instant::now();
-    let mut ended = end.0.lock().unwrap_or_else(PoisonError::into_inner);
-    while !*ended {
-        let wait = if terminal { DRAW } else { LINE };
-        ended = end.1.wait_timeout(ended, wait).unwrap_or_else(PoisonError::into_inner).0;
-        let done = done.load(Ordering::Relaxed);
-        if terminal {
-            bar.set_position(done);
-            bar.tick();
-        } else if !*ended && total > 0 {
-            say(&line(name, done, total, begun.elapsed()));
-        }
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner());
+    ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr())
+        .with_style(style)
+        .with_prefix(name)
+}
+
+/// The thread of one phase on a terminal.
+fn draw(bar: &ProgressBar, done: &AtomicU64, end: &(Mutex<bool>, Condvar)) {
+    while !is_over(end, DRAW) {
+        bar.set_position(done.load(Ordering::Relaxed));
+        bar.tick();
     }
     bar.finish_and_clear();
+}
+
+/// The thread of one phase where there is no terminal.
+fn print(name: &'static str, total: u64, done: &AtomicU64, end: &(Mutex<bool>, Condvar)) {
+    let begun = Instant::now();
+    while !is_over(end, LINE) {
+        if total > 0 {
+            say(&line(name, done.load(Ordering::Relaxed), total, begun.elapsed()));
+        }
+    }
+}
+
+/// Waits until the phase is over, or for a while.
+fn is_over(end: &(Mutex<bool>, Condvar), wait: Duration) -> bool {
+    let over = end.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let (over, _) =
+        end.1.wait_timeout_while(over, wait, |over| !*over).unwrap_or_else(PoisonError::into_inner);
+    *over
 }
 
 /// `extract: 45 % (200 MiB of 440 MiB, 90 MiB/s, 3 s left)`

@@ -4,7 +4,9 @@ use std::io::{Read, Write};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::target::{Session, Target};
+use common::cmd::Cmd;
+
+use crate::target::{Session, Target, child_of};
 
 /// Leaves a process behind that has cut all ties, then waits.
 const WITH_DAEMON: &str = "setsid sleep 3000 >/dev/null 2>&1 & sleep 0.2; echo up; sleep 3000";
@@ -160,18 +162,71 @@ fn control_c_is_the_terminals_business() {
 #[test]
 fn suspend_stops_the_session_and_continue_goes_on() {
     let Some(target) = Target::new("suspend in recchroot") else { return };
-    let session = target.start(&[], "echo up; kill -STOP $$; exit 5");
-    let state = |pid: i32| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit(") ").next().and_then(|s| s.chars().next())
+    // A shell continues the whole group; who continues the session alone means the same.
+    for sign in [-1, 1] {
+        let session = target.start(&[], "echo up; kill -STOP $$; exit 5");
+        wait_until_stopped(session.pid());
+        session.kill("CONT", sign * session.pid());
+        assert_eq!(session.end().0, Some(5));
+    }
+}
+
+/// The guard is not stopped with it, or is by somebody: the end of the session reaches it.
+#[test]
+fn a_stopped_session_that_is_killed_takes_all_with_it() {
+    let Some(target) = Target::new("SIGKILL of a suspended recchroot") else { return };
+    let run = |command: &str, stop: &dyn Fn(i32)| {
+        let script = target.start_in_script(&format!("setsid sleep 3000 & echo up; {command}; sleep 3000"));
+        let session = child_of(script.pid());
+        stop(session);
+        wait_until_stopped(session);
+        script.kill("KILL", session);
+        target.wait_until_clean();
+        script.kill("KILL", script.pid());
+        script.end();
     };
+    run("kill -STOP $$", &|session| {
+        wait_until_stopped(session);
+        assert!(
+            !is_stopped(child_of(session)),
+            "a guard that stops itself may do so after the session's end"
+        );
+    });
+    let halt = |pid: i32| Cmd::new("kill").args(["-s", "STOP", &pid.to_string()]).run().expect("sent");
+    run(":", &|session| halt(child_of(session)));
+    run(":", &|session| {
+        let guard = child_of(session);
+        halt(child_of(guard));
+        halt(guard);
+    });
+}
+
+/// Whichever comes first, the stop or the end.
+#[test]
+fn a_session_that_is_killed_while_it_stops_takes_all_with_it() {
+    let Some(target) = Target::new("SIGKILL of a recchroot that is being suspended") else { return };
+    for delay in 0..100 {
+        let script = target.start_in_script("echo up; kill -STOP $$; sleep 3000");
+        let session = child_of(script.pid());
+        std::thread::sleep(Duration::from_micros(delay * 10));
+        script.kill("KILL", session);
+        target.wait_until_clean();
+        script.kill("KILL", script.pid());
+        script.end();
+    }
+}
+
+fn is_stopped(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_some_and(|s| s.starts_with('T'))
+}
+
+fn wait_until_stopped(pid: i32) {
     let start = Instant::now();
-    while state(session.pid()) != Some('T') {
+    while !is_stopped(pid) {
         assert!(start.elapsed() < Duration::from_secs(60), "the session does not stop");
         std::thread::sleep(Duration::from_millis(10));
     }
-    session.kill("CONT", -session.pid());
-    assert_eq!(session.end().0, Some(5));
 }
 
 #[test]

@@ -94,9 +94,20 @@ impl Target {
 
     /// Starts it with pipes, in a process group of its own, and waits until it prints its first line.
     pub(crate) fn start(&self, options: &[&str], script: &str) -> Session {
+        Self::start_cmd(&self.cmd(options, &["sh", "-c", script]))
+    }
+
+    /// The same as a step of a script: in its process group there is someone whose parent is a shell. Such a group the kernel
+    /// takes for cared for: it ends and continues no stopped member when another one ends.
+    pub(crate) fn start_in_script(&self, script: &str) -> Session {
+        let wait = format!("\"$@\"; while [ -e '{}' ]; do sleep 0.1; done", self.path.display());
+        Self::start_cmd(&self.cmd(&[], &["sh", "-c", script]).under("sh", &["-c", &wait, "sh"]))
+    }
+
+    fn start_cmd(command: &Cmd) -> Session {
         use std::io::BufRead;
         use std::os::unix::process::CommandExt;
-        let mut command = self.cmd(options, &["sh", "-c", script]).std();
+        let mut command = command.std();
         // A file, not a pipe: reading it does not wait for whoever may be left with it.
         let said = tempfile::tempfile().expect("a temporary file");
         let stderr = said.try_clone().expect("shared");
@@ -195,7 +206,7 @@ impl Session {
     }
 }
 
-fn child_of(parent: i32) -> i32 {
+pub(crate) fn child_of(parent: i32) -> i32 {
     let file = format!("/proc/{parent}/task/{parent}/children");
     let children = fs::read_to_string(file).expect("it runs");
     children.split_whitespace().next().expect("it has a child").parse().expect("a number")

@@ -9,3 +9,4 @@ mod interrupted;
 mod attacks;
 mod options;
 mod hostile;
+mod screen;

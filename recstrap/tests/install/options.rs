@@ -1,6 +1,7 @@
 //! What can be left out, kept, forced; other file systems below the target; what no installed system may have.
 
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use crate::lab::{self, Image, Target, can_mount, everything, listing, noise, recstrap, run, text, write};
 
@@ -127,6 +128,94 @@ fn mounts_below_the_target_belong_to_it() {
         run("umount", &[text(&target.path(dir))]);
     }
     assert!(!target.path("boot/kernel").exists(), "it is on the other file system");
+}
+
+/// Without its mounts the target is the image: the directories below them, too.
+#[test]
+fn directories_below_mounts_are_the_images() {
+    if !can_mount("directories below mounts") {
+        return;
+    }
+    let tree = everything();
+    covered_directory(tree.path(), "efi", 0o700, 1_000_000);
+    covered_directory(tree.path(), "home", 0o751, 1_000_001);
+    let image = Image::new(tree.path(), &["-zlz4hc"]);
+    for fstype in ["ext4", "xfs", "btrfs"] {
+        let target = Target::new(fstype, 400, &[]);
+        let places = [("efi", Target::new("ntfs-3g", 40, &[])), ("home", Target::new("ext4", 40, &[]))];
+        cover(&target, &places);
+        let done = recstrap(&image, &target.mount, &[]);
+        assert_eq!(done.code, Some(0), "{done:?}");
+        assert!(!done.stderr.contains("not as in the image"), "{done:?}");
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("read");
+        let mine = mounts.lines().filter(|line| line.contains(text(&target.mount)));
+        assert_eq!(mine.count(), 1 + places.len(), "no mount came or went");
+        places.iter().for_each(|(dir, _)| run("umount", &[text(&target.path(dir))]));
+        assert_eq!(listing(&target.mount).digest, image.digest, "{fstype}");
+    }
+}
+
+/// /boot on a file system of its own, and /boot/efi in that.
+#[test]
+fn directories_below_mounts_in_mounts_are_the_images() {
+    if !can_mount("directories below mounts in mounts") {
+        return;
+    }
+    let tree = everything();
+    covered_directory(tree.path(), "boot/efi", 0o711, 1_000_002);
+    covered_directory(tree.path(), "boot", 0o751, 1_000_001);
+    let image = Image::new(tree.path(), &["-zlz4hc"]);
+    let target = Target::new("ext4", 100, &[]);
+    cover(&target, &[("boot", Target::new("xfs", 400, &[])), ("boot/efi", Target::new("ntfs-3g", 40, &[]))]);
+    let done = recstrap(&image, &target.mount, &[]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let found = |path: &str| {
+        let meta = target.path(path).metadata().expect("there");
+        (meta.mode() & 0o7777, meta.uid(), meta.mtime(), meta.mtime_nsec())
+    };
+    assert_eq!(found("boot"), (0o751, 3, 1_000_001, 7), "the root of what is mounted");
+    run("umount", &[text(&target.path("boot/efi"))]);
+    assert_eq!(found("boot/efi"), (0o711, 3, 1_000_002, 7));
+    run("umount", &[text(&target.path("boot"))]);
+    assert_eq!(found("boot"), (0o751, 3, 1_000_001, 7));
+    assert!(!target.path("boot/efi").exists(), "it is on the other file system");
+}
+
+#[test]
+fn a_directory_below_a_mount_that_cannot_be_reached_is_named() {
+    if !can_mount("directories below mounts out of reach") {
+        return;
+    }
+    let tree = everything();
+    covered_directory(tree.path(), "efi", 0o700, 1_000_000);
+    let image = Image::new(tree.path(), &["-zlz4hc"]);
+    let target = Target::new("ext4", 100, &[]);
+    cover(&target, &[("efi", Target::new("ntfs-3g", 40, &[]))]);
+    let done = lab::wait(lab::traced("open_tree:error=EPERM", &image, &target.mount, &[]));
+    let said = format!("not as in the image: {} below what is mounted there", target.path("efi").display());
+    assert!(done.code == Some(0) && done.stderr.contains(&said), "{done:?}");
+    let done = lab::wait(lab::traced("open_tree:error=EIO", &image, &target.mount, &["--force"]));
+    assert!(done.code == Some(13) && !target.claims_to_be_done(), "{done:?}");
+}
+
+/// A directory with something of everything.
+fn covered_directory(tree: &Path, name: &str, mode: u32, mtime: i64) {
+    let dir = tree.join(name);
+    std::fs::create_dir_all(&dir).expect("made");
+    std::os::unix::fs::chown(&dir, Some(3), Some(4)).expect("owned");
+    run("setfattr", &["-n", "user.note", "-v", "covered", text(&dir)]);
+    run("setfacl", &["-d", "-m", "u:33:rwx", text(&dir)]);
+    lab::chmod(&dir, mode);
+    lab::touch(&dir, mtime, 7);
+}
+
+/// Mounts file systems on new directories, on which their maker left something.
+fn cover(target: &Target, places: &[(&str, Target)]) {
+    for (dir, other) in places {
+        std::fs::create_dir(target.path(dir)).expect("made");
+        run("setfattr", &["-n", "user.old", "-v", "1", text(&target.path(dir))]);
+        run("mount", &["--bind", text(&other.mount), text(&target.path(dir))]);
+    }
 }
 
 #[test]

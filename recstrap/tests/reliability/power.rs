@@ -11,7 +11,7 @@ use crate::program::{State, install, judge, settle};
 use crate::random::Random;
 use crate::scratch::{self, Mount};
 use crate::strace::{Injection, attack};
-use crate::target::{self, ROOMY, Target};
+use crate::target::{self, FileSystem, ROOMY, Target};
 use crate::write_log::{Recorder, Write, flushed, replay};
 use crate::{canary, root_or_skip};
 
@@ -21,13 +21,13 @@ struct Recording {
     done: usize,
 }
 
-/// How long the machine stays on after exit 0: long enough for the kernel to write metadata by itself (commit=1), not
-/// long enough for it to write data that nobody asked it to (30 s).
+/// How long the machine stays on after exit 0: long enough for the kernel to write metadata by itself (commit=1; xfs takes
+/// longer, and its hardest state is the one right after exit 0), not long enough for it to write data that nobody asked it to (30 s).
 const AFTERWARDS: Duration = Duration::from_millis(2500);
 
-/// Records a run on a disk whose start is `base`. `sync` false: every fsync, fdatasync and syncfs reports success and
+/// Records a run on a disk of this type whose start is `base`. `sync` false: every fsync, fdatasync and syncfs reports success and
 /// does nothing.
-fn record(image: &Image, base: &Path, sync: bool) -> Recording {
+fn record(fs: &FileSystem, image: &Image, base: &Path, sync: bool) -> Recording {
     let dir = scratch::dir();
     let disk = dir.path().join("disk");
     Cmd::new("cp").arg("--sparse=always").arg(base).arg(&disk).run().expect("copied");
@@ -35,7 +35,7 @@ fn record(image: &Image, base: &Path, sync: bool) -> Recording {
     let mounts = scratch::mount_dir();
     let path = mounts.path().join("target");
     let mount =
-        Mount::of_file("ext4", "commit=1", &recorder.exported, &path).expect("the recorded disk mounts");
+        Mount::of_file(fs.name, fs.busy, &recorder.exported, &path).expect("the recorded disk mounts");
     let cmd = install(image, &path);
     let status = if sync {
         cmd.output().expect("recstrap starts").status
@@ -80,6 +80,7 @@ fn cuts(recording: &Recording, random: &mut Random, reordered: usize) -> Vec<Cut
 
 /// What a cut left, judged; `again`: also run recstrap on what it left.
 fn look(
+    fs: &FileSystem,
     recording: &Recording,
     cut: &Cut,
     base: &Path,
@@ -90,7 +91,7 @@ fn look(
     let (disk, path) = (dir.path().join("disk"), mounts.path().join("target"));
     let there = recording.writes[..cut.end].iter().enumerate();
     replay(base, &disk, there.filter(|(i, _)| !cut.lost.contains(i)).map(|(_, write)| write));
-    let Some(_mount) = Mount::of_file("ext4", "rw", &disk, &path) else {
+    let Some(_mount) = Mount::of_file(fs.name, "rw", &disk, &path) else {
         return Err("the file system does not mount".to_owned());
     };
     let state = judge(&path, image)?;
@@ -104,8 +105,21 @@ fn look(
 }
 
 #[test]
-fn power_cut() {
-    let name = "power cut: every write, and random halves within flushes";
+fn power_cut_ext4() {
+    sweep("power cut on ext4: every write, and random halves within flushes", &target::EXT4);
+}
+
+#[test]
+fn power_cut_xfs() {
+    sweep("power cut on xfs: every write, and random halves within flushes", &target::XFS);
+}
+
+#[test]
+fn power_cut_btrfs() {
+    sweep("power cut on btrfs: every write, and random halves within flushes", &target::BTRFS);
+}
+
+fn sweep(name: &'static str, fs: &FileSystem) {
     if !root_or_skip(name) {
         return;
     }
@@ -113,8 +127,8 @@ fn power_cut() {
     let mut target = Target::new(ROOMY);
     let dir = scratch::dir();
     let base = dir.path().join("base");
-    target::format(&base, ROOMY);
-    let recording = record(&image, &base, true);
+    target::format(fs, &base, fs.bytes);
+    let recording = record(fs, &image, &base, true);
     let mut random = Random::new(7);
     let all = cuts(&recording, &mut random, planned(1000, 300));
     let mut chosen: Vec<_> = all.iter().collect();
@@ -127,18 +141,18 @@ fn power_cut() {
     let mut row = Row::new(name, all.len() as u64, chosen.len() as u64);
     canary::judge_sees(&mut row, &image, &mut target);
     for (i, cut) in chosen.iter().enumerate() {
-        let result = look(&recording, cut, &base, &image, i % 10 == 0);
+        let result = look(fs, &recording, cut, &base, &image, i % 10 == 0);
         row.outcome(&format!("power gone after write {} without {:?}", cut.end, cut.lost), result);
     }
     let flushes = recording.writes.iter().filter(|w| w.flush).count();
     let (writes, done) = (recording.writes.len(), recording.done);
     row.note(format!("{writes} writes recorded, {done} before exit 0, {flushes} flushes"));
     let since = Instant::now();
-    let blind = record(&image, &base, false);
+    let blind = record(fs, &image, &base, false);
     let mut states = cuts(&blind, &mut random, 200);
     states.reverse();
     states.truncate(planned(400, 25));
-    let lies = states.iter().filter(|cut| look(&blind, cut, &base, &image, false).is_err()).count();
+    let lies = states.iter().filter(|cut| look(fs, &blind, cut, &base, &image, false).is_err()).count();
     row.canary(lies > 0);
     let (seconds, count) = (since.elapsed().as_secs(), states.len());
     row.note(format!("canary without syncing: {lies} of {count} states are lies, {seconds} s"));

@@ -68,6 +68,8 @@ impl Drop for Mount {
 
 /// Detaches a loop device, and waits until it is.
 fn release(device: &str) {
+    // The kernel remembers how old a btrfs was that it has seen, and refuses an older state of it as a stale disk.
+    let _ = Cmd::new("btrfs").args(["device", "scan", "--forget", device]).output();
     let _ = Cmd::new("losetup").args(["--detach", device]).output();
     let attached = Path::new("/sys/block").join(device.trim_start_matches("/dev/")).join("loop/backing_file");
     for _ in 0..500 {

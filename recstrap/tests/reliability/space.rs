@@ -106,7 +106,7 @@ fn small_boot() {
         // /boot of the image is 1.4 MB; from nothing to enough.
         let bytes = (300 << 10) + i * (2000 << 10) / count;
         let disk = target.disk.with_extension("boot");
-        target::format(&disk, bytes);
+        target::format(&target::EXT4, &disk, bytes);
         let mount = Mount::of_file("ext4", "rw", &disk, &target.path().join("boot"));
         let run = install(&image, &target.path()).output().expect("recstrap starts");
         let result = verdict(&run, judge(&target.path(), &image));
@@ -133,7 +133,7 @@ fn thin_disk() {
     let mut broke = 0;
     for i in 0..count {
         let tmpfs = Mount::new(&["-t", "tmpfs", "-o", "size=64m"], "tmpfs".as_ref(), &at).expect("a tmpfs");
-        target::format(&disk, ROOMY);
+        target::format(&target::EXT4, &disk, ROOMY);
         let used = std::os::unix::fs::MetadataExt::blocks(&disk.metadata().expect("metadata")) * 512;
         // ext4 believes in 48 MiB; behind it is room for what mkfs wrote and a part of the image.
         let room = used + (i + 1) * (9 << 20) / count;
