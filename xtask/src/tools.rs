@@ -106,6 +106,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         "run the initramfs's shell functions, make a small system to enter",
     ),
     program("losetup", "mount", Need::Test, "attach disks that are files"),
+    program("addpart", "util-linux", Need::Test, "make partitions of them"),
     program("strace", "strace", Need::Test, "prove that a build starts no program"),
     program("genfstab", "arch-install-scripts", Need::Test, "compare fstab"),
     program("findmnt", "util-linux", Need::Test, "check fstab"),

@@ -10,7 +10,7 @@ pub mod space;
 use std::path::{Path, PathBuf};
 
 use common::hash::Sha256;
-use common::layout::{INSTALLED_RECORD, LIVE_MEDIUM_DIR};
+use common::layout::INSTALLED_RECORD;
 use globset::GlobSet;
 
 use self::refusal::Refusal;
@@ -165,8 +165,7 @@ fn judge(request: &Request, path: &Path, refusals: &mut Vec<Refusal>) -> anyhow:
         refusals.push(Refusal::ReadOnly(path.to_owned()));
     }
     if let Some(mount) = &mount {
-        let medium = mounts.iter().rev().find(|m| m.point == Path::new(LIVE_MEDIUM_DIR));
-        if medium.is_some_and(|medium| medium::is_on(mount, medium, &mounts)) {
+        if medium::is_on(mount, &mounts) {
             refusals.push(Refusal::BootMedium(path.to_owned()));
         }
         if UNFIT.contains(&&*mount.fstype) {

@@ -10,3 +10,4 @@ mod attacks;
 mod options;
 mod hostile;
 mod screen;
+mod medium;
