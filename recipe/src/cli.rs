@@ -1,20 +1,49 @@
-//! What can be typed, and what is printed.
+//! What can be typed: clap's types, and from them the settings that commands work with.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{Parser, Subcommand};
-use recipe::recipe::Recipe;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
-/// The package manager whose packages are Rhai scripts. This version reads recipes; it does not install yet.
+use crate::commands::{self, Settings};
+use crate::exit;
+use crate::interrupt::Interrupt;
+use crate::places::{Places, Wanted};
+
+/// The package manager whose packages are code, and whose state is the file.
+///
+/// A recipe is a Rhai program, NAME.rhai. What is installed of it stands in the same file.
 #[derive(Debug, Parser)]
-#[command(name = "recipe", version)]
-pub(crate) struct Cli {
+#[command(name = "recipe", version, after_help = after_help(), max_term_width = 100)]
+struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Directory of the recipes.
-    #[arg(short = 'd', long, global = true, default_value = "recipes")]
-    dir: PathBuf,
+    #[command(flatten)]
+    global: Global,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
+struct Global {
+    /// Directory of the recipes; default: PREFIX/share/recipes.
+    #[arg(short, long, global = true, value_name = "DIR", env = "RECIPE_PATH")]
+    recipes: Option<PathBuf>,
+    /// Where packages go; default: /usr/local for root, ~/.local else.
+    #[arg(short, long, global = true, value_name = "DIR")]
+    prefix: Option<PathBuf>,
+    /// Root of another system to install into.
+    #[arg(short = 'R', long, global = true, value_name = "DIR")]
+    sysroot: Option<PathBuf>,
+    /// Where downloads are kept; default: /var/cache/recipe for root, ~/.cache/recipe else.
+    #[arg(long, global = true, value_name = "DIR", env = "RECIPE_CACHE")]
+    cache: Option<PathBuf>,
+    /// Use only what was downloaded before.
+    #[arg(long, global = true)]
+    offline: bool,
+    /// Wait so long for another recipe that is at work.
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 0)]
+    wait: u64,
     /// Print JSON on stdout.
     #[arg(long, global = true)]
     json: bool,
@@ -22,55 +51,77 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List all recipes with their versions; installed ones are marked.
-    List,
-    /// Show one recipe's metadata.
-    Show {
-        /// The recipe's name.
-        name: String,
+    /// Install packages, all of them or none.
+    #[command(visible_alias = "add")]
+    Install(commands::install::Options),
+    /// Remove packages, all of them or none.
+    #[command(visible_aliases = ["rm", "uninstall"])]
+    Remove(commands::remove::Options),
+    /// List recipes with their versions and what is installed of them.
+    #[command(visible_alias = "ls")]
+    List(commands::list::Options),
+    /// Show what a recipe says of itself.
+    Info {
+        /// Names or files of recipes.
+        #[arg(required = true)]
+        names: Vec<String>,
     },
-    /// Check recipe files; without names all of them.
+    /// List the installed files of packages.
+    Files {
+        /// Names of packages.
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Show which package a file belongs to.
+    Owns {
+        /// Paths of files.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
+    /// Compare installed files with what was installed; without names those of all packages.
+    Check {
+        /// Names of packages.
+        names: Vec<String>,
+    },
+    /// Check recipe files without running them; without names all of them.
     Lint {
-        /// Recipe files.
-        files: Vec<PathBuf>,
+        /// Names or files of recipes.
+        files: Vec<String>,
     },
+    /// End what an interrupted run left. Every command that changes something does so too.
+    Repair,
 }
 
-impl Cli {
-    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        match &self.command {
-            Command::List => {
-                let recipes = Recipe::load_all(&self.dir)?;
-                if self.json {
-                    return json(&recipes);
-                }
-                for recipe in &recipes {
-                    let mark = if recipe.installed { "installed" } else { "" };
-                    line(format!("{:<24} {:<16} {mark}", recipe.name, recipe.version).trim_end());
-                }
-            }
-            Command::Show { name } => {
-                let recipe = Recipe::load(&self.dir.join(format!("{name}.rhai")))?;
-                if self.json {
-                    return json(&recipe);
-                }
-                line(&format!("name: {}\nversion: {}", recipe.name, recipe.version));
-                line(&format!("installed: {}\nphases: {}", recipe.installed, recipe.functions.join(", ")));
-                recipe.description.iter().for_each(|d| line(&format!("description: {d}")));
-            }
-            Command::Lint { files } if files.is_empty() => drop(Recipe::load_all(&self.dir)?),
-            Command::Lint { files } => files.iter().try_for_each(|f| Recipe::load(f).map(drop))?,
-        }
-        Ok(ExitCode::SUCCESS)
+/// Runs the program.
+///
+/// # Errors
+/// Whatever the command fails with; the exit code is in it.
+pub fn run() -> anyhow::Result<ExitCode> {
+    let Cli { command, global } = Cli::parse();
+    let interrupt = Interrupt::install()?;
+    let Global { recipes, prefix, sysroot, cache, offline, wait, json } = global;
+    let places = Places::new(Wanted { sysroot, prefix, recipes, cache })?;
+    let settings = Settings { places, offline, wait: Duration::from_secs(wait), json, interrupt };
+    match command {
+        Command::Install(options) => commands::install::run(&settings, &options),
+        Command::Remove(options) => commands::remove::run(&settings, &options),
+        Command::List(options) => commands::list::run(&settings, &options),
+        Command::Info { names } => commands::info::run(&settings, &names),
+        Command::Files { names } => commands::files::run(&settings, &names),
+        Command::Owns { paths } => commands::owns::run(&settings, &paths),
+        Command::Check { names } => commands::check::run(&settings, &names),
+        Command::Lint { files } => commands::lint::run(&settings, &files),
+        Command::Repair => commands::repair::run(&settings),
     }
 }
 
-fn json(value: &impl serde::Serialize) -> anyhow::Result<ExitCode> {
-    line(&serde_json::to_string_pretty(value)?);
-    Ok(ExitCode::SUCCESS)
+/// The definition of the command line, for the manual and completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
-#[expect(clippy::print_stdout, reason = "data goes to stdout")]
-fn line(text: &str) {
-    println!("{text}");
+fn after_help() -> String {
+    let codes: String = exit::TABLE.iter().map(|(code, what)| format!("\n  {code:<4} {what}")).collect();
+    format!("Exit codes:{codes}")
 }

@@ -1,6 +1,29 @@
 //! recipe: packages are Rhai scripts, and the recipe file holds their state.
 //!
-//! This version reads recipes: [`recipe::Recipe`] from text, never running any of it. Installing, state changes and
-//! transactions build on this.
+//! In the order of the data (TEAM/0015 says why):
+//!
+//! - [`text`]: a recipe's text, looked at without Rhai
+//! - [`state`], [`recipe`], [`shelf`]: what a recipe says, and where recipes are
+//! - [`places`], [`dir`], [`lock`], [`interrupt`]: paths, directories as descriptors, who works here, ^C
+//! - [`fetch`], [`archive`]: URL -> verified file -> tree
+//! - [`engine`]: the recipe's code and the helpers it can call
+//! - [`stage`], [`db`], [`tx`]: what was made -> installed, all of it or nothing
+//! - [`commands`], [`cli`]: what can be typed
 
+pub mod exit;
+pub mod text;
+pub mod state;
 pub mod recipe;
+pub mod shelf;
+pub mod places;
+pub mod dir;
+pub mod lock;
+pub mod interrupt;
+pub mod fetch;
+pub mod archive;
+pub mod engine;
+pub mod stage;
+pub mod db;
+pub mod tx;
+pub mod commands;
+pub mod cli;

@@ -1,9 +1,5 @@
-//! recipe: the package manager. This version lists, shows and checks recipes.
-
-mod cli;
-
-use clap::Parser;
+//! recipe: the package manager whose packages are code and whose state is the file.
 
 fn main() -> std::process::ExitCode {
-    common::cli::run_main(|| cli::Cli::parse().run())
+    common::cli::run_main(recipe::cli::run)
 }

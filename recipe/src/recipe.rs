@@ -1,16 +1,20 @@
 //! A recipe file -> what it says about itself, without running it.
 //!
-//! The top level may hold only variables with literal values and functions: metadata can be read by tools, and loading
-//! a recipe has no effects. `install` must be there; other functions are optional phases or the recipe's own helpers.
+//! The top level may hold only variables, imports and functions: metadata can be read by tools, and loading a recipe has no
+//! effects. `install` must be there; other functions are optional phases or the recipe's own helpers.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
-use rhai::{AST, Dynamic, Engine, Map, Stmt};
+use anyhow::Context;
+use common::cli::Mark;
 use serde::Serialize;
 
+use crate::exit;
+use crate::state::{State, located};
+use crate::text::{SyntaxError, Top, Value};
+
 /// What a recipe says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Recipe {
     /// Its file.
     pub path: PathBuf,
@@ -20,9 +24,18 @@ pub struct Recipe {
     pub version: String,
     /// `pkg.description`, if given.
     pub description: Option<String>,
-    /// The state variable `installed`; absent means false.
-    pub installed: bool,
-    /// Names of the functions it defines, sorted.
+    /// `pkg.homepage`, if given.
+    pub homepage: Option<String>,
+    /// `pkg.license`, if given.
+    pub license: Option<String>,
+    /// `pkg.deps`: what it needs to run.
+    pub deps: Vec<String>,
+    /// `pkg.build_deps`: what it needs to be built.
+    pub build_deps: Vec<String>,
+    /// What is installed of it.
+    #[serde(flatten)]
+    pub state: State,
+    /// Names of the functions it defines, in the order of the text.
     pub functions: Vec<String>,
 }
 
@@ -32,89 +45,105 @@ impl Recipe {
     /// # Errors
     /// It cannot be read, or see [`Recipe::parse`].
     pub fn load(path: &Path) -> anyhow::Result<Self> {
-        Self::parse(&common::fs::read_to_string(path)?, path)
+        Self::parse(&common::fs::read_to_string(path).exit(exit::RECIPE)?, path)
     }
 
     /// Reads a recipe from its text; `path` gives messages and the expected name.
     ///
     /// # Errors
-    /// It is not Rhai (the error has line and column), does something at the top level, has metadata that is not
-    /// literal, lacks `pkg.name`, `pkg.version` or `install()`, or is named differently from its file.
+    /// It does something at the top level, has metadata that is not literal, lacks `pkg.name`, `pkg.version` or
+    /// `install()`, or is named differently from its file. Exit code [`exit::RECIPE`].
     pub fn parse(text: &str, path: &Path) -> anyhow::Result<Self> {
-        parse(text, path).with_context(|| format!("{} is not a valid recipe", path.display()))
+        parse(text, path).map_err(|e| located(path, text, &e)).exit(exit::RECIPE)
     }
 
-    /// All recipes of a directory (`*.rhai`), sorted by name.
-    ///
-    /// # Errors
-    /// The directory cannot be read, or any recipe in it is wrong.
-    pub fn load_all(dir: &Path) -> anyhow::Result<Vec<Self>> {
-        let context = || format!("failed to list {}", dir.display());
-        let mut paths = Vec::new();
-        for entry in std::fs::read_dir(dir).with_context(context)? {
-            let path = entry.with_context(context)?.path();
-            if path.extension().is_some_and(|e| e == "rhai") {
-                paths.push(path);
-            }
-        }
-        paths.sort();
-        paths.iter().map(|p| Self::load(p)).collect()
+    /// Whether it has this function.
+    #[must_use]
+    pub fn has(&self, function: &str) -> bool {
+        self.functions.iter().any(|f| f == function)
     }
 }
 
-fn parse(text: &str, path: &Path) -> anyhow::Result<Recipe> {
-    let mut engine = Engine::new_raw();
-    // Two `let installed` would make the state ambiguous.
-    engine.set_allow_shadowing(false);
-    engine.disable_symbol("eval");
-    let ast = engine.compile(text).map_err(|e| anyhow::anyhow!("{e}"))?;
-    only_definitions(&ast)?;
-    let pkg: Map = literal(&ast, "pkg")
-        .context("expected `let pkg = #{ name: \"...\", version: \"...\" };` with literal values")?
-        .try_cast()
-        .context("expected `pkg` to be a map")?;
-    let field = |name: &str| pkg.get(name).and_then(|v| v.clone().into_string().ok());
+fn parse(text: &str, path: &Path) -> Result<Recipe, SyntaxError> {
+    let top = Top::of(text)?;
+    let at = |offset: usize, message: String| SyntaxError { offset, message };
+    let pkg = top.get("pkg");
+    let expected = "expected `let pkg = #{ name: \"...\", version: \"...\" };` with literal values";
+    let offset = pkg.map_or(0, |p| p.span.start);
+    let map = pkg.and_then(|p| p.literal.as_ref()).filter(|v| matches!(v, Value::Map(_)));
+    let map = map.ok_or_else(|| at(offset, expected.to_owned()))?;
+    let field = |name: &str| match map.get(name) {
+        None | Some(Value::Unit) => Ok(None),
+        Some(Value::Text(text)) => Ok(Some(text.clone())),
+        Some(other) => {
+            Err(at(offset, format!("expected `pkg.{name}` to be a string, found {}", other.kind())))
+        }
+    };
     let required = |name: &str| {
-        field(name).filter(|v| !v.is_empty()).with_context(|| format!("`pkg.{name}` is missing"))
+        let found = field(name)?.filter(|v| !v.trim().is_empty());
+        found.ok_or_else(|| at(offset, format!("`pkg.{name}` is missing")))
+    };
+    let list = |name: &str| match map.get(name) {
+        None => Ok(Vec::new()),
+        Some(value) => value
+            .as_texts()
+            .ok_or_else(|| at(offset, format!("expected `pkg.{name}` to be an array of strings"))),
     };
     let name = required("name")?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    ensure!(name == stem, "expected `pkg.name` to be the file's name {stem:?}, found {name:?}");
-    let installed = match literal(&ast, "installed") {
-        None => false,
-        Some(value) => value
-            .as_bool()
-            .map_err(|t| anyhow::anyhow!("expected `installed` to be true or false, found {t}"))?,
-    };
-    let mut functions: Vec<_> = ast.iter_functions().map(|f| f.name.to_owned()).collect();
-    functions.sort();
-    ensure!(functions.iter().any(|f| f == "install"), "`fn install()` is missing");
+    if name != stem {
+        let message = format!("expected `pkg.name` to be the file's name {stem:?}, found {name:?}");
+        return Err(at(offset, message));
+    }
+    check_name(&name).map_err(|message| at(offset, message))?;
+    let version = required("version")?;
+    if version.chars().any(|c| c.is_whitespace() || c.is_control() || c == '/') {
+        return Err(at(
+            offset,
+            format!("expected `pkg.version` without spaces and slashes, found {version:?}"),
+        ));
+    }
+    if !top.has_function("install") {
+        return Err(at(offset, "`fn install()` is missing".to_owned()));
+    }
     Ok(Recipe {
         path: path.to_owned(),
-        version: required("version")?,
-        description: field("description"),
         name,
-        installed,
-        functions,
+        version,
+        description: field("description")?,
+        homepage: field("homepage")?,
+        license: field("license")?,
+        deps: list("deps")?,
+        build_deps: list("build_deps")?,
+        state: State::of(&top)?,
+        functions: top.functions.into_iter().map(|(name, _)| name).collect(),
     })
 }
 
-/// The value of a top-level variable, if it is a literal.
-fn literal(ast: &AST, name: &str) -> Option<Dynamic> {
-    ast.iter_literal_variables(true, true).find(|(n, _, _)| *n == name).map(|(_, _, value)| value)
+/// Names become file names and words of command lines.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_name(name: &str) -> Result<(), String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.+@".contains(c);
+    let starts = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if starts && name.len() <= 128 && name.chars().all(plain) {
+        return Ok(());
+    }
+    Err(format!(
+        "expected a name of letters, digits and `-_.+@` that begins with a letter or digit, found {name:?}"
+    ))
 }
 
-/// The top level runs again for every phase, so it must do nothing.
-fn only_definitions(ast: &AST) -> anyhow::Result<()> {
-    for statement in ast.statements() {
-        if !matches!(statement, Stmt::Var(..) | Stmt::Import(..) | Stmt::Noop(..)) {
-            bail!(
-                "only `let`, `const`, `import` and functions may be at the top level ({})",
-                statement.position()
-            );
-        }
-    }
-    Ok(())
+/// Loads a recipe and its text together.
+///
+/// # Errors
+/// As [`Recipe::load`].
+pub fn with_text(path: &Path) -> anyhow::Result<(Recipe, String)> {
+    let text = common::fs::read_to_string(path).exit(exit::RECIPE)?;
+    let recipe =
+        Recipe::parse(&text, path).with_context(|| format!("{} is not a valid recipe", path.display()))?;
+    Ok((recipe, text))
 }
 
 #[cfg(test)]
@@ -122,7 +151,7 @@ mod tests {
     use super::*;
 
     const GOOD: &str = r#"
-let pkg = #{ name: "a", version: "1.0", description: "An example" };
+let pkg = #{ name: "a", version: "1.0", description: "An example", deps: ["b >= 2"] };
 let installed = true;
 fn install() { install_bin("a"); }
 fn is_installed() { false }
@@ -135,17 +164,38 @@ fn is_installed() { false }
     #[test]
     fn metadata_is_read_without_running_anything() {
         let recipe = Recipe::parse(GOOD, Path::new("a.rhai")).unwrap();
-        assert_eq!((recipe.name.as_str(), recipe.version.as_str(), recipe.installed), ("a", "1.0", true));
-        assert_eq!(recipe.functions, ["install", "is_installed"]);
+        assert_eq!(
+            (recipe.name.as_str(), recipe.version.as_str(), recipe.state.installed),
+            ("a", "1.0", true)
+        );
+        assert_eq!(
+            (&recipe.functions[..], &recipe.deps[..]),
+            (&["install".into(), "is_installed".into()][..], &["b >= 2".into()][..])
+        );
     }
 
     #[test]
-    fn mistakes_say_what_was_expected() {
-        assert!(error("let pkg = ;").contains("line 1, position 11"), "{}", error("let pkg = ;"));
-        assert!(error(&GOOD.replace("\"a\", v", "\"b\", v")).contains("file's name \"a\", found \"b\""));
+    fn mistakes_say_what_was_expected_and_where() {
+        assert!(
+            error("let pkg = ;").contains("a.rhai:1:1: expected a value for `pkg`"),
+            "{}",
+            error("let pkg = ;")
+        );
+        assert!(
+            error(&GOOD.replace("\"a\", v", "\"b\", v"))
+                .contains("2:1: expected `pkg.name` to be the file's name \"a\", found \"b\"")
+        );
         assert!(error(&GOOD.replace("fn install()", "fn instal()")).contains("`fn install()` is missing"));
         assert!(error(&GOOD.replace("\"1.0\"", "latest()")).contains("with literal values"));
-        assert!(error(&format!("{GOOD}\nprint(\"hi\");")).contains("top level (line 7"));
-        assert!(error(&format!("{GOOD}\nlet installed = false;")).contains("installed"));
+        assert!(
+            error(&GOOD.replace("\"1.0\"", "1.0"))
+                .contains("expected `pkg.version` to be a string, found a number")
+        );
+        assert!(error(&format!("{GOOD}\nprint(\"hi\");")).contains("7:1: only `let`"));
+        assert!(
+            error(&format!("{GOOD}\nlet installed = false;")).contains("7:1: `installed` is there twice")
+        );
+        assert!(error("let pkg = \"abc\n\";").contains("a.rhai:1:11: this string has no end"));
+        assert!(error(&GOOD.replace("false }", "false ")).contains("5:19: this bracket is never closed"));
     }
 }

@@ -1,0 +1,46 @@
+//! One file a command: settings and options -> work, text or JSON on stdout, exit code.
+
+pub mod install;
+pub mod remove;
+pub mod list;
+pub mod info;
+pub mod files;
+pub mod owns;
+pub mod check;
+pub mod lint;
+pub mod repair;
+mod output;
+
+use std::time::Duration;
+
+use crate::interrupt::Interrupt;
+use crate::places::Places;
+use crate::tx::Desk;
+use crate::tx::recover::Outcome;
+
+/// What the command line said, filled in.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// All paths.
+    pub places: Places,
+    /// Use only the cache.
+    pub offline: bool,
+    /// How long to wait for the lock.
+    pub wait: Duration,
+    /// JSON on stdout.
+    pub json: bool,
+    /// ^C.
+    pub interrupt: Interrupt,
+}
+
+impl Settings {
+    /// The prefix, locked and clean.
+    fn desk(&self) -> anyhow::Result<Desk> {
+        Ok(self.desk_and_outcome()?.0)
+    }
+
+    /// As [`Settings::desk`], and what was cleaned up.
+    fn desk_and_outcome(&self) -> anyhow::Result<(Desk, Outcome)> {
+        Desk::open(&self.places, self.wait, self.offline, &self.interrupt)
+    }
+}

@@ -1,0 +1,31 @@
+//! `recipe files`: the installed files of packages.
+
+use std::process::ExitCode;
+
+use common::cli::Mark;
+
+use super::{Settings, output};
+use crate::exit;
+use crate::recipe::Recipe;
+use crate::shelf;
+
+/// Runs it.
+///
+/// # Errors
+/// A package is not installed.
+pub fn run(settings: &Settings, names: &[String]) -> anyhow::Result<ExitCode> {
+    let mut all = std::collections::BTreeMap::new();
+    for name in names {
+        let recipe = Recipe::load(&shelf::find(&settings.places, name)?)?;
+        if !recipe.state.installed {
+            return Err(anyhow::anyhow!("{} is not installed", recipe.name)).exit(exit::NOT_FOUND);
+        }
+        all.insert(recipe.name, recipe.state.files);
+    }
+    if settings.json {
+        output::json_of("files", &all)?;
+    } else {
+        all.values().flatten().try_for_each(output::line)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,58 @@
+//! `recipe info`: what recipes say of themselves.
+
+use std::process::ExitCode;
+
+use super::{Settings, output};
+use crate::recipe::Recipe;
+use crate::shelf;
+
+/// Runs it.
+///
+/// # Errors
+/// A recipe is not found or wrong.
+pub fn run(settings: &Settings, names: &[String]) -> anyhow::Result<ExitCode> {
+    let load = |name: &String| Recipe::load(&shelf::find(&settings.places, name)?);
+    let recipes = names.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+    if settings.json {
+        output::json_of("recipes", &recipes)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (i, r) in recipes.iter().enumerate() {
+        if i > 0 {
+            output::line("")?;
+        }
+        let path = r.path.display().to_string();
+        let (deps, build_deps) = (r.deps.join(", "), r.build_deps.join(", "));
+        let phases: Vec<_> = crate::engine::PHASES.iter().filter(|p| r.has(p)).copied().collect();
+        let phases = phases.join(", ");
+        let state = match (&r.state.version, r.state.at, r.state.installed) {
+            (Some(version), at, true) => {
+                let why = if r.state.as_dep { ", because something needed it" } else { "" };
+                let when = at.and_then(|t| jiff::Timestamp::from_second(t).ok());
+                let when = when.map(|t| t.strftime(" on %Y-%m-%d").to_string()).unwrap_or_default();
+                format!("{version}{when}{why}")
+            }
+            _ => "no".to_owned(),
+        };
+        let size = r.state.files.len().to_string();
+        let optional = |text: &Option<String>| text.clone().unwrap_or_default();
+        let (description, homepage, license) =
+            (optional(&r.description), optional(&r.homepage), optional(&r.license));
+        let rows = [
+            ["name:", r.name.as_str()],
+            ["version:", &r.version],
+            ["description:", &description],
+            ["homepage:", &homepage],
+            ["license:", &license],
+            ["needs:", &deps],
+            ["to build:", &build_deps],
+            ["installed:", &state],
+            ["files:", if r.state.installed { &size } else { "" }],
+            ["phases:", &phases],
+            ["recipe:", &path],
+        ];
+        let rows: Vec<_> = rows.into_iter().filter(|[_, value]| !value.is_empty()).collect();
+        output::columns(&rows)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,48 @@
+//! `recipe lint`: mistakes in recipes, found without running them.
+
+use std::process::ExitCode;
+
+use common::cli::{Mark, report, tell};
+use serde::Serialize;
+
+use super::{Settings, output};
+use crate::engine::Program;
+use crate::exit;
+use crate::recipe::with_text;
+use crate::shelf;
+
+#[derive(Debug, Serialize)]
+struct Result {
+    path: String,
+    error: Option<String>,
+}
+
+/// Runs it. Every file is looked at; exit code [`exit::RECIPE`] if one is wrong.
+///
+/// # Errors
+/// A file is not found.
+pub fn run(settings: &Settings, words: &[String]) -> anyhow::Result<ExitCode> {
+    let paths = match words {
+        [] => shelf::files(&settings.places.recipes)?,
+        words => words.iter().map(|w| shelf::find(&settings.places, w)).collect::<anyhow::Result<_>>()?,
+    };
+    let mut results = Vec::new();
+    for path in &paths {
+        let checked =
+            with_text(path).and_then(|(recipe, text)| Program::lint(recipe, text)).exit(exit::RECIPE);
+        if let Err(e) = &checked {
+            tell(&report(e));
+        }
+        results.push(Result {
+            path: path.display().to_string(),
+            error: checked.err().map(|e| format!("{e:#}")),
+        });
+    }
+    let wrong = results.iter().filter(|r| r.error.is_some()).count();
+    if settings.json {
+        output::json_of("recipes", &results)?;
+    } else {
+        tell(&format!("{} recipes, {wrong} with mistakes", results.len()));
+    }
+    Ok(if wrong == 0 { ExitCode::SUCCESS } else { exit::RECIPE.into() })
+}

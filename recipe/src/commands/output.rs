@@ -1,0 +1,72 @@
+//! stdout: lines for people, or JSON with a version.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::tx::Plan;
+use crate::tx::journal::Journal;
+
+/// Version of all JSON that is printed.
+const SCHEMA: u32 = 1;
+
+/// Prints a line on stdout. A reader that is gone is no error ([`common::cli::run_main`]).
+pub(super) fn line(text: impl AsRef<str>) -> anyhow::Result<()> {
+    use std::io::Write;
+    Ok(writeln!(std::io::stdout(), "{}", text.as_ref())?)
+}
+
+/// Prints `{"schema": 1, KEY: value}`.
+pub(super) fn json_of(key: &str, value: &impl Serialize) -> anyhow::Result<()> {
+    let mut all = Map::new();
+    all.insert("schema".to_owned(), SCHEMA.into());
+    all.insert(key.to_owned(), serde_json::to_value(value)?);
+    line(serde_json::to_string_pretty(&Value::Object(all))?)
+}
+
+/// What a transaction did, or would do.
+pub(super) fn changes(plan: &Plan, done: bool, json: bool) -> anyhow::Result<()> {
+    let Journal { tx, packages, .. } = &plan.journal;
+    for note in &plan.notes {
+        common::cli::tell(note);
+    }
+    if json {
+        let packages: Vec<_> = packages
+            .iter()
+            .map(|p| json!({ "name": p.name, "from": p.from, "to": p.to, "files": p.state.files }))
+            .collect();
+        let all =
+            json!({ "schema": SCHEMA, "tx": tx, "done": done, "packages": packages, "notes": plan.notes });
+        return line(serde_json::to_string_pretty(&all)?);
+    }
+    for package in packages {
+        let name = &package.name;
+        line(match (&package.from, &package.to) {
+            (None, Some(to)) => format!("+ {name} {to}"),
+            (Some(from), Some(to)) => format!("~ {name} {from} -> {to}"),
+            (Some(from), None) => format!("- {name} {from}"),
+            (None, None) => format!("- {name}"),
+        })?;
+    }
+    Ok(())
+}
+
+/// Prints rows as columns, all but the last as wide as their widest cell.
+pub(super) fn columns<const N: usize>(rows: &[[&str; N]]) -> anyhow::Result<()> {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut out = String::new();
+    for row in rows {
+        let start = out.len();
+        for (width, cell) in widths.iter().zip(row) {
+            out.push_str(&format!("{cell:<width$}  "));
+        }
+        out.truncate(start + out[start..].trim_end().len());
+        out.push('\n');
+    }
+    use std::io::Write;
+    Ok(std::io::stdout().write_all(out.as_bytes())?)
+}

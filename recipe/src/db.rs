@@ -1,0 +1,101 @@
+//! What is installed, in detail: digests, modes and targets, and the recipe as it was when it was installed.
+//!
+//! ```text
+//! PREFIX/.recipe/db/NAME/TX.json   Record
+//! PREFIX/.recipe/db/NAME/TX.rhai   the recipe's text: its remove() is the one that fits what is installed
+//! ```
+//!
+//! The recipe file stays the authority: which of these holds is said by `installed_tx` there.
+
+use anyhow::Context;
+use common::hash::Sha256;
+use serde::{Deserialize, Serialize};
+
+use crate::dir::Dir;
+use crate::stage::Entry;
+
+/// An installed version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Version of this format.
+    pub schema: u32,
+    /// The package.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The prefix it is in.
+    pub prefix: String,
+    /// Files and links.
+    pub files: Vec<Entry>,
+    /// Dependencies that were declared.
+    pub deps: Vec<String>,
+    /// What was downloaded for it.
+    pub sources: Vec<Source>,
+}
+
+/// A downloaded file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Its address.
+    pub url: String,
+    /// Its digest.
+    pub sha256: Sha256,
+    /// Bytes.
+    pub size: u64,
+}
+
+const DB: &str = "db";
+
+/// Writes a record durably. It means nothing until a recipe names its transaction.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write(own: &Dir, tx: &str, record: &Record, recipe: &str) -> anyhow::Result<()> {
+    let context = || format!("failed to record {}", record.name);
+    let dir = own.make(DB, 0o755).and_then(|db| db.make(&record.name, 0o755)).with_context(context)?;
+    let json = serde_json::to_vec_pretty(record).with_context(context)?;
+    dir.write(&format!("{tx}.rhai"), recipe.as_bytes()).with_context(context)?;
+    dir.write(&format!("{tx}.json"), &json).with_context(context)?;
+    own.sub(DB).and_then(|db| db.sync()).and_then(|()| own.sync()).with_context(context)
+}
+
+/// The record of a transaction, if there is one.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read(own: &Dir, name: &str, tx: &str) -> anyhow::Result<Option<Record>> {
+    let path = format!("{DB}/{name}/{tx}.json");
+    let context = || format!("failed to read {}/{path}", own.path.display());
+    match own.read(&path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        file => serde_json::from_reader(std::io::BufReader::new(file.with_context(context)?))
+            .with_context(context),
+    }
+}
+
+/// The recipe's text as it was installed, if it was kept.
+///
+/// # Errors
+/// It cannot be read.
+pub fn recipe(own: &Dir, name: &str, tx: &str) -> anyhow::Result<Option<String>> {
+    let path = format!("{DB}/{name}/{tx}.rhai");
+    match own.read(&path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        file => {
+            let text = file.and_then(std::io::read_to_string);
+            text.map(Some).with_context(|| format!("failed to read {}/{path}", own.path.display()))
+        }
+    }
+}
+
+/// Removes the record of a transaction that did not come to pass, or of a version that is gone.
+///
+/// # Errors
+/// It cannot be removed.
+pub fn forget(own: &Dir, name: &str, tx: &str) -> anyhow::Result<()> {
+    let gone = ["json", "rhai", "json.new", "rhai.new"]
+        .iter()
+        .try_for_each(|kind| own.remove_file(&format!("{DB}/{name}/{tx}.{kind}")))
+        .and_then(|()| own.remove_empty(&format!("{DB}/{name}")));
+    gone.map(drop).with_context(|| format!("failed to remove the record of {name}"))
+}

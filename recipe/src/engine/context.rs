@@ -1,0 +1,79 @@
+//! What the helpers of one package work on.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use crate::dir::Dir;
+use crate::fetch::{Download, Fetcher};
+use crate::interrupt::Interrupt;
+
+/// A package that is being made. Helpers write below `build` and `stage`, and nowhere else.
+#[derive(Debug)]
+pub struct Context {
+    /// Its name.
+    pub package: String,
+    /// Which phase runs; none while the top level does.
+    pub phase: Option<String>,
+    /// Where it is unpacked and built.
+    pub build: Dir,
+    /// The directory of `build` that helpers begin at.
+    pub cwd: String,
+    /// What will be installed, as it will lie below the prefix.
+    pub stage: Dir,
+    /// The prefix as programs see it once they are installed.
+    pub prefix: PathBuf,
+    /// The directory of the recipe: patches and files beside it.
+    pub beside: PathBuf,
+    /// Downloads.
+    pub fetcher: Rc<Fetcher>,
+    /// What was downloaded so far; the last one is what `extract` and `verify_*` mean.
+    pub downloads: Vec<Download>,
+    /// Files that users edit, as paths below the prefix.
+    pub configs: Vec<String>,
+    /// ^C.
+    pub interrupt: Interrupt,
+}
+
+impl Context {
+    /// A context in which nothing can be done: for checks. It needs no place of its own.
+    ///
+    /// # Errors
+    /// The root directory cannot be opened.
+    pub fn nowhere() -> anyhow::Result<Self> {
+        let root = || Dir::open("/".as_ref());
+        let interrupt = Interrupt::default();
+        Ok(Self {
+            package: String::new(),
+            phase: None,
+            build: root()?,
+            cwd: String::new(),
+            stage: root()?,
+            prefix: PathBuf::new(),
+            beside: PathBuf::new(),
+            fetcher: Rc::new(Fetcher::new("/nonexistent".as_ref(), true, interrupt.clone())),
+            downloads: Vec::new(),
+            configs: Vec::new(),
+            interrupt,
+        })
+    }
+
+    /// A path of a recipe, below the build directory: relative ones begin at `cwd`.
+    ///
+    /// # Errors
+    /// It leads out of the build directory.
+    pub fn inside(&self, path: &str) -> anyhow::Result<String> {
+        let mut parts: Vec<&str> = self.cwd.split('/').filter(|p| !p.is_empty()).collect();
+        let wrong = || anyhow::anyhow!("{path:?} leads out of the build directory");
+        if path.starts_with('/') {
+            return Err(wrong());
+        }
+        for part in path.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => drop(parts.pop().ok_or_else(wrong)?),
+                part => parts.push(part),
+            }
+        }
+        Ok(parts.join("/"))
+    }
+}

@@ -1,0 +1,57 @@
+//! Helpers that get sources.
+
+use std::io;
+
+use anyhow::{Context as _, ensure};
+use common::cli::Mark;
+use common::hash::Sha256;
+
+use super::Text;
+use crate::dir::Dir;
+use crate::engine::context::Context;
+use crate::exit;
+use crate::fetch::{Download, wrong};
+
+pub(super) fn download(context: &mut Context, url: Text) -> anyhow::Result<Text> {
+    get(context, &url, None)
+}
+
+pub(super) fn download_sha256(context: &mut Context, url: Text, sha256: Text) -> anyhow::Result<Text> {
+    get(context, &url, Some(sha256.trim().to_ascii_lowercase().parse()?))
+}
+
+fn get(context: &mut Context, url: &str, want: Option<Sha256>) -> anyhow::Result<Text> {
+    let download = context.fetcher.get(url, want)?;
+    let path = download.path.to_string_lossy().into_owned();
+    context.downloads.push(download);
+    Ok(path.into())
+}
+
+/// The download that helpers mean when they name none.
+pub(super) fn last(context: &Context) -> anyhow::Result<&Download> {
+    context.downloads.last().context("nothing was downloaded yet").exit(exit::RECIPE)
+}
+
+pub(super) fn verify_sha256(context: &mut Context, hex: Text) -> anyhow::Result<()> {
+    let want: Sha256 = hex.trim().to_ascii_lowercase().parse()?;
+    let last = last(context)?;
+    if last.sha256 == want {
+        return Ok(());
+    }
+    // The next run shall not find it.
+    let _ = std::fs::remove_file(&last.path);
+    Err(wrong(&last.url, want, last.sha256)).exit(exit::INTEGRITY)
+}
+
+pub(super) fn copy_source(context: &mut Context, path: Text) -> anyhow::Result<()> {
+    ensure!(
+        !path.contains('/') && !path.starts_with('.'),
+        "expected the name of a file beside the recipe, found {path:?}"
+    );
+    let beside =
+        Dir::open(&context.beside).with_context(|| format!("failed to open {}", context.beside.display()))?;
+    let mut from = beside.read(&path).with_context(|| format!("failed to read {path} beside the recipe"))?;
+    let into = context.build.sub(&context.cwd)?;
+    let copied = into.create(path.as_bytes(), 0o644).and_then(|mut to| io::copy(&mut from, &mut to));
+    copied.map(drop).with_context(|| format!("failed to copy {path}"))
+}

@@ -1,0 +1,49 @@
+//! Helpers that unpack and build.
+
+use std::fs::File;
+
+use anyhow::Context as _;
+use common::cli::Mark;
+
+use super::Text;
+use super::acquire::last;
+use crate::archive::{self, Format};
+use crate::dir;
+use crate::engine::context::Context;
+use crate::exit;
+
+pub(super) fn extract(context: &mut Context) -> anyhow::Result<()> {
+    let format = Format::of_file(&last(context)?.name);
+    unpack(context, format)
+}
+
+pub(super) fn extract_format(context: &mut Context, format: Text) -> anyhow::Result<()> {
+    unpack(context, Format::named(&format).exit(exit::RECIPE)?)
+}
+
+fn unpack(context: &mut Context, format: Format) -> anyhow::Result<()> {
+    let download = last(context)?.clone();
+    let file =
+        File::open(&download.path).with_context(|| format!("failed to open {}", download.path.display()))?;
+    let into = context.build.sub(&context.cwd)?;
+    let before = into.names()?;
+    archive::extract(&file, format, &download.name, &into, &context.interrupt)
+        .with_context(|| format!("failed to unpack {}", download.name))
+        .exit(exit::INTEGRITY)?;
+    // Most sources lie in one directory, called by name and version.
+    let names = into.names()?;
+    let new: Vec<_> = names.iter().filter(|n| !before.contains(n)).collect();
+    if let [only] = new[..]
+        && into.stat(only)?.is_some_and(|s| dir::kind(&s).is_dir())
+    {
+        context.cwd = context.inside(only)?;
+    }
+    Ok(())
+}
+
+pub(super) fn cd(context: &mut Context, path: Text) -> anyhow::Result<()> {
+    let path = context.inside(&path)?;
+    context.build.sub(&path).with_context(|| format!("failed to enter {path}"))?;
+    context.cwd = path;
+    Ok(())
+}

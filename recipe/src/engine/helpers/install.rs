@@ -1,0 +1,182 @@
+//! Helpers that put files into the package: below the stage, as they will lie below the prefix.
+
+use std::fs::File;
+use std::io;
+
+use anyhow::{Context as _, bail, ensure};
+use common::cli::Mark;
+use rustix::fs::Mode;
+
+use super::{Text, find};
+use crate::dir::{self, Dir};
+use crate::engine::context::Context;
+use crate::exit;
+use crate::places::OWN;
+
+pub(super) fn bin(context: &mut Context, word: Text) -> anyhow::Result<()> {
+    let name = last_name(&word).to_owned();
+    put(context, &word, &format!("bin/{name}"), 0o755)
+}
+
+pub(super) fn bin_as(context: &mut Context, word: Text, name: Text) -> anyhow::Result<()> {
+    put(context, &word, &format!("bin/{}", plain(&name)?), 0o755)
+}
+
+pub(super) fn lib(context: &mut Context, word: Text) -> anyhow::Result<()> {
+    let name = last_name(&word).to_owned();
+    put(context, &word, &format!("lib/{name}"), 0o755)
+}
+
+pub(super) fn lib_as(context: &mut Context, word: Text, name: Text) -> anyhow::Result<()> {
+    put(context, &word, &format!("lib/{}", plain(&name)?), 0o755)
+}
+
+pub(super) fn man(context: &mut Context, word: Text) -> anyhow::Result<()> {
+    let name = last_name(&word).to_owned();
+    let bare = [".gz", ".xz", ".zst", ".bz2"].iter().find_map(|e| name.strip_suffix(e)).unwrap_or(&name);
+    let section = bare.rsplit_once('.').and_then(|(_, ending)| ending.chars().next());
+    let section = section.filter(|c| ('1'..='9').contains(c)).with_context(|| {
+        format!("expected a manual page like {name}.1, whose ending is the section, found {name:?}")
+    })?;
+    put(context, &word, &format!("share/man/man{section}/{name}"), 0o644)
+}
+
+pub(super) fn completion(context: &mut Context, word: Text) -> anyhow::Result<()> {
+    let name = last_name(&word).to_owned();
+    let path = if let Some(command) = name.strip_suffix(".fish") {
+        completion_path("fish", command)?
+    } else if let Some(command) = name.strip_suffix(".bash").or_else(|| name.strip_suffix(".bash-completion"))
+    {
+        completion_path("bash", command)?
+    } else if let Some(command) = name.strip_prefix('_') {
+        completion_path("zsh", command.strip_suffix(".zsh").unwrap_or(command))?
+    } else if let Some(command) = name.strip_suffix(".zsh") {
+        completion_path("zsh", command)?
+    } else {
+        return Err(anyhow::anyhow!("the name {name:?} does not say whose completion it is"))
+            .hint("install_completion(file, \"bash\", \"command\") says so");
+    };
+    put(context, &word, &path, 0o644)
+}
+
+pub(super) fn completion_for(
+    context: &mut Context,
+    word: Text,
+    shell: Text,
+    command: Text,
+) -> anyhow::Result<()> {
+    let path = completion_path(&shell, &command)?;
+    put(context, &word, &path, 0o644)
+}
+
+fn completion_path(shell: &str, command: &str) -> anyhow::Result<String> {
+    let command = plain(command)?;
+    match shell {
+        "bash" => Ok(format!("share/bash-completion/completions/{command}")),
+        "zsh" => Ok(format!("share/zsh/site-functions/_{command}")),
+        "fish" => Ok(format!("share/fish/vendor_completions.d/{command}.fish")),
+        _ => bail!("expected bash, zsh or fish, found {shell:?}"),
+    }
+}
+
+pub(super) fn desktop(context: &mut Context, word: Text) -> anyhow::Result<()> {
+    let name = last_name(&word).to_owned();
+    ensure!(name.ends_with(".desktop"), "expected a file whose name ends in .desktop, found {name:?}");
+    put(context, &word, &format!("share/applications/{name}"), 0o644)
+}
+
+pub(super) fn file(context: &mut Context, word: Text, path: Text) -> anyhow::Result<()> {
+    put(context, &word, &path, 0o644)
+}
+
+pub(super) fn file_mode(context: &mut Context, word: Text, path: Text, mode: i64) -> anyhow::Result<()> {
+    let bits = u32::try_from(mode).ok().filter(|m| *m <= 0o777);
+    let bits = bits.with_context(|| format!("expected a mode from 0 to 0o777, found {mode:#o}"))?;
+    put(context, &word, &path, bits)
+}
+
+pub(super) fn config(context: &mut Context, word: Text, path: Text) -> anyhow::Result<()> {
+    put(context, &word, &path, 0o644)?;
+    context.configs.push(path.trim_end_matches('/').to_owned());
+    Ok(())
+}
+
+pub(super) fn tree(context: &mut Context, from: Text, path: Text) -> anyhow::Result<()> {
+    let from = context.inside(&from)?;
+    let source = context.build.sub(&from).with_context(|| format!("failed to open {from}"))?;
+    let path = target(&path)?;
+    let into = context.stage.make(path, 0o755).with_context(|| format!("failed to stage {path}"))?;
+    copy_tree(context, &source, &into)
+}
+
+fn copy_tree(context: &Context, from: &Dir, into: &Dir) -> anyhow::Result<()> {
+    for name in from.names()? {
+        context.interrupt.check()?;
+        let what = || format!("failed to stage {}", from.path.join(&name).display());
+        let stat = from.stat(&name)?.with_context(what)?;
+        let kind = dir::kind(&stat);
+        if kind.is_dir() {
+            copy_tree(context, &from.sub(&name)?, &into.make(&name, 0o755).with_context(what)?)?;
+        } else if kind.is_symlink() {
+            let to = from.link_target(&name).with_context(what)?;
+            rustix::fs::symlinkat(&*to, into, &*name).with_context(what)?;
+        } else if kind.is_file() {
+            let mode = if stat.st_mode & 0o111 == 0 { 0o644 } else { 0o755 };
+            copy(&mut from.read(&name).with_context(what)?, into, &name, mode).with_context(what)?;
+        } else {
+            bail!("{} is neither file nor directory nor link", from.path.join(&name).display());
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn symlink(context: &mut Context, to: Text, path: Text) -> anyhow::Result<()> {
+    let path = target(&path)?;
+    ensure!(!to.is_empty() && !to.contains('\0'), "expected where the link {path:?} leads");
+    let absolute_or_relative = to.starts_with('/') || to.starts_with("..") || to.starts_with("./");
+    let to = if absolute_or_relative {
+        to.to_string()
+    } else {
+        // As seen from the link's own directory.
+        format!("{}{to}", "../".repeat(path.matches('/').count()))
+    };
+    let (parent, name) = dir::split(path);
+    let parent = context.stage.make(parent, 0o755).with_context(|| format!("failed to stage {path}"))?;
+    rustix::fs::symlinkat(&*to, &parent, name).with_context(|| format!("failed to stage {path}"))
+}
+
+/// Copies a file into the stage.
+fn put(context: &mut Context, word: &str, path: &str, mode: u32) -> anyhow::Result<()> {
+    let path = target(path)?;
+    let (from, mut file) = find::open(context, word)?;
+    let (parent, name) = dir::split(path);
+    let what = || format!("failed to stage {path} from {from}");
+    let parent = context.stage.make(parent, 0o755).with_context(what)?;
+    copy(&mut file, &parent, name, mode).with_context(what)
+}
+
+fn copy(from: &mut File, into: &Dir, name: &str, mode: u32) -> io::Result<()> {
+    let mut to = into.create(name.as_bytes(), 0o600)?;
+    io::copy(from, &mut to)?;
+    rustix::fs::fchmod(&to, Mode::from_raw_mode(mode))?;
+    Ok(())
+}
+
+/// A path below the prefix that a package may have.
+fn target(path: &str) -> anyhow::Result<&str> {
+    let path = path.trim_end_matches('/');
+    dir::check(path).hint("a path below the prefix, like share/doc/rg/README.md").exit(exit::RECIPE)?;
+    let own =
+        path.split('/').next() == Some(OWN) || path == "share/recipes" || path.starts_with("share/recipes/");
+    ensure!(!own, "{path} belongs to recipe itself");
+    Ok(path)
+}
+
+fn plain(name: &str) -> anyhow::Result<&str> {
+    ensure!(!name.contains('/'), "expected a name without a slash, found {name:?}");
+    dir::check(name)
+}
+
+fn last_name(word: &str) -> &str {
+    dir::split(word.trim_end_matches('/')).1
+}

@@ -1,0 +1,80 @@
+//! Who works here: a lock of the prefix and of the recipes' directory, held until it is dropped.
+//!
+//! flock(2), so that a dead holder holds nothing. The file says who holds it; nobody removes it.
+
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use common::cli::Mark;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::io::Errno;
+
+use crate::dir::Dir;
+use crate::exit;
+
+const NAME: &str = "lock";
+
+/// How often it is tried again while waiting.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The right to change a prefix and its recipes.
+#[derive(Debug)]
+pub struct Lock {
+    _prefix: File,
+    _recipes: Dir,
+}
+
+impl Lock {
+    /// Takes both locks; waits at most so long.
+    ///
+    /// # Errors
+    /// Somebody else holds one (exit code [`exit::LOCKED`]), or it cannot be opened.
+    pub fn take(own: &Dir, recipes: Dir, wait: Duration) -> anyhow::Result<Self> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let context = || format!("failed to open {}/{NAME}", own.path.display());
+        let file = rustix::fs::openat(own, NAME, flags, Mode::from_raw_mode(0o644)).with_context(context)?;
+        let mut file = File::from(file);
+        let until = Instant::now() + wait;
+        hold(&file, until, || {
+            let mut holder = String::new();
+            let _ =
+                file.try_clone().and_then(|mut f| f.rewind().and_then(|()| f.read_to_string(&mut holder)));
+            let holder = holder.trim();
+            format!("{} is in use{}{holder}", own.path.display(), if holder.is_empty() { "" } else { " by " })
+        })?;
+        hold(&recipes, until, || {
+            format!("{} is in use by a recipe with another prefix", recipes.path.display())
+        })?;
+        let program = std::env::args().take(3).collect::<Vec<_>>().join(" ");
+        let holder = format!("process {} ({program})\n", std::process::id());
+        // Only for people; the lock itself is the kernel's.
+        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(holder.as_bytes()));
+        Ok(Self { _prefix: file, _recipes: recipes })
+    }
+}
+
+fn hold(what: impl AsFd, until: Instant, who: impl Fn() -> String) -> anyhow::Result<()> {
+    let mut told = false;
+    loop {
+        match flock(what.as_fd(), FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(Errno::WOULDBLOCK) if Instant::now() < until => {
+                if !told {
+                    common::cli::tell(&format!("waiting: {}", who()));
+                    told = true;
+                }
+                std::thread::sleep(PAUSE);
+            }
+            Err(Errno::WOULDBLOCK) => {
+                return Err(anyhow::anyhow!("{}", who()))
+                    .exit(exit::LOCKED)
+                    .hint("wait until it has finished; --wait SECONDS does so");
+            }
+            Err(Errno::INTR) => {}
+            Err(e) => return Err(e).context("failed to lock"),
+        }
+    }
+}

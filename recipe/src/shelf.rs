@@ -1,0 +1,93 @@
+//! The recipes' directory -> recipes by name.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use common::cli::Mark;
+
+use crate::exit;
+use crate::places::Places;
+use crate::recipe::{Recipe, check_name};
+
+/// Files of recipes, sorted by name.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn files(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let context = || format!("failed to list {}", dir.display());
+    let entries = std::fs::read_dir(dir)
+        .with_context(context)
+        .exit(exit::NOT_FOUND)
+        .hint("--recipes DIR or RECIPE_PATH says where recipes are")?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.with_context(context)?.path();
+        let hidden = path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
+        if !hidden && path.extension().is_some_and(|e| e == "rhai") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// All recipes of a directory, sorted by name, and the errors of those that cannot be read: one bad file hides no other.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn all(dir: &Path) -> anyhow::Result<(Vec<Recipe>, Vec<anyhow::Error>)> {
+    let paths = files(dir)?;
+    // Two threads read what the kernel has in memory about twice as fast as one; a handful is not worth a thread.
+    let half = if paths.len() > 200 { paths.len() / 2 } else { paths.len() };
+    let load = |paths: &[PathBuf]| paths.iter().map(|p| Recipe::load(p)).collect::<Vec<_>>();
+    let (first, second) = paths.split_at(half);
+    let loaded = std::thread::scope(|scope| {
+        let second = (!second.is_empty()).then(|| scope.spawn(|| load(second)));
+        let mut all = load(first);
+        if let Some(second) = second {
+            all.extend(second.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        all
+    });
+    let mut recipes = Vec::with_capacity(loaded.len());
+    let mut errors = Vec::new();
+    for result in loaded {
+        match result {
+            Ok(recipe) => recipes.push(recipe),
+            Err(e) => errors.push(e),
+        }
+    }
+    Ok((recipes, errors))
+}
+
+/// The file of a recipe that is asked for by name, or by path if the word has a slash or ends in `.rhai`.
+///
+/// # Errors
+/// There is none (exit code [`exit::NOT_FOUND`]); names that are like it are the hint.
+pub fn find(places: &Places, word: &str) -> anyhow::Result<PathBuf> {
+    if word.contains('/') || word.ends_with(".rhai") {
+        let path = PathBuf::from(word);
+        path.metadata().with_context(|| format!("failed to open {word}")).exit(exit::NOT_FOUND)?;
+        return Ok(path);
+    }
+    check_name(word).map_err(|e| anyhow::anyhow!("{e}")).exit(exit::NOT_FOUND)?;
+    let path = places.recipe(word);
+    if path.exists() {
+        return Ok(path);
+    }
+    let missing = anyhow::anyhow!("there is no recipe {word:?} in {}", places.recipes.display());
+    let files = files(&places.recipes)?;
+    let similar = similar(word, files.iter().filter_map(|p| p.file_stem()?.to_str()));
+    let missing = Err(missing).exit(exit::NOT_FOUND);
+    match similar {
+        Some(name) => missing.hint(format!("did you mean {name}?")),
+        None => missing.hint("`recipe list` shows all recipes"),
+    }
+}
+
+/// The name that is most like a word, if one is.
+pub fn similar<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let likeness = |name: &str| strsim::jaro_winkler(word, name);
+    let best = names.map(|name| (likeness(name), name)).filter(|(l, _)| *l > 0.8);
+    best.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
+}

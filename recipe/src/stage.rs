@@ -1,0 +1,106 @@
+//! A staged directory -> what is in it: what a package will install, and what it did install.
+
+use std::io::Read;
+
+use anyhow::{Context, bail};
+use common::hash::{HashingReader, Sha256};
+use serde::{Deserialize, Serialize};
+
+use crate::dir::{self, Dir};
+
+/// A file or link of a package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Path below the prefix.
+    pub path: String,
+    /// What it is.
+    #[serde(flatten)]
+    pub what: What,
+    /// Inode in the stage; by it recovery knows a file wherever it is.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ino: u64,
+    /// Users edit it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub config: bool,
+}
+
+/// Kinds of entries; directories are where their files are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum What {
+    /// A regular file.
+    File {
+        /// Its content.
+        sha256: Sha256,
+        /// Bytes.
+        size: u64,
+        /// Permission bits.
+        mode: u32,
+    },
+    /// A symbolic link.
+    Link {
+        /// Where it leads.
+        target: String,
+    },
+}
+
+/// The content of a staged directory: files and links sorted by path, and all directories, parents first.
+#[derive(Debug, Clone, Default)]
+pub struct Listing {
+    /// Files and links.
+    pub entries: Vec<Entry>,
+    /// Directories.
+    pub dirs: Vec<String>,
+}
+
+/// Reads a staged directory.
+///
+/// # Errors
+/// It cannot be read, or has names or kinds of files that cannot be installed.
+pub fn list(root: &Dir) -> anyhow::Result<Listing> {
+    let mut listing = Listing::default();
+    walk(root, "", &mut listing)?;
+    Ok(listing)
+}
+
+fn walk(dir: &Dir, at: &str, out: &mut Listing) -> anyhow::Result<()> {
+    for name in dir.names()? {
+        let path = if at.is_empty() { name.clone() } else { format!("{at}/{name}") };
+        dir::check(&path)?;
+        let context = || format!("failed to examine the staged file {path}");
+        let stat = dir.stat(&name).with_context(context)?.with_context(context)?;
+        if dir::kind(&stat).is_dir() {
+            out.dirs.push(path.clone());
+            walk(&dir.sub(&name).with_context(context)?, &path, out)?;
+            continue;
+        }
+        let what = examine(dir, &name).with_context(context)?;
+        let what = what.with_context(|| format!("{path} is neither a file nor a link"))?;
+        out.entries.push(Entry { path, what, ino: stat.st_ino, config: false });
+    }
+    Ok(())
+}
+
+/// What a name in a directory is; none for what no package has.
+///
+/// # Errors
+/// It is not there, or cannot be read.
+pub fn examine(dir: &Dir, path: &str) -> anyhow::Result<Option<What>> {
+    let Some(stat) = dir.stat(path)? else { bail!("{path} is not there") };
+    let kind = dir::kind(&stat);
+    if kind.is_symlink() {
+        return Ok(Some(What::Link { target: dir.link_target(path)? }));
+    }
+    if !kind.is_file() {
+        return Ok(None);
+    }
+    let mut reader = HashingReader::new(dir.read(path)?);
+    let mut buffer = vec![0; 128 << 10];
+    while reader.read(&mut buffer)? > 0 {}
+    let (sha256, size) = reader.finish();
+    Ok(Some(What::File { sha256, size, mode: stat.st_mode & 0o7777 }))
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}

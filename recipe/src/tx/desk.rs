@@ -1,0 +1,89 @@
+//! The prefix, opened, locked, and free of what interrupted runs left: where a command that changes something begins.
+
+use std::hash::{BuildHasher, Hasher};
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+
+use crate::dir::Dir;
+use crate::fetch::Fetcher;
+use crate::interrupt::Interrupt;
+use crate::lock::Lock;
+use crate::places::{OWN, Places};
+
+use super::journal::Journal;
+use super::recover::{self, Outcome};
+
+/// A prefix that is ours as long as this lives.
+#[derive(Debug)]
+pub struct Desk {
+    /// All paths.
+    pub places: Places,
+    /// The prefix.
+    pub prefix: Dir,
+    /// Our own directory in it.
+    pub own: Dir,
+    /// Downloads.
+    pub fetcher: Rc<Fetcher>,
+    /// ^C.
+    pub interrupt: Interrupt,
+    _lock: Lock,
+}
+
+impl Desk {
+    /// Opens and locks a prefix, and cleans up.
+    ///
+    /// # Errors
+    /// It cannot be opened, somebody works there, or an interrupted transaction cannot be ended.
+    pub fn open(
+        places: &Places,
+        wait: Duration,
+        offline: bool,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<(Self, Outcome)> {
+        // Files get the modes that packages give them, whatever the user's shell says.
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+        let prefix = places.open_prefix()?;
+        let own = prefix
+            .make(OWN, 0o755)
+            .with_context(|| format!("failed to open {}/{OWN}", prefix.path.display()))?;
+        let recipes = Dir::ensure(&places.recipes)?;
+        let lock = Lock::take(&own, recipes, wait)?;
+        let desk = Self {
+            places: places.clone(),
+            prefix,
+            own,
+            fetcher: Rc::new(Fetcher::new(&places.cache, offline, interrupt.clone())),
+            interrupt: interrupt.clone(),
+            _lock: lock,
+        };
+        let outcome = recover::recover(&desk)?;
+        outcome.tell();
+        Ok((desk, outcome))
+    }
+
+    /// A number for a transaction: later ones sort later.
+    #[must_use]
+    pub fn new_tx() -> String {
+        let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
+        format!("{:08x}{:08x}", now(), random >> 32)
+    }
+}
+
+impl Drop for Desk {
+    /// A command that failed leaves no stage behind. What is in the journal is recovery's.
+    fn drop(&mut self) {
+        if matches!(Journal::open(&self.own), Ok(None)) {
+            // The next command tries again.
+            let _ = recover::litter(self);
+        }
+    }
+}
+
+/// Seconds since 1970.
+#[must_use]
+pub fn now() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
+}

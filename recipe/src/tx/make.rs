@@ -1,0 +1,109 @@
+//! A recipe -> a staged package: its phases, run in a build directory of its own.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use anyhow::Context as _;
+use common::cli::Mark;
+
+use super::desk::Desk;
+use super::journal::{BUILD, STAGE};
+use crate::db::Source;
+use crate::engine::{Context, Program};
+use crate::exit;
+use crate::recipe::{Recipe, with_text};
+use crate::stage::{self, Listing};
+
+/// A staged package.
+pub struct Made {
+    /// Its recipe.
+    pub recipe: Recipe,
+    /// The recipe's text.
+    pub text: String,
+    /// What it will install.
+    pub listing: Listing,
+    /// What was downloaded.
+    pub sources: Vec<Source>,
+    /// For `post_install`.
+    pub program: Rc<Program>,
+}
+
+/// What came of it.
+pub enum Outcome {
+    /// It is ready.
+    Made(Box<Made>),
+    /// Its own `is_installed()` says that it is there already, though not by us.
+    Present(Box<Recipe>),
+}
+
+/// Where a package of a transaction is staged, below our own directory.
+#[must_use]
+pub fn staged(tx: &str, name: &str) -> String {
+    format!("{STAGE}/{tx}/new/{name}")
+}
+
+/// Runs the phases of a recipe until it is staged.
+///
+/// # Errors
+/// The recipe is wrong, or one of its phases fails.
+pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
+    let (recipe, text) = with_text(path)?;
+    let (name, was_installed) = (recipe.name.clone(), recipe.state.installed);
+    let program = program(desk, tx, &recipe, &text)?;
+    if !was_installed && program.has("is_installed") {
+        let there = program.run("is_installed")?;
+        if there
+            .as_bool()
+            .map_err(|t| anyhow::anyhow!("expected is_installed() to be true or false, found {t}"))
+            .exit(exit::RECIPE)?
+        {
+            return Ok(Outcome::Present(Box::new(recipe)));
+        }
+    }
+    for phase in ["acquire", "build", "install"].into_iter().filter(|p| program.has(p)) {
+        program.run(phase).map(drop).with_context(|| format!("{phase} of {name} failed"))?;
+    }
+    let context = program.context().borrow();
+    let mut listing = stage::list(&context.stage).with_context(|| format!("cannot install {name}"))?;
+    for entry in &mut listing.entries {
+        entry.config = context.configs.contains(&entry.path);
+    }
+    if listing.entries.is_empty() {
+        return Err(anyhow::anyhow!("{name} installs no files"))
+            .exit(exit::RECIPE)
+            .hint("its install() has to call a helper like install_bin");
+    }
+    let sources = context.downloads.iter();
+    let sources = sources.map(|d| Source { url: d.url.clone(), sha256: d.sha256, size: d.size }).collect();
+    drop(context);
+    Ok(Outcome::Made(Box::new(Made { recipe, text, listing, sources, program: Rc::new(program) })))
+}
+
+/// A recipe's code with fresh directories to work in.
+///
+/// # Errors
+/// The recipe has mistakes, or the directories cannot be made.
+pub fn program(desk: &Desk, tx: &str, recipe: &Recipe, text: &str) -> anyhow::Result<Program> {
+    let open = |path: &str| {
+        // Nobody else looks into what is not finished.
+        let top = path.split('/').take(2).collect::<Vec<_>>().join("/");
+        desk.own
+            .make(&top, 0o700)
+            .and_then(|_| desk.own.make(path, 0o755))
+            .with_context(|| format!("failed to create {}/{path}", desk.own.path.display()))
+    };
+    let context = Context {
+        package: recipe.name.clone(),
+        phase: None,
+        build: open(&format!("{BUILD}/{tx}/{}", recipe.name))?,
+        cwd: String::new(),
+        stage: open(&staged(tx, &recipe.name))?,
+        prefix: desk.places.prefix.clone(),
+        beside: recipe.path.parent().unwrap_or(Path::new(".")).to_owned(),
+        fetcher: desk.fetcher.clone(),
+        downloads: Vec::new(),
+        configs: Vec::new(),
+        interrupt: desk.interrupt.clone(),
+    };
+    Program::new(recipe.clone(), text.to_owned(), context)
+}

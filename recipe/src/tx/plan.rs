@@ -1,0 +1,392 @@
+//! Packages -> operations, and what is in their way. Looks, and changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+
+use anyhow::Context;
+use common::cli::Mark;
+
+use super::apply::{other_file_system, words};
+use super::desk::{Desk, now};
+use super::journal::{Journal, Package, Step};
+use super::make::Made;
+use super::recover::leaving;
+use crate::db::{self, Record};
+use crate::dir::{parents, split};
+use crate::exit;
+use crate::recipe::Recipe;
+use crate::shelf;
+use crate::stage::{Entry, What, examine};
+use crate::state::State;
+
+/// A transaction that can be carried out.
+pub struct Plan {
+    /// Its operations.
+    pub journal: Journal,
+    /// Its packages.
+    pub changes: Vec<Change>,
+    /// What users should know about single files.
+    pub notes: Vec<String>,
+}
+
+/// What happens to a package besides its files.
+pub struct Change {
+    /// What will be known of it, and its recipe's text.
+    pub record: Option<(Record, String)>,
+    /// Runs when its files are in place, before the commit.
+    pub after: Box<dyn Fn() -> anyhow::Result<()>>,
+    /// What of its stage will be moved: path below the transaction's stage, whether it is a file.
+    staged: Vec<(String, bool)>,
+}
+
+impl Plan {
+    /// Everything that will be moved out of the stage.
+    pub(super) fn staged(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.changes.iter().flat_map(|c| c.staged.iter().map(|(path, file)| (path.as_str(), *file)))
+    }
+}
+
+/// Makes a plan, package by package.
+pub struct Planner<'a> {
+    desk: &'a Desk,
+    journal: Journal,
+    changes: Vec<Change>,
+    notes: Vec<String>,
+    conflicts: Vec<String>,
+    puts: Vec<Step>,
+    /// Paths that this transaction gives free, and takes.
+    released: BTreeSet<String>,
+    taken: BTreeMap<String, String>,
+    /// Whose each installed file is; read when the first question comes.
+    owners: Option<BTreeMap<String, String>>,
+    /// Files that are nobody's and may be replaced.
+    overwrite: &'a dyn Fn(&str) -> bool,
+}
+
+impl<'a> Planner<'a> {
+    /// Begins a plan. `overwrite` says which files that nobody owns may be replaced.
+    #[must_use]
+    pub fn new(desk: &'a Desk, tx: String, overwrite: &'a dyn Fn(&str) -> bool) -> Self {
+        Self {
+            desk,
+            journal: Journal::new(tx),
+            changes: Vec::new(),
+            notes: Vec::new(),
+            conflicts: Vec::new(),
+            puts: Vec::new(),
+            released: BTreeSet::new(),
+            taken: BTreeMap::new(),
+            owners: None,
+            overwrite,
+        }
+    }
+
+    /// A package goes.
+    ///
+    /// # Errors
+    /// Its state names files outside of the prefix.
+    pub fn remove(&mut self, recipe: &Recipe) -> anyhow::Result<()> {
+        let record = self.record(recipe)?;
+        let files = self.files(recipe)?;
+        self.release(recipe, &files, record.as_ref(), &BTreeSet::new())?;
+        self.package(recipe, None, State { tx: Some(self.journal.tx.clone()), ..State::default() })?;
+        self.changes.push(Change { record: None, after: Box::new(|| Ok(())), staged: Vec::new() });
+        Ok(())
+    }
+
+    /// A package comes, or takes the place of its older version.
+    ///
+    /// # Errors
+    /// The prefix cannot be examined. What is in the way is an error of [`Planner::finish`].
+    pub fn install(&mut self, made: Made, as_dep: bool) -> anyhow::Result<()> {
+        let Made { recipe, text, listing, sources, program } = made;
+        let record = self.record(&recipe)?;
+        let old = self.files(&recipe)?;
+        let new: BTreeSet<_> = listing.entries.iter().map(|e| e.path.clone()).collect();
+        self.release(&recipe, &old, record.as_ref(), &new)?;
+        for dir in &listing.dirs {
+            self.dir(dir)?;
+        }
+        let mut staged = Vec::new();
+        for entry in &listing.entries {
+            let before = record.as_ref().and_then(|r| r.files.iter().find(|f| f.path == entry.path));
+            if let Some(step) = self.put(&recipe.name, entry, old.contains(&entry.path), before)? {
+                let (Step::Create { staged: from, .. } | Step::Replace { staged: from, .. }) = &step else {
+                    continue;
+                };
+                staged.push((from.clone(), matches!(entry.what, What::File { .. })));
+                self.puts.push(step);
+            }
+        }
+        let state = State {
+            installed: true,
+            version: Some(recipe.version.clone()),
+            at: Some(now()),
+            as_dep,
+            tx: Some(self.journal.tx.clone()),
+            files: listing.entries.iter().map(|e| self.desk.places.installed(&e.path)).collect(),
+        };
+        let record = Record {
+            schema: 1,
+            name: recipe.name.clone(),
+            version: recipe.version.clone(),
+            prefix: self.desk.places.prefix.to_string_lossy().into_owned(),
+            files: listing.entries.into_iter().map(|e| Entry { ino: 0, ..e }).collect(),
+            deps: recipe.deps.clone(),
+            sources,
+        };
+        self.package(&recipe, Some(recipe.version.clone()), state)?;
+        let after = move || match program.has("post_install") {
+            true => program.run("post_install").map(drop),
+            false => Ok(()),
+        };
+        self.changes.push(Change { record: Some((record, text)), after: Box::new(after), staged });
+        Ok(())
+    }
+
+    /// The plan.
+    ///
+    /// # Errors
+    /// Something is in the way (exit code [`exit::CONFLICT`]): all of it is named.
+    pub fn finish(mut self) -> anyhow::Result<Plan> {
+        if !self.conflicts.is_empty() {
+            let count = self.conflicts.len();
+            let all = self.conflicts.join("\n  ");
+            return Err(anyhow::anyhow!("{count} files are in the way:\n  {all}"))
+                .exit(exit::CONFLICT)
+                .hint("--overwrite PATTERN replaces files that belong to no package");
+        }
+        self.journal.steps.extend(self.puts);
+        self.journal.leaving = leaving(self.released.iter().map(String::as_str));
+        Ok(Plan { journal: self.journal, changes: self.changes, notes: self.notes })
+    }
+
+    /// The record of what is installed of a recipe now.
+    fn record(&self, recipe: &Recipe) -> anyhow::Result<Option<Record>> {
+        match recipe.state.tx.as_deref().filter(|_| recipe.state.installed) {
+            Some(tx) => db::read(&self.desk.own, &recipe.name, tx),
+            None => Ok(None),
+        }
+    }
+
+    /// Its files, below the prefix.
+    fn files(&self, recipe: &Recipe) -> anyhow::Result<Vec<String>> {
+        let relative = |file: &String| {
+            let inside = self.desk.places.relative(file).map(str::to_owned);
+            inside
+                .with_context(|| {
+                    format!(
+                        "{} is installed outside of {}: {file}",
+                        recipe.name,
+                        self.desk.places.prefix.display()
+                    )
+                })
+                .exit(exit::CONFLICT)
+                .hint("--prefix says which prefix it is in")
+        };
+        recipe.state.files.iter().map(relative).collect()
+    }
+
+    fn package(&mut self, recipe: &Recipe, to: Option<String>, state: State) -> anyhow::Result<()> {
+        let path = recipe.path.canonicalize();
+        self.journal.packages.push(Package {
+            name: recipe.name.clone(),
+            from: recipe.state.version.clone().filter(|_| recipe.state.installed),
+            to,
+            from_tx: recipe.state.tx.clone().filter(|_| recipe.state.installed),
+            recipe: path.with_context(|| format!("failed to find {}", recipe.path.display()))?,
+            state,
+        });
+        Ok(())
+    }
+
+    /// Files of the installed version that are not in the new one.
+    fn release(
+        &mut self,
+        recipe: &Recipe,
+        files: &[String],
+        record: Option<&Record>,
+        keep: &BTreeSet<String>,
+    ) -> anyhow::Result<()> {
+        let prefix = &self.desk.prefix;
+        for path in files.iter().filter(|f| !keep.contains(*f)) {
+            let shown = self.desk.places.installed(path);
+            let stat = match prefix.stat(path) {
+                Ok(stat) => stat,
+                Err(e) => {
+                    self.notes.push(format!("{shown} is not removed: {e}"));
+                    continue;
+                }
+            };
+            let Some(stat) = stat else { continue };
+            if crate::dir::kind(&stat).is_dir() {
+                self.notes.push(format!("{shown} is not removed: it is a directory now"));
+                continue;
+            }
+            let before = record.and_then(|r| r.files.iter().find(|f| f.path == *path));
+            if before.is_some_and(|b| b.config)
+                && Some(examine(prefix, path)?) != before.map(|b| Some(b.what.clone()))
+            {
+                self.notes.push(format!("{shown} stays: you changed it"));
+                continue;
+            }
+            if other_file_system(prefix, split(path).0)? {
+                self.conflicts.push(format!("{shown}: another file system is mounted there"));
+                continue;
+            }
+            let kept = format!("old/{}/{path}", recipe.name);
+            self.journal.steps.push(Step::Remove { path: path.clone(), kept });
+            self.released.insert(path.clone());
+        }
+        Ok(())
+    }
+
+    /// A directory that must be there.
+    fn dir(&mut self, path: &str) -> anyhow::Result<()> {
+        let shown = self.desk.places.installed(path);
+        match self.desk.prefix.stat(path) {
+            Ok(None) => {
+                if !self.journal.dirs.iter().any(|d| d == path) {
+                    self.journal.dirs.push(path.to_owned());
+                }
+            }
+            Ok(Some(stat)) if crate::dir::kind(&stat).is_dir() => {}
+            // A file of the older version makes room for it.
+            Ok(Some(_)) if self.released.contains(path) => self.journal.dirs.push(path.to_owned()),
+            Ok(Some(stat)) => {
+                self.conflicts.push(format!("{shown}: {} stands where a directory is needed", words(&stat)));
+            }
+            Err(_) if parents(path).any(|p| self.released.contains(p)) => {
+                self.journal.dirs.push(path.to_owned());
+            }
+            // The directory above it was reported.
+            Err(e) if matches!(e.raw_os_error(), Some(20 | 40)) => {}
+            Err(e) => return Err(e).with_context(|| format!("failed to examine {shown}")),
+        }
+        Ok(())
+    }
+
+    /// What puts a file into its place; none if it stays as it is.
+    fn put(
+        &mut self,
+        name: &str,
+        entry: &Entry,
+        ours: bool,
+        before: Option<&Entry>,
+    ) -> anyhow::Result<Option<Step>> {
+        let path = &entry.path;
+        let shown = self.desk.places.installed(path);
+        if let Some(other) = self.taken.insert(path.clone(), name.to_owned()) {
+            self.conflicts.push(format!("{shown}: both {other} and {name} install it"));
+            return Ok(None);
+        }
+        let prefix = &self.desk.prefix;
+        let staged = format!("new/{name}/{path}");
+        let create = |path: String| Step::Create { staged: staged.clone(), path, ino: entry.ino };
+        let stat = match prefix.stat(path) {
+            Ok(stat) => stat.filter(|_| !self.released.contains(path)),
+            Err(e) if e.kind() == ErrorKind::NotADirectory || e.raw_os_error() == Some(40) => {
+                // Reported by its directory, unless that makes room.
+                return Ok(parents(path).any(|p| self.released.contains(p)).then(|| create(path.clone())));
+            }
+            Err(e) => return Err(e).with_context(|| format!("failed to examine {shown}")),
+        };
+        if other_file_system(prefix, split(path).0)? {
+            self.conflicts.push(format!("{shown}: another file system is mounted there"));
+            return Ok(None);
+        }
+        let Some(stat) = stat else { return Ok(Some(create(path.clone()))) };
+        if crate::dir::kind(&stat).is_dir() {
+            // A directory of the older version makes room for it, if nothing else is in there.
+            let mut emptied = Vec::new();
+            let below = format!("{path}/");
+            let was_ours = self.released.iter().any(|r| r.starts_with(&below));
+            if was_ours && self.leaves_empty(path, &mut emptied)? {
+                emptied.push((path.clone(), stat.st_mode & 0o7777));
+                self.journal.emptied.extend(emptied);
+                return Ok(Some(create(path.clone())));
+            }
+            self.conflicts.push(format!("{shown}: a directory stands there"));
+            return Ok(None);
+        }
+        let config = entry.config || before.is_some_and(|b| b.config);
+        if config {
+            return self.put_config(entry, before, &staged);
+        }
+        if !ours {
+            let owner = self.owner(&shown)?;
+            if let Some(owner) = owner.filter(|o| o != name) {
+                self.conflicts.push(format!("{shown}: belongs to {owner}"));
+                return Ok(None);
+            }
+            if !(self.overwrite)(&shown) {
+                self.conflicts.push(format!("{shown}: {} that belongs to no package", words(&stat)));
+                return Ok(None);
+            }
+        }
+        Ok(Some(Step::Replace { staged, path: path.clone(), ino: entry.ino }))
+    }
+
+    /// Whether all in a directory is given free by this transaction; the directories in it, deepest first.
+    fn leaves_empty(&self, path: &str, emptied: &mut Vec<(String, u32)>) -> anyhow::Result<bool> {
+        for name in self.desk.prefix.sub(path)?.names()? {
+            let inner = format!("{path}/{name}");
+            let Some(stat) = self.desk.prefix.stat(&inner)? else { continue };
+            if crate::dir::kind(&stat).is_dir() {
+                if !self.leaves_empty(&inner, emptied)? {
+                    return Ok(false);
+                }
+                emptied.push((inner, stat.st_mode & 0o7777));
+            } else if !self.released.contains(&inner) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// A file that users edit, where one is already: as installed, changed here, changed by the package, or by both.
+    fn put_config(
+        &mut self,
+        entry: &Entry,
+        before: Option<&Entry>,
+        staged: &str,
+    ) -> anyhow::Result<Option<Step>> {
+        let path = &entry.path;
+        let local = examine(&self.desk.prefix, path)?;
+        let content = |what: Option<&What>| match what {
+            Some(What::File { sha256, .. }) => Some(sha256.to_string()),
+            Some(What::Link { target }) => Some(format!("-> {target}")),
+            None => None,
+        };
+        let (local, original) = (content(local.as_ref()), content(before.map(|b| &b.what)));
+        let new = content(Some(&entry.what));
+        if local == new || original == new {
+            return Ok(None);
+        }
+        let (staged, ino) = (staged.to_owned(), entry.ino);
+        if original.is_some() && local == original {
+            return Ok(Some(Step::Replace { staged, path: path.clone(), ino }));
+        }
+        let beside = format!("{path}.new");
+        self.notes.push(format!(
+            "{} was changed here and by the package: the package's is {}",
+            self.desk.places.installed(path),
+            self.desk.places.installed(&beside)
+        ));
+        Ok(Some(match self.desk.prefix.stat(&beside)? {
+            Some(_) => Step::Replace { staged, path: beside, ino },
+            None => Step::Create { staged, path: beside, ino },
+        }))
+    }
+
+    /// Whose an installed file is.
+    fn owner(&mut self, shown: &str) -> anyhow::Result<Option<String>> {
+        if self.owners.is_none() {
+            let (recipes, _) = shelf::all(&self.desk.places.recipes)?;
+            let files = recipes.into_iter().filter(|r| r.state.installed);
+            let files = files.flat_map(|r| r.state.files.into_iter().map(move |f| (f, r.name.clone())));
+            self.owners = Some(files.collect());
+        }
+        Ok(self.owners.as_ref().and_then(|o| o.get(shown)).cloned())
+    }
+}

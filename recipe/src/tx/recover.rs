@@ -1,0 +1,157 @@
+//! What an interrupted run left -> the old state or the new one. Can itself be interrupted anywhere and run again.
+
+use anyhow::Context;
+use common::cli::tell;
+use rustix::fs::RenameFlags;
+use serde::Serialize;
+
+use super::desk::Desk;
+use super::journal::{BUILD, HISTORY, Journal, NAME, STAGE};
+use super::{apply, commit};
+use crate::dir::{Dir, parents, rename};
+use crate::recipe::Recipe;
+use crate::{db, exit};
+
+/// How many finished transactions are kept for undo.
+const KEPT: usize = 20;
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "direction", rename_all = "lowercase")]
+pub enum Outcome {
+    /// Nothing was open.
+    Clean,
+    /// The transaction had been committed; it is finished now.
+    Forward {
+        /// Its number.
+        tx: String,
+    },
+    /// The transaction had not been committed; everything is as it was before.
+    Back {
+        /// Its number.
+        tx: String,
+        /// What could not be put back.
+        warnings: Vec<String>,
+    },
+}
+
+impl Outcome {
+    /// [`exit::RECOVERY`] if something could not be put back.
+    #[must_use]
+    pub fn exit_code(&self) -> std::process::ExitCode {
+        match self {
+            Self::Back { warnings, .. } if !warnings.is_empty() => exit::RECOVERY.into(),
+            _ => std::process::ExitCode::SUCCESS,
+        }
+    }
+
+    /// Says so, if there was something.
+    pub fn tell(&self) {
+        match self {
+            Self::Clean => {}
+            Self::Forward { tx } => tell(&format!("finished the interrupted transaction {tx}")),
+            Self::Back { tx, warnings } => {
+                tell(&format!("undid the interrupted transaction {tx}"));
+                warnings.iter().for_each(|w| tell(&format!("warning: {w}")));
+            }
+        }
+    }
+}
+
+/// Ends what an interrupted run left.
+///
+/// # Errors
+/// The journal cannot be read, or an operation cannot be undone or finished.
+pub fn recover(desk: &Desk) -> anyhow::Result<Outcome> {
+    let Some(journal) = Journal::open(&desk.own)? else {
+        litter(desk)?;
+        return Ok(Outcome::Clean);
+    };
+    let tx = journal.tx.clone();
+    if is_committed(&journal) {
+        finish(desk, &journal)?;
+        litter(desk)?;
+        return Ok(Outcome::Forward { tx });
+    }
+    let warnings = apply::back(desk, &journal)?;
+    for package in &journal.packages {
+        db::forget(&desk.own, &package.name, &tx)?;
+        commit::clean(&package.recipe, &tx)?;
+    }
+    desk.own.remove_file(NAME).and_then(|()| desk.own.sync()).context("failed to remove the journal")?;
+    litter(desk)?;
+    Ok(Outcome::Back { tx, warnings })
+}
+
+/// Whether the first recipe file names the transaction.
+fn is_committed(journal: &Journal) -> bool {
+    let first = journal.packages.first().and_then(|p| Recipe::load(&p.recipe).ok());
+    first.is_some_and(|recipe| recipe.state.tx.as_deref() == Some(&journal.tx))
+}
+
+/// What comes after the commit.
+///
+/// # Errors
+/// The disk does not take it; a later recovery will do the rest.
+pub(super) fn finish(desk: &Desk, journal: &Journal) -> anyhow::Result<()> {
+    for (i, package) in journal.packages.iter().enumerate() {
+        let committed =
+            Recipe::load(&package.recipe).is_ok_and(|r| r.state.tx.as_deref() == Some(&journal.tx));
+        if committed || i == 0 {
+            commit::clean(&package.recipe, &journal.tx)?;
+        } else {
+            commit::write(&package.recipe, &package.state, &journal.tx)?;
+        }
+    }
+    for path in &journal.leaving {
+        desk.prefix
+            .remove_empty(path)
+            .with_context(|| format!("failed to remove the empty directory {path}"))?;
+    }
+    let own = &desk.own;
+    let history = own.make(HISTORY, 0o755).context("failed to open the history")?;
+    match rename(own, &journal.stage(), &history, &journal.tx, RenameFlags::NOREPLACE) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => drop(history.make(&journal.tx, 0o755)?),
+        done => done.context("failed to keep what was replaced")?,
+    }
+    history.sync().context("failed to sync the history")?;
+    let kept = format!("{HISTORY}/{}/{NAME}", journal.tx);
+    rename(own, NAME, own, &kept, RenameFlags::NOREPLACE).context("failed to remove the journal")?;
+    own.sync().context("failed to sync")?;
+    prune(desk, &history)?;
+    litter(desk)
+}
+
+/// Forgets the oldest transactions: what they replaced, and the records of it.
+fn prune(desk: &Desk, history: &Dir) -> anyhow::Result<()> {
+    let all = history.names()?;
+    for old in &all[..all.len().saturating_sub(KEPT)] {
+        if let Ok(file) = history.read(&format!("{old}/{NAME}"))
+            && let Ok(journal) = serde_json::from_reader::<_, Journal>(file)
+        {
+            for package in &journal.packages {
+                package.from_tx.iter().try_for_each(|tx| db::forget(&desk.own, &package.name, tx))?;
+            }
+        }
+        history.remove_tree(old.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Stage and build directories belong to nobody when no transaction is open.
+pub(super) fn litter(desk: &Desk) -> anyhow::Result<()> {
+    for name in [STAGE, BUILD] {
+        desk.own.remove_tree(name.as_bytes())?;
+    }
+    desk.own.remove_file(&format!("{NAME}.new")).context("failed to remove an unfinished journal")?;
+    Ok(())
+}
+
+/// Directories above files that go, deepest first; those directly in the prefix stay.
+pub(super) fn leaving<'a>(paths: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let all: std::collections::BTreeSet<_> =
+        paths.flat_map(parents).filter(|dir| dir.contains('/')).map(str::to_owned).collect();
+    let mut all: Vec<_> = all.into_iter().collect();
+    all.sort_by_key(|dir| std::cmp::Reverse(dir.matches('/').count()));
+    all
+}

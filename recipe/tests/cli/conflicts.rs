@@ -1,0 +1,105 @@
+//! What is in the way: files of others, files of nobody, links where directories should be.
+
+use std::os::unix::fs::symlink;
+
+use crate::rig::Rig;
+
+fn two() -> Rig {
+    let rig = Rig::new();
+    for name in ["a", "b"] {
+        rig.release(name, "1", &[("bin/tool", name), ("bin/other", name)]);
+        rig.add(name, "1", "install_bin(\"tool\");");
+    }
+    rig
+}
+
+#[test]
+fn a_file_of_another_package_is_never_replaced() {
+    let rig = two();
+    rig.run(&["install", "a"]).ok();
+    let (tree, recipe) = (rig.tree(), rig.recipe("b"));
+    rig.run(&["install", "b"]).fails(15, "prefix/bin/tool: belongs to a");
+    rig.run(&["install", "b", "--overwrite", "*"]).fails(15, "prefix/bin/tool: belongs to a");
+    assert_eq!((rig.tree(), rig.recipe("b")), (tree, recipe));
+    rig.run(&["remove", "a"]).ok();
+    rig.run(&["install", "b"]).ok();
+    assert_eq!(rig.read("prefix/bin/tool"), "b");
+}
+
+#[test]
+fn two_packages_of_one_transaction_cannot_have_the_same_file() {
+    let rig = two();
+    rig.run(&["install", "a", "b"]).fails(15, "both a and b install it");
+    assert!(rig.tree().is_empty());
+}
+
+#[test]
+fn files_of_nobody_are_kept_unless_the_user_says_so() {
+    let rig = two();
+    rig.write("prefix/bin/tool", "mine");
+    rig.run(&["install", "a"]).fails(15, "prefix/bin/tool: a file that belongs to no package");
+    assert_eq!(rig.read("prefix/bin/tool"), "mine");
+    rig.run(&["install", "a", "--overwrite", "*/bin/to?l"]).ok();
+    assert_eq!(rig.read("prefix/bin/tool"), "a");
+}
+
+#[test]
+fn every_kind_of_thing_in_the_way_is_named() {
+    for (what, says) in [
+        ("dir", "bin/tool: a directory stands there"),
+        ("link", "bin/tool: a link that belongs to no package"),
+        ("fifo", "bin/tool: a special file that belongs to no package"),
+        ("file for bin", "prefix/bin: a file stands where a directory is needed"),
+        ("link for bin", "prefix/bin: a link stands where a directory is needed"),
+    ] {
+        let rig = two();
+        let at = rig.prefix("bin/tool");
+        if !what.ends_with("bin") {
+            std::fs::create_dir(rig.prefix("bin")).expect("made");
+        }
+        match what {
+            "dir" => std::fs::create_dir(&at).expect("made"),
+            "link" => symlink("nowhere", &at).expect("linked"),
+            "fifo" => {
+                let mode = rustix::fs::Mode::from_raw_mode(0o644);
+                rustix::fs::mknodat(rustix::fs::CWD, &at, rustix::fs::FileType::Fifo, mode, 0).expect("made");
+            }
+            "file for bin" => std::fs::write(rig.prefix("bin"), "").expect("written"),
+            _ => symlink("../outside", rig.prefix("bin")).expect("linked"),
+        }
+        std::fs::create_dir(rig.path("outside")).expect("made");
+        let before = rig.tree();
+        rig.run(&["install", "a"]).fails(15, says);
+        assert_eq!(rig.tree(), before, "{what}");
+        assert_eq!(rig.path("outside").read_dir().expect("read").count(), 0, "{what}");
+    }
+}
+
+#[test]
+fn removal_touches_only_what_is_still_a_file() {
+    let rig = two();
+    rig.run(&["install", "a"]).ok();
+    std::fs::remove_file(rig.prefix("bin/tool")).expect("removed");
+    std::fs::create_dir(rig.prefix("bin/tool")).expect("made");
+    std::fs::write(rig.prefix("bin/tool/mine"), "mine").expect("written");
+    let out = rig.run(&["remove", "a"]).ok();
+    assert!(out.stderr.contains("bin/tool is not removed: it is a directory now"), "{}", out.stderr);
+    assert_eq!(rig.read("prefix/bin/tool/mine"), "mine");
+}
+
+/// A recipe file that somebody made up: paths in it are no licence to delete.
+#[test]
+fn state_that_names_files_outside_of_the_prefix_is_refused() {
+    let rig = two();
+    rig.run(&["install", "a"]).ok();
+    let victim = rig.write("victim", "mine");
+    let own = rig.prefix("bin/tool").to_string_lossy().into_owned();
+    for path in [victim.to_string_lossy().into_owned(), format!("{}/../victim", rig.path("prefix").display())]
+    {
+        let before = rig.recipe("a");
+        rig.write("recipes/a.rhai", before.replace(&own, &path));
+        rig.run(&["remove", "a"]).fails(15, "is installed outside of");
+        rig.write("recipes/a.rhai", before);
+    }
+    assert_eq!(rig.read("victim"), "mine");
+}

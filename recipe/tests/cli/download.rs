@@ -1,0 +1,118 @@
+//! Downloads: digests, ranges, redirects, servers that lie, the cache.
+
+use common::hash::Sha256;
+
+use crate::rig::Rig;
+use crate::server::Answer;
+
+/// A rig with a release, its bytes and digest; the recipe downloads with `call`.
+fn rig(call: &str) -> (Rig, Vec<u8>, String) {
+    let rig = Rig::new();
+    rig.release("p", "1", &[("bin/p", &"p".repeat(100_000))]);
+    let bytes = std::fs::read(rig.path("www/p-1.tar.gz")).expect("packed");
+    let digest = Sha256::of(&bytes).to_string();
+    let url = rig.server.url("/f/p-1.tar.gz");
+    let call = call.replace("URL", &url).replace("SHA", &digest);
+    rig.write(
+        "recipes/p.rhai",
+        format!("let pkg = #{{ name: \"p\", version: \"1\" }};\nfn install() {{ {call} extract(\"tar.gz\"); install_bin(\"p\"); }}\n"),
+    );
+    (rig, bytes, digest)
+}
+
+#[test]
+fn a_wrong_digest_is_refused_and_not_kept() {
+    for call in ["download(\"URL\", \"SHA\");", "download(\"URL\"); verify_sha256(\"SHA\");"] {
+        let (rig, bytes, digest) = rig(call);
+        rig.write("www/f/p-1.tar.gz", [&bytes[..], b"x"].concat());
+        let out = rig.run(&["install", "p"]).fails(14, "is not the file that was wanted");
+        assert!(out.stderr.contains(&format!("expected {digest}")), "{}", out.stderr);
+        rig.run(&["install", "p", "--offline"]).fails(13, "is not in the cache");
+        rig.write("www/f/p-1.tar.gz", bytes);
+        rig.run(&["install", "p"]).ok();
+    }
+}
+
+#[test]
+fn a_broken_download_goes_on_where_it_ended() {
+    let (rig, bytes, _) = rig("download(\"URL\");");
+    rig.server.answer("/f/p-1.tar.gz", Answer::HalfThenRest(bytes.clone()));
+    rig.run(&["install", "p"]).ok();
+    assert_eq!(rig.server.log(), ["/f/p-1.tar.gz".to_owned(), format!("/f/p-1.tar.gz {}-", bytes.len() / 2)]);
+}
+
+#[test]
+fn a_server_that_is_busy_is_asked_again_and_a_missing_file_is_not() {
+    let (rig, bytes, _) = rig("download(\"URL\");");
+    rig.server.answer("/f/p-1.tar.gz", Answer::Status(404));
+    rig.run(&["install", "p"]).fails(13, "HTTP 404");
+    assert_eq!(rig.server.log().len(), 1);
+    rig.server.answer("/f/p-1.tar.gz", Answer::After(2, bytes));
+    rig.run(&["install", "p"]).ok();
+}
+
+#[test]
+fn ranges_that_are_not_what_was_asked_for_do_not_become_a_file() {
+    let (rig, bytes, _) = rig("download(\"URL\", \"SHA\");");
+    rig.server.answer("/f/p-1.tar.gz", Answer::WrongRange(bytes.clone()));
+    let out = rig.run(&["install", "p"]);
+    assert_eq!(out.code, Some(13), "{out:?}");
+    // The first half is of another file: found by the digest.
+    let mut other = bytes.clone();
+    other[0] ^= 1;
+    rig.server.answer("/f/p-1.tar.gz", Answer::HalfThenOther(other, bytes));
+    let out = rig.run(&["install", "p"]);
+    assert_eq!(out.code, Some(14), "{out:?}");
+    assert!(rig.tree().is_empty());
+}
+
+#[test]
+fn redirects_are_followed_but_never_to_files() {
+    let (rig, bytes, _) = rig("download(\"URL\");");
+    rig.write("www/elsewhere", &bytes);
+    rig.server.answer("/f/p-1.tar.gz", Answer::Redirect("../elsewhere".into()));
+    rig.run(&["install", "p"]).fails(13, "HTTP 404");
+    rig.server.answer("/f/p-1.tar.gz", Answer::Redirect("/elsewhere".into()));
+    rig.run(&["install", "p"]).ok();
+    rig.run(&["remove", "p"]).ok();
+    std::fs::remove_dir_all(rig.path("cache")).expect("removed");
+    rig.server.answer("/f/p-1.tar.gz", Answer::Redirect("file:///etc/passwd".into()));
+    rig.run(&["install", "p"]).fails(13, "which is not allowed");
+    rig.server.answer("/f/p-1.tar.gz", Answer::Redirect("/f/p-1.tar.gz".into()));
+    rig.run(&["install", "p"]).fails(13, "redirects");
+}
+
+#[test]
+fn the_cache_is_used_offline_and_never_believed() {
+    let (rig, bytes, digest) = rig("download(\"URL\", \"SHA\");");
+    rig.run(&["install", "p", "--offline"]).fails(13, "is not in the cache");
+    rig.write("www/f/p-1.tar.gz", &bytes);
+    rig.run(&["install", "p"]).ok();
+    rig.run(&["install", "p", "--offline", "--reinstall"]).ok();
+    assert_eq!(rig.server.log().len(), 1);
+    // A disk that lies.
+    let dir =
+        rig.path("cache/downloads").read_dir().expect("read").next().expect("one").expect("read").path();
+    let mut rotten = bytes.clone();
+    rotten[50] ^= 1;
+    std::fs::write(dir.join(&digest), rotten).expect("written");
+    rig.run(&["install", "p", "--offline", "--reinstall"]).fails(13, "is not in the cache");
+    rig.run(&["install", "p", "--reinstall"]).ok();
+    assert_eq!(rig.server.log().len(), 2);
+}
+
+#[test]
+fn an_interrupt_ends_a_download_and_changes_nothing() {
+    let (rig, _, _) = rig("download(\"URL\");");
+    rig.server.answer("/f/p-1.tar.gz", Answer::Drip);
+    let before = rig.recipe("p");
+    let mut child = rig.cmd(&["install", "p"]).std().spawn().expect("it starts");
+    while rig.server.log().is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("sent");
+    assert_eq!(child.wait().expect("waited").code(), Some(130));
+    assert_eq!((rig.recipe("p"), rig.tree().len()), (before, 0));
+    assert!(!rig.prefix(".recipe/stage").exists() && !rig.prefix(".recipe/build").exists());
+}

@@ -1,0 +1,145 @@
+//! Mistakes in recipes: where they are, what was meant, who called whom.
+
+use crate::rig::Rig;
+
+fn of(body: &str) -> Rig {
+    let rig = Rig::new();
+    rig.release("p", "1", &[("bin/p", "p")]);
+    rig.write("recipes/p.rhai", format!("let pkg = #{{ name: \"p\", version: \"1\" }};\n{body}\n"));
+    rig
+}
+
+#[test]
+fn mistakes_are_found_without_running_anything() {
+    for (body, says) in [
+        (
+            "fn install() {\n    instal_bin(\"p\");\n}",
+            "p.rhai:3:5: there is no function `instal_bin`; did you mean `install_bin`?",
+        ),
+        ("fn install() { let x = pkgs.version; }", "2:24: Undefined variable: pkgs"),
+        ("fn install() {\n  if true { 1 \n}", "2:14: this bracket is never closed"),
+        ("fn install() { install_bin(\"p\") install_bin(\"q\") }", "2:33: Expecting ';'"),
+        ("fn install() { }\nfn download(x) { }", "3:1: `fn download` would hide the helper of this name"),
+        (
+            "let installed = false;\nlet installed = true;\nfn install() { }",
+            "3:1: `installed` is there twice",
+        ),
+        (
+            "let x = download(\"http://127.0.0.1:1/\");\nfn install() { }",
+            "2:9: `download` can only be called in functions",
+        ),
+        (
+            "let installed_files = \"/\";\nfn install() { }",
+            "expected `installed_files` to be an array of strings, found a string",
+        ),
+        ("fn build() { }", "`fn install()` is missing"),
+        ("import \"../secret\" as s;\nfn install() { }", "../secret"),
+    ] {
+        let rig = of(body);
+        let before = rig.recipe("p");
+        rig.run(&["lint", "p"]).fails(10, says);
+        rig.run(&["install", "p"]).fails(10, says);
+        assert_eq!(rig.recipe("p"), before);
+    }
+}
+
+#[test]
+fn failures_show_the_line_and_the_chain_of_calls() {
+    let rig = of(
+        "fn install() {\n    outer(pkg.version);\n}\nfn outer(v) {\n\tinner(v)\n}\nfn inner(v) { fail(`no ${v}`); }",
+    );
+    let out = rig.run(&["install", "p"]).fails(17, "recipes/p.rhai:8:15: no 1\n");
+    let file = rig.path("recipes/p.rhai").display().to_string();
+    assert_eq!(
+        out.stderr,
+        format!(
+            "error: install of p failed\n  caused by: {file}:8:15: no 1\n      |\n    8 | fn inner(v) {{ fail(`no \
+             ${{v}}`); }}\n      |               ^\n    in inner, called at {file}:6:2\n    in outer, called at {file}:3:5\n"
+        )
+    );
+}
+
+#[test]
+fn code_of_a_recipe_can_look_at_pkg_everywhere_and_change_it_nowhere() {
+    let rig = of(
+        "const LIMIT = 3;\nlet list = [1, 2];\nfn install() {\n    let f = |x| x + `${pkg.version}${LIMIT}`;\n    \
+         print(f.call(\"a\") + deep(2) + list.len());\n    let pkg = #{ name: \"mine\", version: \"9\" };\n    print(pkg.version);\n    \
+         pkg.version = \"10\";\n    print(pkg.version + shout());\n    installed = true;\n}\nfn deep(n) { if n == 0 { pkg.name } else { deep(n - 1) } }\n\
+         fn shout() { pkg.version }\nlet installed = false;",
+    );
+    let out = rig.run(&["install", "p"]).fails(17, "p.rhai:11:5: Cannot modify constant installed");
+    assert!(out.stderr.starts_with("p: a13p2\np: 9\np: 101\n"), "{}", out.stderr);
+}
+
+#[test]
+fn caught_errors_are_texts_and_misspelt_fields_are_errors() {
+    let rig = of(
+        "fn install() {\n    try { install_bin(\"nothing\"); } catch (e) { print(`caught ${e}`); }\n    pkg.versoin;\n}",
+    );
+    let out = rig.run(&["install", "p"]).fails(17, "p.rhai:4:9: Property not found: versoin");
+    assert!(out.stderr.contains("p: caught there is no file \"nothing\"; found nothing"), "{}", out.stderr);
+}
+
+#[test]
+fn recipes_that_never_end_are_ended() {
+    for (body, says) in [
+        ("fn install() { loop { } }", "Too many operations"),
+        ("fn install() { f() } fn f() { f() }", "Stack overflow"),
+        ("fn install() { let s = \"x\"; loop { s += s; } }", "Length of string too large"),
+        ("fn install() { let a = [1]; loop { a += a; } }", "Size of array/BLOB too large"),
+        ("fn install() { try { loop { } } catch { } }", "Too many operations"),
+        ("fn install() { eval(\"1\") }", "eval"),
+    ] {
+        let rig = of(body);
+        let out = rig.run(&["install", "p"]);
+        assert!(matches!(out.code, Some(10 | 17)) && out.stderr.contains(says), "{body}: {out:?}");
+    }
+}
+
+#[test]
+fn libraries_of_the_recipes_can_be_imported_and_nothing_else() {
+    let rig = of("import \"shared\" as s;\nfn install() {\n    s::greet();\n    s::broken();\n}");
+    rig.write(
+        "recipes/lib/shared.rhai",
+        "fn greet() { print(`hello ${pkg.name}`); }\nfn broken() { fail(\"oh\"); }\n",
+    );
+    rig.write("secret.rhai", "fn greet() { print(\"secret\"); }");
+    let out = rig.run(&["install", "p"]).fails(17, "recipes/lib/shared.rhai:2:15: oh");
+    assert!(out.stderr.contains("p: hello p\n"), "{}", out.stderr);
+    for path in ["../../secret", "/etc/passwd", "lib/shared", "nothing"] {
+        rig.write("recipes/p.rhai", rig.recipe("p").replace("\"shared\"", &format!("\"{path}\"")));
+        rig.run(&["lint", "p"]).fails(10, path);
+        rig.write("recipes/p.rhai", rig.recipe("p").replace(&format!("\"{path}\""), "\"shared\""));
+    }
+}
+
+#[test]
+fn helpers_write_only_where_they_may() {
+    for (call, says) in [
+        ("install_file(\"p\", \"../x\")", "expected a path of plain names below the prefix, found \"../x\""),
+        ("install_file(\"p\", \"/etc/x\")", "found \"/etc/x\""),
+        ("install_file(\"p\", \"a/./b\")", "found \"a/./b\""),
+        ("install_file(\"p\", \".recipe/lock\")", "belongs to recipe itself"),
+        ("install_file(\"p\", \"share/recipes/x.rhai\")", "belongs to recipe itself"),
+        ("install_file(\"p\", \"x\", 0o4755)", "expected a mode from 0 to 0o777"),
+        ("install_bin(\"p\", \"a/b\")", "expected a name without a slash"),
+        ("install_bin(\"../../../../../../etc/passwd\")", "leads out of the build directory"),
+        ("install_bin(\"/etc/passwd\")", "leads out of the build directory"),
+        ("read_file(\"../../../lock\")", "leads out of the build directory"),
+        ("write_file(\"../../../x\", \"\")", "leads out of the build directory"),
+        ("cd(\"../..\"); cd(\"..\")", "leads out of the build directory"),
+        ("symlink(\"x\", \"../x\")", "found \"../x\""),
+        ("install_tree(\"..\", \"share/recipes\")", "belongs to recipe itself"),
+        ("copy_source(\"../secret\")", "expected the name of a file beside the recipe"),
+        ("install_man(\"p\")", "expected a manual page like p.1"),
+        ("extract(\"rar\")", "expected one of tar.gz,"),
+        ("verify_sha256(\"abc\")", "expected 64 hex digits"),
+    ] {
+        let rig = Rig::new();
+        rig.release("p", "1", &[("bin/p", "p")]);
+        rig.add("p", "1", &format!("{call};"));
+        let out = rig.run(&["install", "p"]);
+        assert!(out.code != Some(0) && out.stderr.contains(says), "{call}: {out:?}");
+        assert!(rig.tree().is_empty(), "{call}");
+    }
+}

@@ -1,0 +1,104 @@
+//! What can be asked: list, info, files, owns, check, lint; and the recipes that we ship.
+
+use common::cmd::Cmd;
+
+use crate::rig::Rig;
+
+#[test]
+fn shipped_recipes_are_valid_and_listed() {
+    let recipes = testkit::workspace().join("recipes");
+    let recipe = |args: &[&str]| {
+        let cmd = Cmd::new(env!("CARGO_BIN_EXE_recipe")).args(args.iter().copied()).arg("-r").arg(&recipes);
+        cmd.read().expect("it succeeds")
+    };
+    recipe(&["lint"]);
+    let list = recipe(&["list"]);
+    assert!(list.lines().any(|l| l.starts_with("ripgrep ")), "{list}");
+}
+
+#[test]
+fn a_wrong_recipe_hides_no_other() {
+    let rig = Rig::new();
+    rig.add("good", "1", "");
+    rig.write("recipes/bad.rhai", "let pkg = #{ name: \"bad\" };\nlet x = ;\n");
+    rig.write("recipes/.hidden.rhai", "not a recipe");
+    let out = rig.run(&["list"]).fails(10, "bad.rhai:2:1: expected a value for `x`");
+    assert_eq!(out.stdout, "good  1\n");
+    rig.run(&["lint"]).fails(10, "2 recipes, 1 with mistakes");
+}
+
+#[test]
+fn names_that_are_nearly_right_get_a_hint() {
+    let rig = Rig::new();
+    rig.add("ripgrep", "1", "");
+    rig.run(&["info", "rigrep"]).fails(11, "hint: did you mean ripgrep?");
+    rig.run(&["info", "zzz"]).fails(11, "`recipe list` shows all recipes");
+    rig.run(&["info", "gone/x.rhai"]).fails(11, "failed to open gone/x.rhai");
+    rig.run(&["info", "a b"]).fails(11, "expected a name of letters");
+}
+
+#[test]
+fn check_names_every_difference() {
+    let rig = Rig::new();
+    rig.release("p", "1", &[("bin/a", "a"), ("bin/b", "b"), ("bin/c", "c"), ("conf", "c")]);
+    rig.add(
+        "p",
+        "1",
+        "install_bin(\"a\"); install_bin(\"b\"); install_bin(\"c\"); symlink(\"bin/a\", \"bin/l\"); install_config(\"conf\", \"etc/c\");",
+    );
+    rig.run(&["install", "p"]).ok();
+    rig.run(&["check"]).ok();
+    rig.write("prefix/bin/a", "changed");
+    std::fs::remove_file(rig.prefix("bin/b")).expect("removed");
+    std::fs::set_permissions(rig.prefix("bin/c"), std::os::unix::fs::PermissionsExt::from_mode(0o4755))
+        .expect("set");
+    std::fs::remove_file(rig.prefix("bin/l")).expect("removed");
+    std::os::unix::fs::symlink("elsewhere", rig.prefix("bin/l")).expect("linked");
+    rig.write("prefix/etc/c", "a user may");
+    let out = rig.run(&["check", "--json"]);
+    assert_eq!(out.code, Some(14));
+    let json: serde_json::Value = serde_json::from_str(&out.stdout).expect("JSON");
+    let problems: Vec<_> = json["findings"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|f| f["problem"].as_str().expect("a text"))
+        .collect();
+    assert_eq!(
+        problems,
+        [
+            "its content has changed",
+            "it is missing",
+            "its mode is 4755, not 0755",
+            "it leads to elsewhere, not to ../bin/a"
+        ]
+    );
+}
+
+#[test]
+fn json_has_a_version_and_what_the_file_says() {
+    let rig = Rig::new();
+    rig.release("p", "1", &[("bin/p", "p")]);
+    rig.add("p", "1", "install_bin(\"p\");");
+    rig.run(&["install", "--as-dep", "p"]).ok();
+    let json = |args: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&rig.run(args).ok().stdout).expect("JSON")
+    };
+    let list = json(&["list", "--json"]);
+    assert_eq!(list["schema"], 1);
+    let p = &list["recipes"][0];
+    assert_eq!(
+        (&p["name"], &p["installed"], &p["installed_as_dep"]),
+        (&"p".into(), &true.into(), &true.into())
+    );
+    assert_eq!(json(&["list", "--explicit", "--json"])["recipes"].as_array().map(Vec::len), Some(0));
+    assert_eq!(json(&["list", "--deps", "--json"])["recipes"].as_array().map(Vec::len), Some(1));
+    assert_eq!(json(&["info", "p", "--json"])["recipes"][0]["installed_version"], "1");
+    // Asked for by name, it is no longer there only for others.
+    rig.run(&["install", "--reinstall", "p"]).ok();
+    assert_eq!(json(&["list", "--explicit", "--json"])["recipes"].as_array().map(Vec::len), Some(1));
+    let file = rig.prefix("bin/p").to_string_lossy().into_owned();
+    assert_eq!(json(&["files", "p", "--json"])["files"]["p"][0], file.as_str());
+    assert_eq!(json(&["owns", &file, "--json"])["owners"][&file], "p");
+    rig.run(&["owns", "/etc/passwd"]).fails(11, "belongs to no package");
+}

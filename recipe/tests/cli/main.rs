@@ -1,0 +1,11 @@
+//! `recipe` as it is typed: the real program, real archives made by the host's tools, a server on the loopback interface.
+
+mod rig;
+mod server;
+mod install;
+mod upgrade;
+mod conflicts;
+mod errors;
+mod download;
+mod lists;
+mod locks;

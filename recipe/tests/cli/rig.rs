@@ -1,0 +1,156 @@
+//! A prefix, recipes and a server of releases on the loopback interface, all in a directory that goes when the test ends.
+
+#![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses a part of it")]
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use common::cmd::Cmd;
+
+use crate::server::Server;
+
+/// Everything a test needs.
+pub(crate) struct Rig {
+    dir: tempfile::TempDir,
+    /// The server: files of `www`, and what a test lets it answer.
+    pub(crate) server: Server,
+}
+
+/// What a run of the program said.
+#[derive(Debug)]
+pub(crate) struct Out {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Out {
+    /// The run must have been a success.
+    #[track_caller]
+    pub(crate) fn ok(self) -> Self {
+        assert_eq!(self.code, Some(0), "{self:#?}");
+        self
+    }
+
+    /// The run must have failed with this code, and said this.
+    #[track_caller]
+    pub(crate) fn fails(self, code: u8, says: &str) -> Self {
+        assert_eq!(self.code, Some(i32::from(code)), "{self:#?}");
+        assert!(self.stderr.contains(says), "expected {says:?} in {self:#?}");
+        self
+    }
+}
+
+impl Rig {
+    pub(crate) fn new() -> Self {
+        Self::at(tempfile::Builder::new().prefix("recipe-").tempdir().expect("a temporary directory"))
+    }
+
+    pub(crate) fn at(dir: tempfile::TempDir) -> Self {
+        for name in ["www", "recipes", "prefix"] {
+            std::fs::create_dir_all(dir.path().join(name)).expect("made");
+        }
+        let server = Server::start(dir.path().join("www"));
+        Self { dir, server }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The prefix.
+    pub(crate) fn prefix(&self, name: &str) -> PathBuf {
+        self.path("prefix").join(name)
+    }
+
+    /// The command with the rig's places.
+    pub(crate) fn cmd(&self, args: &[&str]) -> Cmd {
+        let cmd = Cmd::new(env!("CARGO_BIN_EXE_recipe")).args(args.iter().copied());
+        let cmd = cmd.arg("--recipes").arg(self.path("recipes")).arg("--prefix").arg(self.path("prefix"));
+        cmd.arg("--cache").arg(self.path("cache")).dir(self.dir.path())
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> Out {
+        let out = self.cmd(args).output().expect("recipe starts");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
+        Out { code: out.status.code(), stdout: text(out.stdout), stderr: text(out.stderr) }
+    }
+
+    /// Writes a file below the rig's directory.
+    pub(crate) fn write(&self, path: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(path);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        std::fs::write(&path, content).expect("written");
+        path
+    }
+
+    pub(crate) fn read(&self, path: &str) -> String {
+        std::fs::read_to_string(self.path(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+    }
+
+    /// A recipe's text.
+    pub(crate) fn recipe(&self, name: &str) -> String {
+        self.read(&format!("recipes/{name}.rhai"))
+    }
+
+    /// Writes a recipe that installs NAME-VERSION.tar.gz of the server; `install` is its code behind that.
+    pub(crate) fn add(&self, name: &str, version: &str, install: &str) {
+        let base = self.server.url("");
+        let text = format!(
+            "//! {name}: a package of a test.\n\nlet pkg = #{{ name: \"{name}\", version: \"{version}\" }}; // fixed\n\n\
+             fn install() {{\n    download(`{base}/{name}-${{pkg.version}}.tar.gz`);\n    extract(\"tar.gz\");\n    \
+             {install}\n}}\n"
+        );
+        self.write(&format!("recipes/{name}.rhai"), text);
+    }
+
+    /// Packs files (name, content) below NAME-VERSION/ into www/NAME-VERSION.tar.gz; programs are those in `bin/`.
+    pub(crate) fn release(&self, name: &str, version: &str, files: &[(&str, &str)]) {
+        let top = format!("{name}-{version}");
+        let src = self.path("src").join(&top);
+        for (path, content) in files {
+            let path = src.join(path);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+            std::fs::write(&path, content).expect("written");
+            let mode = if path.to_string_lossy().contains("/bin/") { 0o755 } else { 0o644 };
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).expect("set");
+        }
+        let archive = self.path("www").join(format!("{top}.tar.gz"));
+        let tar = Cmd::new(testkit::oracle("tar")).arg("-czf").arg(archive).arg("-C").arg(self.path("src"));
+        tar.arg(&top).run().expect("tar packs");
+    }
+
+    /// What is in the prefix, but for our own directory.
+    pub(crate) fn tree(&self) -> BTreeMap<String, String> {
+        let mut tree = tree(&self.path("prefix"));
+        tree.retain(|path, _| path != ".recipe" && !path.starts_with(".recipe/"));
+        tree
+    }
+}
+
+/// Everything below a directory: path -> kind, mode, content.
+pub(crate) fn tree(root: &Path) -> BTreeMap<String, String> {
+    fn walk(root: &Path, dir: &Path, out: &mut BTreeMap<String, String>) {
+        for entry in dir.read_dir().unwrap_or_else(|e| panic!("{}: {e}", dir.display())) {
+            let path = entry.expect("read").path();
+            let meta = path.symlink_metadata().expect("it is there");
+            let name = path.strip_prefix(root).expect("below").to_string_lossy().into_owned();
+            let what = if meta.is_dir() {
+                walk(root, &path, out);
+                "dir".to_owned()
+            } else if meta.is_symlink() {
+                format!("-> {}", path.read_link().expect("a link").display())
+            } else if !meta.is_file() {
+                "special".to_owned()
+            } else {
+                let content = common::hash::Sha256::of(&std::fs::read(&path).expect("read"));
+                format!("file {:04o} {content}", meta.mode() & 0o7777)
+            };
+            out.insert(name, what);
+        }
+    }
+    let mut out = BTreeMap::new();
+    walk(root, root, &mut out);
+    out
+}
