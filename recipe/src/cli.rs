@@ -54,6 +54,9 @@ enum Command {
     /// Install packages, all of them or none.
     #[command(visible_alias = "add")]
     Install(commands::install::Options),
+    /// Install what recipes have in another version than is installed, all of it or nothing.
+    #[command(visible_alias = "up")]
+    Upgrade(commands::install::UpgradeOptions),
     /// Remove packages, all of them or none.
     #[command(visible_aliases = ["rm", "uninstall"])]
     Remove(commands::remove::Options),
@@ -83,6 +86,43 @@ enum Command {
         /// Names of packages.
         names: Vec<String>,
     },
+    /// Explain why a package is there: who needs it, up to what was asked for.
+    Why {
+        /// Name of a package.
+        name: String,
+    },
+    /// Show what an installed package needs.
+    Tree {
+        /// Name of a package.
+        name: String,
+        /// Show what needs it.
+        #[arg(long)]
+        reverse: bool,
+    },
+    /// List packages that came for others which are gone.
+    Orphans,
+    /// Remove packages that came for others which are gone.
+    Autoremove {
+        /// Say what would happen; change nothing.
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+    },
+    /// Change why packages are there.
+    Mark {
+        /// The reason.
+        reason: commands::needs::Reason,
+        /// Names of packages.
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Show the functions that recipes can call.
+    Helpers {
+        /// Only this one.
+        name: Option<String>,
+        /// As a page of the reference.
+        #[arg(long, hide = true)]
+        markdown: bool,
+    },
     /// Check recipe files without running them; without names all of them.
     Lint {
         /// Names or files of recipes.
@@ -104,6 +144,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
     let settings = Settings { places, offline, wait: Duration::from_secs(wait), json, interrupt };
     match command {
         Command::Install(options) => commands::install::run(&settings, &options),
+        Command::Upgrade(options) => commands::install::upgrade(&settings, &options),
         Command::Remove(options) => commands::remove::run(&settings, &options),
         Command::List(options) => commands::list::run(&settings, &options),
         Command::Info { names } => commands::info::run(&settings, &names),
@@ -111,6 +152,12 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Owns { paths } => commands::owns::run(&settings, &paths),
         Command::Check { names } => commands::check::run(&settings, &names),
         Command::Lint { files } => commands::lint::run(&settings, &files),
+        Command::Why { name } => commands::needs::why(&settings, &name),
+        Command::Tree { name, reverse } => commands::needs::tree(&settings, &name, reverse),
+        Command::Orphans => commands::needs::orphans(&settings),
+        Command::Autoremove { dry_run } => commands::remove::autoremove(&settings, dry_run),
+        Command::Mark { reason, names } => commands::needs::mark(&settings, reason, &names),
+        Command::Helpers { name, markdown } => commands::helpers::run(&settings, name.as_deref(), markdown),
         Command::Repair => commands::repair::run(&settings),
     }
 }

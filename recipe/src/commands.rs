@@ -7,14 +7,20 @@ pub mod info;
 pub mod files;
 pub mod owns;
 pub mod check;
+pub mod needs;
+pub mod helpers;
 pub mod lint;
 pub mod repair;
 mod output;
 
 use std::time::Duration;
 
+use crate::db;
+use crate::dir::Dir;
 use crate::interrupt::Interrupt;
 use crate::places::Places;
+use crate::resolve::Graph;
+use crate::shelf;
 use crate::tx::Desk;
 use crate::tx::recover::Outcome;
 
@@ -31,6 +37,20 @@ pub struct Settings {
     pub json: bool,
     /// ^C.
     pub interrupt: Interrupt,
+}
+
+/// What is installed and what needs what, by the dependencies of the installed versions.
+fn graph(places: &Places, own: &Dir) -> anyhow::Result<Graph> {
+    let (recipes, _) = shelf::all(&places.recipes)?;
+    Graph::new(recipes, |recipe| {
+        if recipe.state.version.as_deref() == Some(&recipe.version) {
+            return Ok(recipe.deps.clone());
+        }
+        // The file is another version's by now.
+        let record =
+            recipe.state.tx.as_deref().map(|tx| db::read(own, &recipe.name, tx)).transpose()?.flatten();
+        Ok(record.map_or_else(|| recipe.deps.clone(), |r| r.deps))
+    })
 }
 
 impl Settings {

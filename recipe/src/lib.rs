@@ -6,6 +6,7 @@
 //! - [`state`], [`recipe`], [`shelf`]: what a recipe says, and where recipes are
 //! - [`places`], [`dir`], [`lock`], [`interrupt`]: paths, directories as descriptors, who works here, ^C
 //! - [`fetch`], [`archive`]: URL -> verified file -> tree
+//! - [`version`], [`resolve`]: what needs what, and in which version
 //! - [`engine`]: the recipe's code and the helpers it can call
 //! - [`stage`], [`db`], [`tx`]: what was made -> installed, all of it or nothing
 //! - [`commands`], [`cli`]: what can be typed
@@ -22,6 +23,8 @@ pub mod interrupt;
 pub mod fetch;
 pub mod archive;
 pub mod engine;
+pub mod version;
+pub mod resolve;
 pub mod stage;
 pub mod db;
 pub mod tx;

@@ -57,6 +57,12 @@ impl Recipe {
         parse(text, path).map_err(|e| located(path, text, &e)).exit(exit::RECIPE)
     }
 
+    /// Whether another version than the recipe's is installed.
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        self.state.installed && self.state.version.as_deref() != Some(&self.version)
+    }
+
     /// Whether it has this function.
     #[must_use]
     pub fn has(&self, function: &str) -> bool {

@@ -22,6 +22,8 @@ pub use plan::{Change, Plan};
 use anyhow::Context;
 use common::cli::Mark;
 
+use crate::recipe::Recipe;
+use crate::state::State;
 use crate::{db, exit};
 
 /// Carries out a plan.
@@ -39,15 +41,24 @@ pub fn run(desk: &Desk, plan: &Plan) -> anyhow::Result<()> {
         let outcome =
             recover::recover(desk).context("the transaction could not be undone").exit(exit::RECOVERY)?;
         return match outcome {
-            recover::Outcome::Forward { .. } => {
-                Err(e).context("done, but the disk did not confirm it").exit(exit::NOT_DURABLE)
-            }
+            recover::Outcome::Forward { .. } => committed("done, but the disk did not confirm it", &e),
             _ => Err(e),
         };
     }
     recover::finish(desk, journal)
-        .context("done, but what is left of it could not be tidied up")
-        .exit(exit::NOT_DURABLE)
+        .or_else(|e| committed("done, but what is left of it could not be tidied up", &e))
+}
+
+/// Changes the state of a recipe that needs no transaction: one file, one atomic exchange. The prefix is locked.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn rewrite(recipe: &Recipe, change: impl FnOnce(&mut State)) -> anyhow::Result<()> {
+    let path = recipe.path.canonicalize();
+    let path = path.with_context(|| format!("failed to find {}", recipe.path.display()))?;
+    let mut state = recipe.state.clone();
+    change(&mut state);
+    commit::write(&path, &state, &Desk::new_tx())
 }
 
 /// Everything from the journal to the commit.
@@ -65,4 +76,9 @@ fn attempt(desk: &Desk, plan: &Plan) -> anyhow::Result<()> {
         Some(first) => commit::write(&first.recipe, &first.state, &journal.tx),
         None => Ok(()),
     }
+}
+
+/// An error after the commit. Its causes become text: a full disk must not look as if nothing had been done (exit 3).
+fn committed(what: &str, cause: &anyhow::Error) -> anyhow::Result<()> {
+    Err(anyhow::anyhow!("{cause:#}")).context(what.to_owned()).exit(exit::NOT_DURABLE)
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask docs`: manual pages and shell completions of the tools that users run, into target/dist/share.
 //!
 //! They are made from the command lines' own definitions. leviso writes its own and recuki's (nothing here
-//! should compile leviso's library); for recstrap's three it is done here.
+//! should compile leviso's library); for recstrap's three and recipe it is done here.
 
 use std::path::{Path, PathBuf};
 
@@ -34,6 +34,7 @@ pub(crate) fn docs(paths: &Paths) -> anyhow::Result<PathBuf> {
     {
         write(&command, 8, &out).with_context(|| format!("failed to document {}", command.get_name()))?;
     }
+    write(&recipe::cli::command(), 1, &out).context("failed to document recipe")?;
     Ok(out)
 }
 

@@ -97,6 +97,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     program("setcap", "libcap2-bin", Need::Test, "compare file capabilities"),
     program("zstd", "zstd", Need::Test, "read the initramfs"),
     program("xz", "xz-utils", Need::Test, "make packages for tests"),
+    program("bzip2", "bzip2", Need::Test, "make packages for tests"),
     program("bsdtar", "libarchive-tools", Need::Test, "compare extraction"),
     program("shellcheck", "shellcheck", Need::Test, "lint the initramfs's /init"),
     program(

@@ -87,15 +87,16 @@ impl<'a> Sink<'a> {
     pub(super) fn symlink(&mut self, name: &[u8], target: &[u8]) -> anyhow::Result<()> {
         let path = self.name(name)?.with_context(|| format!("{} is a link's name", show(name)))?;
         ensure!(!target.is_empty() && !target.contains(&0), "{} is a link to nothing", show(name));
-        // Where the target lies, counted by names: links on the way lead inside too, by the same rule.
-        let mut depth = path.iter().filter(|b| **b == b'/').count();
-        let absolute = target.starts_with(b"/");
-        let inside = !absolute
+        // Up only at the beginning: the directories above a link are real ones, so that can be counted. Behind a name there
+        // may be another link, and `..` would lead up from where that leads.
+        let mut up_left = path.iter().filter(|b| **b == b'/').count();
+        let mut named = false;
+        let inside = !target.starts_with(b"/")
             && target.split(|b| *b == b'/').all(|part| match part {
                 b"" | b"." => true,
-                b".." => depth.checked_sub(1).map(|d| depth = d).is_some(),
+                b".." => !named && up_left.checked_sub(1).map(|left| up_left = left).is_some(),
                 _ => {
-                    depth += 1;
+                    named = true;
                     true
                 }
             });

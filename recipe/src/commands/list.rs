@@ -15,6 +15,9 @@ pub struct Options {
     /// Only what is installed.
     #[arg(short, long)]
     installed: bool,
+    /// Only what is installed in another version than the recipe has.
+    #[arg(long)]
+    outdated: bool,
     /// Only what was installed by name.
     #[arg(long, conflicts_with = "deps")]
     explicit: bool,
@@ -29,6 +32,7 @@ pub struct Options {
 /// The directory cannot be read.
 pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     let (mut recipes, errors) = shelf::all(&settings.places.recipes)?;
+    recipes.retain(|r| r.is_outdated() || !options.outdated);
     recipes.retain(|r| match (options.explicit, options.deps) {
         (true, _) => r.state.installed && !r.state.as_dep,
         (_, true) => r.state.installed && r.state.as_dep,

@@ -1,15 +1,17 @@
-//! `recipe remove`: names -> one transaction.
+//! `recipe remove` and `recipe autoremove`: names -> one transaction.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
 use common::cli::{Mark, tell};
 
-use super::{Settings, output};
+use super::{Settings, graph, output};
 use crate::db;
 use crate::exit;
 use crate::recipe::Recipe;
+use crate::resolve::Graph;
 use crate::shelf;
 use crate::tx::{self, Desk, make, plan::Planner};
 
@@ -22,33 +24,82 @@ pub struct Options {
     /// Say what would happen; change nothing.
     #[arg(short = 'n', long)]
     dry_run: bool,
+    /// Remove also what came only because these packages needed it.
+    #[arg(short = 's', long)]
+    recursive: bool,
+    /// Remove also the packages that need these.
+    #[arg(short, long)]
+    cascade: bool,
+    /// Remove them although other packages need them.
+    #[arg(long, conflicts_with = "cascade")]
+    no_deps: bool,
 }
 
-/// Runs it.
+/// Runs `recipe remove`.
 ///
 /// # Errors
-/// A package is not installed, its `remove()` fails, or files cannot be moved.
+/// A package is not installed or needed by another, its `remove()` fails, or files cannot be moved.
 pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
-    let mut paths =
-        options.names.iter().map(|n| shelf::find(&settings.places, n)).collect::<Result<Vec<_>, _>>()?;
-    let mut seen = std::collections::BTreeSet::new();
-    paths.retain(|p| seen.insert(p.clone()));
-    let desk = settings.desk()?;
-    let tx = Desk::new_tx();
-    let recipes = paths.iter().map(|p| Recipe::load(p)).collect::<Result<Vec<_>, _>>()?;
-    let mut planner = Planner::new(&desk, tx.clone(), &|_| false);
-    for recipe in &recipes {
+    for name in &options.names {
+        let recipe = Recipe::load(&shelf::find(&settings.places, name)?)?;
         if !recipe.state.installed {
             return Err(anyhow::anyhow!("{} is not installed", recipe.name)).exit(exit::NOT_FOUND);
         }
-        planner.remove(recipe)?;
     }
+    let desk = settings.desk()?;
+    let graph = graph(&desk.places, &desk.own)?;
+    let mut names: BTreeSet<String> = options.names.iter().cloned().collect();
+    let dependents = graph.dependents(&options.names);
+    if options.cascade {
+        names = dependents;
+    } else if let Some(other) = dependents.iter().find(|d| !names.contains(*d)).filter(|_| !options.no_deps) {
+        let needed: Vec<_> =
+            graph.needs(other).filter(|r| dependents.contains(&r.name)).map(|r| &r.name).collect();
+        let needed = needed.first().map_or("", |n| n.as_str());
+        let more = dependents.len() - names.len();
+        return Err(anyhow::anyhow!(
+            "{needed} is needed by {other}{}",
+            if more > 1 { " and others" } else { "" }
+        ))
+        .exit(exit::DEPENDENCY)
+        .hint("--cascade removes them too");
+    }
+    if options.recursive {
+        // Only what these packages leave behind, not what others left before.
+        let before = graph.orphans(&BTreeSet::new());
+        let after = graph.orphans(&names);
+        names.extend(after.into_iter().filter(|n| !before.contains(n)));
+    }
+    remove(settings, &desk, &graph, &names, options.dry_run)
+}
+
+/// Runs `recipe autoremove`: what came for others which are gone.
+///
+/// # Errors
+/// As [`run`].
+pub fn autoremove(settings: &Settings, dry_run: bool) -> anyhow::Result<ExitCode> {
+    let desk = settings.desk()?;
+    let graph = graph(&desk.places, &desk.own)?;
+    remove(settings, &desk, &graph, &graph.orphans(&BTreeSet::new()), dry_run)
+}
+
+fn remove(
+    settings: &Settings,
+    desk: &Desk,
+    graph: &Graph,
+    names: &BTreeSet<String>,
+    dry_run: bool,
+) -> anyhow::Result<ExitCode> {
+    let tx = Desk::new_tx();
+    let recipes: Vec<_> = names.iter().filter_map(|n| graph.installed.get(n)).collect();
+    let mut planner = Planner::new(desk, tx.clone(), &|_| false);
+    recipes.iter().try_for_each(|recipe| planner.remove(recipe))?;
     let plan = planner.finish()?;
-    if !options.dry_run {
-        recipes.iter().try_for_each(|recipe| before(&desk, &tx, recipe))?;
-        tx::run(&desk, &plan)?;
+    if !dry_run && !recipes.is_empty() {
+        recipes.iter().try_for_each(|recipe| before(desk, &tx, recipe))?;
+        tx::run(desk, &plan)?;
     }
-    output::changes(&plan, !options.dry_run, settings.json)?;
+    output::changes(&plan, !dry_run && !recipes.is_empty(), settings.json)?;
     Ok(ExitCode::SUCCESS)
 }
 

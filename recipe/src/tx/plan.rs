@@ -213,10 +213,12 @@ impl<'a> Planner<'a> {
             let shown = self.desk.places.installed(path);
             let stat = match prefix.stat(path) {
                 Ok(stat) => stat,
-                Err(e) => {
+                // Somebody put a link or a file where the directory was. Any other error is one.
+                Err(e) if matches!(e.raw_os_error(), Some(20 | 40)) => {
                     self.notes.push(format!("{shown} is not removed: {e}"));
                     continue;
                 }
+                Err(e) => return Err(e).with_context(|| format!("failed to examine {shown}")),
             };
             let Some(stat) = stat else { continue };
             if crate::dir::kind(&stat).is_dir() {

@@ -173,7 +173,7 @@ fn several_packages_are_one_transaction() {
         text.lines().find(|l| l.starts_with("let installed_tx")).expect("a transaction").to_owned()
     };
     assert_eq!(tx("a"), tx("b"));
-    assert_eq!(rig.run(&["remove", "b", "a"]).ok().stdout, "- b 1\n- a 1\n");
+    assert_eq!(rig.run(&["remove", "b", "a"]).ok().stdout, "- a 1\n- b 1\n");
     assert_eq!(rig.tree().len(), 1);
 }
 

@@ -10,22 +10,30 @@ fn a_second_recipe_is_told_who_works() {
     let rig = Rig::new();
     rig.release("a", "1", &[("bin/a", "a")]);
     rig.add("a", "1", "install_bin(\"a\");");
+    rig.run(&["install", "a"]).ok();
     rig.add("slow", "1", "");
     rig.server.answer("/slow-1.tar.gz", Answer::Drip);
     let mut slow = rig.cmd(&["install", "slow"]).std().spawn().expect("it starts");
-    while rig.server.log().is_empty() {
+    while rig.server.log().len() < 2 {
         std::thread::sleep(Duration::from_millis(10));
     }
     let holder = format!("is in use by process {} (", slow.id());
-    rig.run(&["install", "a"]).fails(16, &holder);
+    rig.run(&["install", "--reinstall", "a"]).fails(16, &holder);
     rig.run(&["remove", "a"]).fails(16, &holder);
     // With another prefix, but the same recipes.
     let other = rig.path("other").to_string_lossy().into_owned();
-    let cmd = common::cmd::Cmd::new(env!("CARGO_BIN_EXE_recipe")).args(["install", "a", "-p", &other, "-r"]);
+    let cmd = common::cmd::Cmd::new(env!("CARGO_BIN_EXE_recipe")).args([
+        "install",
+        "--reinstall",
+        "a",
+        "-p",
+        &other,
+        "-r",
+    ]);
     assert_eq!(cmd.arg(rig.path("recipes")).output().expect("it starts").status.code(), Some(16));
     // Reading needs no lock.
     rig.run(&["list"]).ok();
-    let waiting = rig.cmd(&["install", "a", "--wait", "30"]).std().spawn().expect("it starts");
+    let waiting = rig.cmd(&["install", "--reinstall", "a", "--wait", "30"]).std().spawn().expect("it starts");
     std::thread::sleep(Duration::from_millis(300));
     // A dead holder holds nothing.
     slow.kill().expect("killed");

@@ -8,4 +8,6 @@ mod conflicts;
 mod errors;
 mod download;
 mod lists;
+mod needs;
+mod archives;
 mod locks;

@@ -1,0 +1,182 @@
+//! `recipe why`, `tree`, `orphans`, `mark`: what needs what.
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use common::cli::{Mark, tell};
+
+use super::{Settings, graph, output};
+use crate::dir::Dir;
+use crate::exit;
+use crate::places::OWN;
+use crate::recipe::Recipe;
+use crate::resolve::Graph;
+use crate::shelf;
+use crate::tx;
+
+/// Why a package is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Reason {
+    /// Asked for by name.
+    Explicit,
+    /// Needed by something else.
+    Dep,
+}
+
+/// `recipe why`: from a package up to what was asked for, one line a way.
+///
+/// # Errors
+/// The package is not installed.
+pub fn why(settings: &Settings, name: &str) -> anyhow::Result<ExitCode> {
+    let graph = installed(settings, name)?;
+    let mut ways = Vec::new();
+    up(&graph, &mut vec![name.to_owned()], &mut ways);
+    if settings.json {
+        output::json_of("ways", &ways)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for way in &ways {
+        let version =
+            |n: &String| graph.installed.get(n).and_then(|r| r.state.version.clone()).unwrap_or_default();
+        let mut line = format!("{name} {}", version(&way[0]));
+        for pair in way.windows(2) {
+            let asked = graph
+                .needs(&pair[1])
+                .find(|r| r.name == pair[0])
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let condition = asked.strip_prefix(&pair[0]).unwrap_or_default().trim();
+            let condition = if condition.is_empty() { String::new() } else { format!(" ({condition})") };
+            line.push_str(&format!(" <- {} {}{condition}", pair[1], version(&pair[1])));
+        }
+        let last = &graph.installed[&way[way.len() - 1]];
+        let date = last.state.at.and_then(|t| jiff::Timestamp::from_second(t).ok());
+        let date = date.map(|t| t.strftime(", %Y-%m-%d").to_string()).unwrap_or_default();
+        output::line(if last.state.as_dep {
+            format!("{line} <- nobody")
+        } else {
+            format!("{line} <- you{date}")
+        })?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// All ways from the last name of `way` up to packages that were asked for, or that nobody needs.
+fn up(graph: &Graph, way: &mut Vec<String>, ways: &mut Vec<Vec<String>>) {
+    /// More ways than this explain nothing.
+    const MAX_WAYS: usize = 50;
+    let here = way[way.len() - 1].clone();
+    let above: Vec<_> =
+        graph.needed_by(&here).filter(|n| !way.iter().any(|w| w == n)).map(str::to_owned).collect();
+    let explicit = graph.installed.get(&here).is_some_and(|r| !r.state.as_dep);
+    if (explicit || above.is_empty()) && ways.len() < MAX_WAYS {
+        ways.push(way.clone());
+    }
+    for name in above {
+        if ways.len() >= MAX_WAYS {
+            return;
+        }
+        way.push(name);
+        up(graph, way, ways);
+        way.pop();
+    }
+}
+
+/// `recipe tree`: what an installed package needs, or what needs it.
+///
+/// # Errors
+/// The package is not installed.
+pub fn tree(settings: &Settings, name: &str, reverse: bool) -> anyhow::Result<ExitCode> {
+    let graph = installed(settings, name)?;
+    let mut lines = Vec::new();
+    branch(&graph, name, reverse, 0, &mut BTreeSet::new(), &mut lines);
+    if settings.json {
+        let nodes: Vec<_> =
+            lines.iter().map(|(d, n, _)| serde_json::json!({ "depth": d, "name": n })).collect();
+        output::json_of("tree", &nodes)?;
+    } else {
+        for (depth, name, note) in &lines {
+            output::line(format!("{}{name}{note}", "  ".repeat(*depth)))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn branch(
+    graph: &Graph,
+    name: &str,
+    reverse: bool,
+    depth: usize,
+    seen: &mut BTreeSet<String>,
+    lines: &mut Vec<(usize, String, String)>,
+) {
+    let version = graph.installed.get(name).and_then(|r| r.state.version.clone());
+    let again = !seen.insert(name.to_owned());
+    let note = match (&version, again) {
+        (None, _) => " (not installed)".to_owned(),
+        (Some(version), true) => format!(" {version} (see above)"),
+        (Some(version), false) => format!(" {version}"),
+    };
+    lines.push((depth, name.to_owned(), note));
+    if again {
+        return;
+    }
+    let next: Vec<String> = match reverse {
+        true => graph.needed_by(name).map(str::to_owned).collect(),
+        false => graph.needs(name).map(|r| r.name.clone()).collect(),
+    };
+    next.iter().for_each(|n| branch(graph, n, reverse, depth + 1, seen, lines));
+}
+
+/// `recipe orphans`: what came for others which are gone.
+///
+/// # Errors
+/// The recipes cannot be read.
+pub fn orphans(settings: &Settings) -> anyhow::Result<ExitCode> {
+    let orphans = read_graph(settings)?.orphans(&BTreeSet::new());
+    if settings.json {
+        output::json_of("orphans", &orphans)?;
+    } else {
+        orphans.iter().try_for_each(output::line)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `recipe mark`: changes the reason why a package is there.
+///
+/// # Errors
+/// The package is not installed, or its recipe cannot be written.
+pub fn mark(settings: &Settings, reason: Reason, names: &[String]) -> anyhow::Result<ExitCode> {
+    let _desk = settings.desk()?;
+    for name in names {
+        let recipe = Recipe::load(&shelf::find(&settings.places, name)?)?;
+        if !recipe.state.installed {
+            return Err(anyhow::anyhow!("{} is not installed", recipe.name)).exit(exit::NOT_FOUND);
+        }
+        tx::rewrite(&recipe, |state| state.as_dep = reason == Reason::Dep)?;
+        tell(&format!(
+            "{name}: {}",
+            if reason == Reason::Dep { "needed by others" } else { "asked for by name" }
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read_graph(settings: &Settings) -> anyhow::Result<Graph> {
+    // Without a prefix nothing is installed.
+    let own = Dir::open(&settings.places.prefix_here().join(OWN));
+    match own {
+        Ok(own) => graph(&settings.places, &own),
+        Err(_) => Graph::new(Vec::new(), |_| Ok(Vec::new())),
+    }
+}
+
+fn installed(settings: &Settings, name: &str) -> anyhow::Result<Graph> {
+    let graph = read_graph(settings)?;
+    if !graph.installed.contains_key(name) {
+        shelf::find(&settings.places, name)?;
+        return Err(anyhow::anyhow!("{name} is not installed")).exit(exit::NOT_FOUND);
+    }
+    Ok(graph)
+}

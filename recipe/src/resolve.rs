@@ -1,0 +1,181 @@
+//! Wanted packages -> what must be installed, in order, or an explanation.
+//!
+//! Every name has one recipe, and so one version: there is nothing to choose between, and a walk of the graph finds the
+//! answer or the contradiction. Pure: recipes come through a function.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Context;
+use common::cli::Mark;
+
+use crate::exit;
+use crate::recipe::Recipe;
+use crate::version::Requirement;
+
+/// A package that must be installed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// Its recipe.
+    pub recipe: Recipe,
+    /// Asked for by name, not only needed by something.
+    pub wanted: bool,
+}
+
+/// The packages that are missing for these, dependencies first.
+///
+/// # Errors
+/// A dependency has no recipe, or not in the version that is asked for (exit code [`exit::DEPENDENCY`]).
+pub fn missing(
+    wanted: Vec<Recipe>,
+    find: &mut dyn FnMut(&str) -> anyhow::Result<Recipe>,
+) -> anyhow::Result<Vec<Step>> {
+    let names: BTreeSet<_> = wanted.iter().map(|r| r.name.clone()).collect();
+    let mut walk = Walk { find, names, seen: BTreeMap::new(), steps: Vec::new() };
+    for recipe in wanted {
+        walk.visit(recipe, &mut Vec::new())?;
+    }
+    Ok(walk.steps)
+}
+
+struct Walk<'a> {
+    find: &'a mut dyn FnMut(&str) -> anyhow::Result<Recipe>,
+    names: BTreeSet<String>,
+    /// Versions as they will be.
+    seen: BTreeMap<String, String>,
+    steps: Vec<Step>,
+}
+
+impl Walk<'_> {
+    /// `chain`: who needs whom, from what was asked for to here.
+    fn visit(&mut self, recipe: Recipe, chain: &mut Vec<String>) -> anyhow::Result<()> {
+        // Packages that need each other come in one transaction: in which order is all the same.
+        if self.seen.contains_key(&recipe.name) {
+            return Ok(());
+        }
+        self.seen.insert(recipe.name.clone(), recipe.version.clone());
+        chain.push(format!("{} {}", recipe.name, recipe.version));
+        for text in &recipe.deps {
+            let requirement = parse(&recipe, text)?;
+            let dependency = self.satisfied(&requirement, chain)?;
+            if let Some(dependency) = dependency {
+                self.visit(dependency, chain)?;
+            }
+        }
+        chain.pop();
+        let wanted = self.names.contains(&recipe.name);
+        self.steps.push(Step { recipe, wanted });
+        Ok(())
+    }
+
+    /// The recipe to install for a requirement; none if what is there, or will be, is enough.
+    fn satisfied(&mut self, requirement: &Requirement, chain: &[String]) -> anyhow::Result<Option<Recipe>> {
+        let needed = || {
+            format!(
+                "{requirement} is needed by {}",
+                chain.iter().rev().cloned().collect::<Vec<_>>().join(", by ")
+            )
+        };
+        if let Some(version) = self.seen.get(&requirement.name) {
+            if requirement.accepts(version) {
+                return Ok(None);
+            }
+            return Err(anyhow::anyhow!("{} {version} will be installed", requirement.name))
+                .with_context(needed)
+                .exit(exit::DEPENDENCY);
+        }
+        let recipe = (self.find)(&requirement.name).with_context(needed).exit(exit::DEPENDENCY)?;
+        let installed = recipe.state.version.as_deref().filter(|_| recipe.state.installed);
+        let wanted = self.names.contains(&recipe.name);
+        if !wanted && installed.is_some_and(|v| requirement.accepts(v)) {
+            return Ok(None);
+        }
+        if !requirement.accepts(&recipe.version) {
+            let also = installed.map(|v| format!(", and {v} is installed")).unwrap_or_default();
+            return Err(anyhow::anyhow!("the recipe of {} has {}{also}", recipe.name, recipe.version))
+                .with_context(needed)
+                .exit(exit::DEPENDENCY);
+        }
+        Ok(Some(recipe))
+    }
+}
+
+/// A dependency of a recipe.
+///
+/// # Errors
+/// It is not written as one.
+pub fn parse(recipe: &Recipe, text: &str) -> anyhow::Result<Requirement> {
+    Requirement::parse(text)
+        .with_context(|| format!("in the dependencies of {}", recipe.name))
+        .exit(exit::RECIPE)
+}
+
+/// Installed packages and who needs them.
+pub struct Graph {
+    /// Installed packages by name.
+    pub installed: BTreeMap<String, Recipe>,
+    /// What each of them needs: the names that are installed, and how it is asked for.
+    needs: BTreeMap<String, Vec<Requirement>>,
+}
+
+impl Graph {
+    /// Of these recipes; `deps` are those of the installed version.
+    ///
+    /// # Errors
+    /// A dependency is not written as one.
+    pub fn new(
+        recipes: Vec<Recipe>,
+        mut deps: impl FnMut(&Recipe) -> anyhow::Result<Vec<String>>,
+    ) -> anyhow::Result<Self> {
+        let mut graph = Self { installed: BTreeMap::new(), needs: BTreeMap::new() };
+        for recipe in recipes.into_iter().filter(|r| r.state.installed) {
+            let needs = deps(&recipe)?.iter().map(|t| parse(&recipe, t)).collect::<anyhow::Result<_>>()?;
+            graph.needs.insert(recipe.name.clone(), needs);
+            graph.installed.insert(recipe.name.clone(), recipe);
+        }
+        Ok(graph)
+    }
+
+    /// What an installed package needs.
+    pub fn needs(&self, name: &str) -> impl Iterator<Item = &Requirement> {
+        self.needs.get(name).into_iter().flatten()
+    }
+
+    /// Installed packages that need this one directly.
+    pub fn needed_by<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.needs
+            .iter()
+            .filter(move |(_, needs)| needs.iter().any(|n| n.name == name))
+            .map(|(by, _)| by.as_str())
+    }
+
+    /// This package and everything that cannot do without it.
+    #[must_use]
+    pub fn dependents(&self, names: &[String]) -> BTreeSet<String> {
+        let mut all: BTreeSet<String> = BTreeSet::new();
+        let mut todo: Vec<String> = names.to_vec();
+        while let Some(name) = todo.pop() {
+            if all.insert(name.clone()) {
+                todo.extend(self.needed_by(&name).map(str::to_owned));
+            }
+        }
+        all
+    }
+
+    /// Packages that came for others which are gone, or would be without `without`.
+    #[must_use]
+    pub fn orphans(&self, without: &BTreeSet<String>) -> BTreeSet<String> {
+        let mut kept: BTreeSet<&str> = BTreeSet::new();
+        let explicit = self.installed.values().filter(|r| !r.state.as_dep).map(|r| r.name.as_str());
+        let mut todo: Vec<&str> = explicit.filter(|n| !without.contains(*n)).collect();
+        while let Some(name) = todo.pop() {
+            if kept.insert(name) {
+                todo.extend(self.needs(name).map(|r| r.name.as_str()).filter(|n| !without.contains(*n)));
+            }
+        }
+        self.installed
+            .keys()
+            .filter(|n| !kept.contains(n.as_str()) && !without.contains(*n))
+            .cloned()
+            .collect()
+    }
+}

@@ -1,0 +1,294 @@
+//! Archives: every format made by the host's own tools, and hostile ones made byte by byte.
+
+use std::io::Write;
+
+use common::cmd::Cmd;
+
+use crate::rig::{Out, Rig, tree};
+
+/// A rig whose recipe extracts an archive and installs all of it.
+fn rig(file: &str, extract: &str) -> Rig {
+    let rig = Rig::new();
+    let url = rig.server.url(&format!("/{file}"));
+    rig.write(
+        "recipes/p.rhai",
+        format!(
+            "let pkg = #{{ name: \"p\", version: \"1\" }};\nfn install() {{ download(\"{url}\"); {extract} \
+             install_tree(\".\", \"share/p\"); }}\n"
+        ),
+    );
+    rig
+}
+
+#[test]
+fn every_format_is_unpacked_as_its_own_tool_packs_it() {
+    for tool in ["tar", "bsdtar", "gzip", "xz", "zstd", "bzip2"] {
+        let _ = testkit::oracle(tool);
+    }
+    for (file, pack) in [
+        ("p.tar", "tar -cf $OUT p-1"),
+        ("p.tar.gz", "tar -czf $OUT p-1"),
+        ("p.tgz", "tar -cf - p-1 | gzip > $OUT"),
+        ("p.tar.xz", "tar -cJf $OUT p-1"),
+        ("p.tar.zst", "tar -cf - p-1 | zstd -q > $OUT"),
+        ("p.tar.bz2", "tar -cf - p-1 | bzip2 > $OUT"),
+        ("pax.tar.gz", "tar --format=pax -czf $OUT p-1"),
+        ("ustar.tar.gz", "tar --format=ustar -czf $OUT p-1"),
+        ("bsd.tar.gz", "bsdtar -czf $OUT p-1"),
+        ("dot.tar.gz", "cd p-1 && tar -czf $OUT ."),
+        (
+            "two-members.tar.gz",
+            "tar -cf t p-1 && (head -c 5000 t | gzip; tail -c +5001 t | gzip) > $OUT && rm t",
+        ),
+        ("p.zip", "bsdtar --format=zip -cf $OUT p-1"),
+    ] {
+        let rig = rig(file, "extract();");
+        let long = format!("deep/{}/{}", "d".repeat(90), "f".repeat(90));
+        for (path, content) in
+            [("bin/run", "#!/bin/sh\n"), ("empty", ""), (&long, "long"), ("\u{fc}mlaut", "u")]
+        {
+            rig.write(&format!("src/p-1/{path}"), content);
+        }
+        let run = rig.path("src/p-1/bin/run");
+        std::fs::set_permissions(run, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("set");
+        std::os::unix::fs::symlink("../bin/run", rig.path("src/p-1/deep/link")).expect("linked");
+        if !file.ends_with("zip") {
+            std::fs::hard_link(rig.path("src/p-1/bin/run"), rig.path("src/p-1/hard")).expect("linked");
+        }
+        let cmd =
+            Cmd::new("sh").args(["-ec", pack]).env("OUT", rig.path("www").join(file)).dir(rig.path("src"));
+        cmd.run().unwrap_or_else(|e| panic!("{file}: {e:#}"));
+        rig.run(&["install", "p"]).ok();
+        assert_eq!(tree(&rig.prefix("share/p")), tree(&rig.path("src/p-1")), "{file}");
+    }
+}
+
+#[test]
+fn single_files_are_called_by_their_name() {
+    for (file, pack, name) in [
+        ("tool.gz", "gzip -c tool > $OUT", "tool"),
+        ("tool.xz", "xz -c tool > $OUT", "tool"),
+        ("tool.zst", "zstd -q -c tool > $OUT", "tool"),
+        ("tool.bz2", "bzip2 -c tool > $OUT", "tool"),
+        ("tool-linux-amd64", "cat tool > $OUT", "tool-linux-amd64"),
+    ] {
+        let rig = rig(file, "extract();");
+        rig.write("src/tool", "a program");
+        let text = rig
+            .recipe("p")
+            .replace("install_tree(\".\", \"share/p\")", &format!("install_bin(\"{name}\", \"tool\")"));
+        rig.write("recipes/p.rhai", text);
+        let cmd =
+            Cmd::new("sh").args(["-ec", pack]).env("OUT", rig.path("www").join(file)).dir(rig.path("src"));
+        cmd.run().expect("packed");
+        rig.run(&["install", "p"]).ok();
+        assert_eq!(rig.read("prefix/bin/tool"), "a program", "{file}");
+    }
+}
+
+/// One entry of a forged tar: name, type, link target, mode, content.
+type Entry<'a> = (&'a [u8], u8, &'a [u8], u32, &'a [u8]);
+
+fn tar(entries: &[Entry<'_>]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (name, kind, link, mode, content) in entries {
+        let mut header = [0u8; 512];
+        header[..name.len()].copy_from_slice(name);
+        header[100..108].copy_from_slice(format!("{mode:07o}\0").as_bytes());
+        header[108..124].copy_from_slice(b"0000000\x000000000\0");
+        header[124..136].copy_from_slice(format!("{:011o}\0", content.len()).as_bytes());
+        header[136..148].copy_from_slice(b"00000000000\0");
+        header[148..156].copy_from_slice(b"        ");
+        header[156] = *kind;
+        header[157..157 + link.len()].copy_from_slice(link);
+        header[257..265].copy_from_slice(b"ustar\x0000");
+        let sum: u32 = header.iter().map(|b| u32::from(*b)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        out.extend_from_slice(&header);
+        out.extend_from_slice(content);
+        out.resize(out.len().next_multiple_of(512), 0);
+    }
+    out.resize(out.len() + 1024, 0);
+    out
+}
+
+fn zip(entries: &[(&str, u32, &[u8])]) -> Vec<u8> {
+    let mut out = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, mode, content) in entries {
+        let options = zip::write::SimpleFileOptions::default().unix_permissions(*mode);
+        match mode & 0o170_000 {
+            0o120_000 => out.add_symlink(*name, String::from_utf8_lossy(content), options).expect("added"),
+            _ => {
+                out.start_file(*name, options).expect("added");
+                out.write_all(content).expect("written");
+            }
+        }
+    }
+    out.finish().expect("finished").into_inner()
+}
+
+/// Installs what `bytes` unpack to. Whatever it says: nothing outside of the prefix may have changed.
+fn attack(file: &str, bytes: &[u8]) -> (Rig, Out) {
+    let rig = rig(file, "extract();");
+    rig.write(&format!("www/{file}"), bytes);
+    rig.write("victim", "as it was");
+    std::fs::create_dir(rig.path("outside")).expect("made");
+    let out = rig.run(&["install", "p"]);
+    assert_eq!(rig.read("victim"), "as it was", "{out:?}");
+    assert_eq!(rig.path("outside").read_dir().expect("read").count(), 0, "{out:?}");
+    assert!(!out.stderr.contains("panicked"), "{out:?}");
+    (rig, out)
+}
+
+#[test]
+fn hostile_tars_are_refused_and_write_nothing_outside() {
+    let file = b'0';
+    // The build directory is prefix/.recipe/build/TX/p: five levels up lies the victim.
+    let up = b"../../../../../victim";
+    let cases: &[(&str, &[Entry<'_>], &str)] = &[
+        ("..", &[(up, file, b"", 0o644, b"x")], "leads out of the archive"),
+        (".. inside", &[(b"a/../../../../../../victim", file, b"", 0o644, b"x")], "leads out of the archive"),
+        ("absolute", &[(b"/tmp/recipe-hostile", file, b"", 0o644, b"x")], "is an absolute name"),
+        ("link out", &[(b"l", b'2', b"../../../../../outside", 0o777, b"")], "leads out of the archive"),
+        ("absolute link", &[(b"l", b'2', b"/etc", 0o777, b"")], "leads out of the archive"),
+        (
+            "through a link",
+            &[(b"l", b'2', b"d", 0o777, b""), (b"l/x", file, b"", 0o644, b"x")],
+            "as a directory and as something else",
+        ),
+        (
+            "over a link",
+            &[(b"l", b'2', b"d", 0o777, b""), (b"l", file, b"", 0o644, b"x")],
+            "in the archive twice",
+        ),
+        (
+            "link, then directory",
+            &[(b"l", b'2', b"d", 0o777, b""), (b"l", b'5', b"", 0o777, b"")],
+            "as a directory and as something else",
+        ),
+        (
+            "links in a row",
+            &[(b"a", b'2', b".", 0o777, b""), (b"b", b'2', b"a/..", 0o777, b"")],
+            "leads out of the archive",
+        ),
+        ("hard link out", &[(b"h", b'1', up, 0o644, b"")], "leads out of the archive"),
+        ("hard link to /", &[(b"h", b'1', b"/etc/passwd", 0o644, b"")], "is an absolute name"),
+        ("hard link to nothing", &[(b"h", b'1', b"gone", 0o644, b"")], "no file of this archive"),
+        (
+            "hard link to a link",
+            &[(b"l", b'2', b"x", 0o777, b""), (b"h", b'1', b"l", 0o644, b"")],
+            "no file of this archive",
+        ),
+        (
+            "twice",
+            &[(b"a", file, b"", 0o644, b"1"), (b"./a", file, b"", 0o644, b"2")],
+            "in the archive twice",
+        ),
+        (
+            "file, then directory",
+            &[(b"a", file, b"", 0o644, b"1"), (b"a/b", file, b"", 0o644, b"2")],
+            "as a directory and as something else",
+        ),
+        ("device", &[(b"null", b'3', b"", 0o666, b"")], "is neither file nor directory nor link"),
+        ("block device", &[(b"sda", b'4', b"", 0o666, b"")], "is neither file nor directory nor link"),
+        ("pipe", &[(b"pipe", b'6', b"", 0o666, b"")], "is neither file nor directory nor link"),
+        ("no name", &[(b"", file, b"", 0o644, b"x")], "is a file's name"),
+        ("dot", &[(b".", file, b"", 0o644, b"x")], "is a file's name"),
+        ("empty", &[], "the archive is empty"),
+    ];
+    for (name, entries, says) in cases {
+        let (rig, out) = attack("p.tar", &tar(entries));
+        assert_eq!(out.code, Some(14), "{name}: {out:?}");
+        assert!(out.stderr.contains(says), "{name}: {out:?}");
+        assert!(rig.tree().is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn rights_of_archives_are_not_taken_over() {
+    let modes = [0o4755, 0o2755, 0o1777, 0o777, 0o000, 0o111, 0o600];
+    let names: Vec<_> = modes.iter().map(|m| format!("f{m:o}")).collect();
+    let mut entries: Vec<Entry<'_>> =
+        names.iter().zip(modes).map(|(n, m)| (n.as_bytes(), b'0', &b""[..], m, &b"x"[..])).collect();
+    entries.push((b"d", b'5', b"", 0o4777, b""));
+    entries.push((b"d/x", b'0', b"", 0o644, b"x"));
+    let (rig, out) = attack("p.tar", &tar(&entries));
+    out.ok();
+    let tree = tree(&rig.prefix("share/p"));
+    for (name, mode) in names.iter().zip(modes) {
+        let expected = if mode & 0o111 == 0 { "file 0644" } else { "file 0755" };
+        assert!(tree[name].starts_with(expected), "{name}: {}", tree[name]);
+    }
+    let mode = std::os::unix::fs::MetadataExt::mode(&rig.prefix("share/p/d").metadata().expect("there"));
+    assert_eq!(mode & 0o7777, 0o755);
+}
+
+#[test]
+fn hostile_zips_are_refused_and_write_nothing_outside() {
+    let link = 0o120_777;
+    let cases: &[(&str, &[(&str, u32, &[u8])], &str)] = &[
+        ("..", &[("../../../../../victim", 0o100_644, b"x")], "leads out of the archive"),
+        ("absolute", &[("/tmp/recipe-hostile", 0o100_644, b"x")], "is an absolute name"),
+        ("backslash", &[("..\\..\\victim", 0o100_644, b"x")], "has a backslash in it"),
+        ("link out", &[("l", link, b"../../../../../outside")], "leads out of the archive"),
+        (
+            "through a link",
+            &[("l", link, b"d"), ("l/x", 0o100_644, b"x")],
+            "as a directory and as something else",
+        ),
+    ];
+    for (name, entries, says) in cases {
+        let (rig, out) = attack("p.zip", &zip(entries));
+        assert_eq!(out.code, Some(14), "{name}: {out:?}");
+        assert!(out.stderr.contains(says), "{name}: {out:?}");
+        assert!(rig.tree().is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn damaged_archives_are_refused() {
+    let whole = Rig::new();
+    let noise: String =
+        (0..60_000u32).map(|i| char::from(b'a' + (i.wrapping_mul(2_654_435_761) >> 27) as u8 % 26)).collect();
+    whole.release("p", "1", &[("a", &noise), ("b", "b")]);
+    let bytes = std::fs::read(whole.path("www/p-1.tar.gz")).expect("packed");
+    let cut = |n: usize| bytes[..n].to_vec();
+    let flipped = |at: usize| {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 0x10;
+        bytes
+    };
+    for (name, bytes) in [
+        ("cut in the middle", cut(bytes.len() / 2)),
+        ("without its checksum", cut(bytes.len() - 8)),
+        ("without the last byte", cut(bytes.len() - 1)),
+        ("flipped in the middle", flipped(bytes.len() / 2)),
+        ("flipped checksum", flipped(bytes.len() - 6)),
+        ("flipped length", flipped(bytes.len() - 2)),
+        ("not an archive", b"<html>404</html>".to_vec()),
+        ("nothing", Vec::new()),
+    ] {
+        let (rig, out) = attack("p.tar.gz", &bytes);
+        assert_eq!(out.code, Some(14), "{name}: {out:?}");
+        assert!(rig.tree().is_empty(), "{name}");
+    }
+    attack("p.zip", b"PK\x03\x04 no").1.fails(14, "this is not a zip archive");
+}
+
+#[test]
+fn bombs_are_stopped() {
+    // Zeros, packed a thousand to one.
+    let rig = Rig::new();
+    let pack = "head -c 400M /dev/zero | gzip -9 > $OUT";
+    let _ = testkit::oracle("gzip");
+    rig.write("www/x", "");
+    Cmd::new("sh").args(["-ec", pack]).env("OUT", rig.path("www/zeros.gz")).run().expect("packed");
+    let url = rig.server.url("/zeros.gz");
+    rig.write(
+        "recipes/p.rhai",
+        format!("let pkg = #{{ name: \"p\", version: \"1\" }};\nfn install() {{ download(\"{url}\"); extract(); install_bin(\"zeros\"); }}\n"),
+    );
+    // 400 kB of gzip may become 340 MB: the rest is refused.
+    rig.run(&["install", "p"]).fails(14, "far more than its size allows");
+    assert!(!rig.prefix(".recipe/build").exists(), "what was unpacked is gone");
+}

@@ -1,0 +1,115 @@
+//! Dependencies: what comes with a package, in which order, why, and what goes with it.
+
+use crate::rig::Rig;
+
+/// Packages and what they need; all are released as version 1, or as it stands behind `=`.
+fn rig(packages: &[(&str, &[&str])]) -> Rig {
+    let rig = Rig::new();
+    for (package, deps) in packages {
+        let (name, version) = package.split_once('=').unwrap_or((package, "1"));
+        rig.release(name, version, &[(&format!("bin/{name}"), name)]);
+        rig.add(name, version, &format!("install_bin(\"{name}\"); print(pkg.name);"));
+        let deps = format!("version: \"{version}\", deps: {deps:?} }}; // fixed");
+        rig.write(
+            &format!("recipes/{name}.rhai"),
+            rig.recipe(name).replace(&format!("version: \"{version}\" }}; // fixed"), &deps),
+        );
+    }
+    rig
+}
+
+#[test]
+fn what_is_needed_comes_first_in_the_same_transaction() {
+    let rig = rig(&[("a", &["b >= 1", "c"]), ("b", &["d"]), ("c", &["d == 1"]), ("d", &[]), ("e", &[])]);
+    assert_eq!(rig.run(&["install", "a"]).ok().stdout, "+ d 1\n+ b 1\n+ c 1\n+ a 1\n");
+    assert_eq!(rig.run(&["list", "--explicit"]).ok().stdout, "a  1  installed\n");
+    let why = rig.run(&["why", "d"]).ok().stdout;
+    let lines: Vec<_> = why.lines().map(|l| l.rsplit_once(", ").expect("a date").0).collect();
+    assert_eq!(lines, ["d 1 <- b 1 <- a 1 (>= 1) <- you", "d 1 <- c 1 (== 1) <- a 1 <- you"]);
+    assert_eq!(rig.run(&["tree", "a"]).ok().stdout, "a 1\n  b 1\n    d 1\n  c 1\n    d 1 (see above)\n");
+    assert_eq!(
+        rig.run(&["tree", "--reverse", "d"]).ok().stdout,
+        "d 1\n  b 1\n    a 1\n  c 1\n    a 1 (see above)\n"
+    );
+    rig.run(&["why", "e"]).fails(11, "e is not installed");
+
+    rig.run(&["remove", "d"]).fails(12, "is needed by");
+    rig.run(&["remove", "b", "c"]).fails(12, "is needed by a");
+    assert_eq!(rig.run(&["remove", "a"]).ok().stdout, "- a 1\n");
+    assert_eq!(rig.run(&["orphans"]).ok().stdout, "b\nc\nd\n");
+    // Marks survive; what was asked for is no orphan, nor what it needs.
+    rig.run(&["mark", "explicit", "c"]).ok();
+    assert_eq!(rig.run(&["orphans"]).ok().stdout, "b\n");
+    rig.run(&["install", "--reinstall", "--as-dep", "c"]).ok();
+    assert_eq!(rig.run(&["list", "--explicit"]).ok().stdout, "c  1  installed\n");
+    assert_eq!(rig.run(&["autoremove"]).ok().stdout, "- b 1\n");
+    assert_eq!(rig.run(&["remove", "-s", "c"]).ok().stdout, "- c 1\n- d 1\n");
+    rig.run(&["install", "a"]).ok();
+    assert_eq!(rig.run(&["remove", "--cascade", "d"]).ok().stdout, "- a 1\n- b 1\n- c 1\n- d 1\n");
+}
+
+#[test]
+fn conflicts_are_explained_and_nothing_is_made() {
+    let rig = rig(&[
+        ("a", &["b"]),
+        ("b", &["c >= 2"]),
+        ("c=1.5", &[]),
+        ("lost", &["nowhere"]),
+        ("odd", &["c ~ 1"]),
+    ]);
+    let out = rig.run(&["install", "a"]).fails(12, "c >= 2 is needed by b 1, by a 1");
+    assert!(out.stderr.contains("the recipe of c has 1.5"), "{}", out.stderr);
+    rig.run(&["install", "lost"]).fails(12, "nowhere is needed by lost 1");
+    rig.run(&["install", "odd"])
+        .fails(10, "expected a dependency like \"openssl >= 1.1.0\", found \"c ~ 1\"");
+    assert!(rig.tree().is_empty() && rig.server.log().is_empty());
+    rig.run(&["install", "--no-deps", "a"]).ok();
+}
+
+#[test]
+fn what_is_too_old_is_upgraded_and_stays_what_it_was() {
+    let rig = rig(&[("a", &["b >= 2"]), ("b", &[])]);
+    rig.run(&["install", "b"]).ok();
+    rig.release("b", "2", &[("bin/b", "2")]);
+    rig.write("recipes/b.rhai", rig.recipe("b").replace("version: \"1\"", "version: \"2\""));
+    assert_eq!(rig.run(&["install", "a"]).ok().stdout, "~ b 1 -> 2\n+ a 1\n");
+    assert_eq!(rig.run(&["list", "--explicit"]).ok().stdout.lines().count(), 2, "b was asked for by name");
+    // All of it at once; what came for others stays that.
+    rig.run(&["mark", "dep", "b"]).ok();
+    for name in ["a", "b"] {
+        rig.release(name, "3", &[(&format!("bin/{name}"), "3")]);
+        let text = rig
+            .recipe(name)
+            .replace("version: \"1\"", "version: \"3\"")
+            .replace("version: \"2\"", "version: \"3\"");
+        rig.write(&format!("recipes/{name}.rhai"), text);
+    }
+    assert_eq!(rig.run(&["list", "--outdated"]).ok().stdout, "a  3  installed: 1\nb  3  installed: 2\n");
+    assert_eq!(rig.run(&["upgrade"]).ok().stdout, "~ b 2 -> 3\n~ a 1 -> 3\n");
+    assert_eq!(rig.run(&["upgrade"]).ok().stdout, "");
+    assert_eq!(rig.run(&["list", "--deps"]).ok().stdout, "b  3  installed\n");
+    rig.run(&["upgrade", "nothing"]).fails(11, "there is no recipe");
+}
+
+#[test]
+fn packages_may_need_each_other_to_run_but_not_to_be_built() {
+    let rig = rig(&[("a", &["b"]), ("b", &["a"]), ("c", &[]), ("d", &[])]);
+    assert_eq!(rig.run(&["install", "a"]).ok().stdout, "+ b 1\n+ a 1\n");
+    for (name, needs) in [("c", "d"), ("d", "c")] {
+        let text = rig.recipe(name).replace("deps: []", &format!("build_deps: [\"{needs}\"]"));
+        rig.write(&format!("recipes/{name}.rhai"), text);
+    }
+    rig.run(&["install", "c"]).fails(12, "these need each other to be built: c, d, c");
+    rig.write("recipes/d.rhai", rig.recipe("d").replace("build_deps: [\"c\"]", "deps: []"));
+    // Built with d installed: two transactions.
+    assert_eq!(rig.run(&["install", "c"]).ok().stdout, "+ d 1\n+ c 1\n");
+    assert_eq!(rig.run(&["orphans"]).ok().stdout, "d\n", "needed to build, not to run");
+}
+
+#[test]
+fn the_page_of_helpers_is_the_table() {
+    let page = testkit::workspace().join("docs/reference/helpers.md");
+    let made = Rig::new().run(&["helpers", "--markdown"]).ok().stdout;
+    let found = std::fs::read_to_string(page).unwrap_or_default();
+    assert!(made == found, "make it anew: recipe helpers --markdown >docs/reference/helpers.md");
+}

@@ -1,0 +1,269 @@
+//! A prefix in a known state, an operation on it, and the judge: old or new, nothing else.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use common::cmd::Cmd;
+
+use crate::rig::{Out, Rig, tree};
+
+/// What the sweeps attack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Install,
+    Upgrade,
+    Remove,
+    /// Two packages come in one transaction.
+    Pair,
+}
+
+/// A state that can be brought back, and the states that are allowed.
+pub(crate) struct World {
+    rig: Rig,
+    operation: Operation,
+    old: State,
+    new: State,
+}
+
+/// What can be seen of a prefix and its recipes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct State {
+    tree: BTreeMap<String, String>,
+    recipes: BTreeMap<String, String>,
+}
+
+impl World {
+    /// Makes the state before the operation, runs the operation once, and keeps what both look like.
+    pub(crate) fn new(operation: Operation) -> Self {
+        let shm = Path::new("/dev/shm");
+        let base = if shm.is_dir() { shm.to_owned() } else { std::env::temp_dir() };
+        let dir = tempfile::Builder::new().prefix("recipe-").tempdir_in(base).expect("a temporary directory");
+        let rig = Rig::at(dir);
+        let body = "install_tree(\".\", \"share/p\"); install_bin(\"p\"); install_config(\"conf\", \"etc/p.conf\"); \
+                    symlink(\"bin/p\", \"bin/p-link\");";
+        rig.release(
+            "p",
+            "1",
+            &[
+                ("bin/p", "one"),
+                ("conf", "a"),
+                ("same", "1"),
+                ("gone/deep/er", "1"),
+                ("becomes-dir", "1"),
+                ("becomes-file/x", "1"),
+            ],
+        );
+        rig.release(
+            "p",
+            "2",
+            &[
+                ("bin/p", "two"),
+                ("conf", "b"),
+                ("same", "1"),
+                ("new/deep/er", "2"),
+                ("becomes-dir/x", "2"),
+                ("becomes-file", "2"),
+            ],
+        );
+        rig.release("q", "1", &[("bin/q", "q")]);
+        rig.add("p", "1", body);
+        rig.add("q", "1", "install_bin(\"q\");");
+        let two = rig.recipe("p").replace("\"1\" }; // fixed", "\"2\" }; // fixed");
+        // Everything is downloaded before: attacked is what changes the system.
+        rig.run(&["install", "q", "p"]).ok();
+        rig.write("recipes/p.rhai", rig.recipe("p").replace("\"1\" }; // fixed", "\"2\" }; // fixed"));
+        match operation {
+            Operation::Install | Operation::Pair => {
+                rig.run(&["remove", "p", "q"]).ok();
+                std::fs::remove_dir_all(rig.path("prefix")).expect("removed");
+                std::fs::create_dir(rig.path("prefix")).expect("made");
+                std::fs::write(rig.prefix("mine"), "a file of the user").expect("written");
+                rig.add("p", "1", body);
+                rig.add("q", "1", "install_bin(\"q\");");
+            }
+            Operation::Upgrade => {
+                // The cache has the new version; the old one is installed.
+                rig.run(&["install", "p"]).ok();
+                rig.write("recipes/p.rhai", two.replace("\"2\" }; // fixed", "\"1\" }; // fixed"));
+                std::fs::remove_dir_all(rig.path("prefix")).expect("removed");
+                std::fs::create_dir(rig.path("prefix")).expect("made");
+                rig.add("p", "1", body);
+                rig.run(&["install", "--reinstall", "p", "q"]).ok();
+                rig.write(
+                    "recipes/p.rhai",
+                    rig.recipe("p").replace("\"1\" }; // fixed", "\"2\" }; // fixed"),
+                );
+            }
+            Operation::Remove => {}
+        }
+        copy(&rig.path("prefix"), &rig.path("saved/prefix"));
+        copy(&rig.path("recipes"), &rig.path("saved/recipes"));
+        let old = state(&rig);
+        let mut world = Self { rig, operation, new: old.clone(), old };
+        let out = world.command().output().expect("recipe starts");
+        assert!(out.status.success(), "a run without an attack: {}", String::from_utf8_lossy(&out.stderr));
+        world.new = state(&world.rig);
+        assert_ne!(world.old, world.new, "the operation does something");
+        assert_eq!(world.judge(), Ok("new"), "after a run without an attack");
+        world.restore();
+        world
+    }
+
+    /// The operation.
+    pub(crate) fn command(&self) -> Cmd {
+        self.rig.cmd(match self.operation {
+            Operation::Install | Operation::Upgrade => &["install", "p", "--offline"],
+            Operation::Remove => &["remove", "p"],
+            Operation::Pair => &["install", "p", "q", "--offline"],
+        })
+    }
+
+    /// What ends an interrupted operation.
+    pub(crate) fn repair(&self) -> Cmd {
+        self.rig.cmd(&["repair"])
+    }
+
+    /// Where the driver may keep its log.
+    pub(crate) fn log(&self) -> std::path::PathBuf {
+        self.rig.path("strace.log")
+    }
+
+    /// Brings the old state back.
+    pub(crate) fn restore(&self) {
+        for name in ["prefix", "recipes"] {
+            std::fs::remove_dir_all(self.rig.path(name)).expect("removed");
+            copy(&self.rig.path("saved").join(name), &self.rig.path(name));
+        }
+    }
+
+    /// Before recovery: each recipe file is whole, and says the old or the new.
+    pub(crate) fn look(&self) -> Result<(), String> {
+        // What is being written beside a recipe is no recipe: its name begins with a dot.
+        for (name, text) in recipes(&self.rig).iter().filter(|(name, _)| !name.starts_with('.')) {
+            if self.old.recipes.get(name) != Some(text) && self.new.recipes.get(name) != Some(text) {
+                return Err(format!("before recovery {name} is neither old nor new:\n{text}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the next command recover and says what there is then. The operation must then work as if nothing had been.
+    pub(crate) fn settle(&self) -> Result<&'static str, String> {
+        self.look()?;
+        let out = self.rig.run(&["repair"]);
+        if out.code != Some(0) {
+            return Err(format!("repair ends with {out:?}"));
+        }
+        let found = self.judge()?;
+        let again = self.command().output().expect("recipe starts");
+        let done = again.status.success()
+            || (self.operation == Operation::Remove && again.status.code() == Some(11));
+        if !done || self.judge()? != "new" {
+            return Err(format!("once more: {}", String::from_utf8_lossy(&again.stderr)));
+        }
+        Ok(found)
+    }
+
+    /// Which state this is, with nothing left over.
+    pub(crate) fn judge(&self) -> Result<&'static str, String> {
+        let found = state(&self.rig);
+        let name = match () {
+            () if found == self.old => "old",
+            () if found == self.new => "new",
+            () => {
+                return Err(format!("neither old nor new: {:#?}", difference(&found, &self.old, &self.new)));
+            }
+        };
+        for left in ["stage", "build", "journal.json", "journal.json.new"] {
+            if self.rig.prefix(".recipe").join(left).exists() {
+                return Err(format!("{left} is left over"));
+            }
+        }
+        let Out { code, stdout, stderr } = self.rig.run(&["check"]);
+        if code != Some(0) {
+            return Err(format!("{name}, but check finds {stdout}{stderr}"));
+        }
+        Ok(name)
+    }
+
+    /// Spoils the state after a good operation in every way there is; the judge must see each.
+    pub(crate) fn lies(&self) -> Vec<(&'static str, bool)> {
+        let lies: [(&str, fn(&Rig)); 6] = [
+            ("a lost file", |rig| std::fs::remove_file(rig.prefix("bin/p")).expect("removed")),
+            ("a file too many", |rig| drop(rig.write("prefix/share/extra", ""))),
+            ("other content", |rig| drop(rig.write("prefix/bin/p", "x"))),
+            ("state that is not true", |rig| {
+                let text = rig.recipe("p");
+                let (a, b) = ("let installed = true;", "let installed = false;");
+                let text = if text.contains(a) { text.replace(a, b) } else { text.replace(b, a) };
+                rig.write("recipes/p.rhai", text);
+            }),
+            ("a journal left over", |rig| drop(rig.write("prefix/.recipe/journal.json", "{}"))),
+            ("litter beside the recipes", |rig| drop(rig.write("recipes/.p.rhai.123", ""))),
+        ];
+        let mut seen = Vec::new();
+        for (name, lie) in lies {
+            self.restore();
+            assert!(self.command().output().expect("recipe starts").status.success());
+            if self.operation == Operation::Remove && matches!(name, "a lost file" | "other content") {
+                drop(self.rig.write("prefix/bin/p", "x"));
+            } else {
+                lie(&self.rig);
+            }
+            seen.push((name, self.judge().is_err()));
+        }
+        self.restore();
+        seen
+    }
+}
+
+fn state(rig: &Rig) -> State {
+    State { tree: rig.tree(), recipes: recipes(rig) }
+}
+
+/// Recipe files, without what differs from run to run; and anything else that lies there.
+fn recipes(rig: &Rig) -> BTreeMap<String, String> {
+    let mut out = BTreeMap::new();
+    for name in tree(&rig.path("recipes")).into_keys() {
+        let text = rig.read(&format!("recipes/{name}"));
+        let line = |l: &str| match l.split_once(" = ") {
+            Some((start @ ("let installed_tx" | "let installed_at"), value)) => {
+                format!("{start} = {}", if value == "();" { value } else { "..." })
+            }
+            _ => l.to_owned(),
+        };
+        out.insert(name, text.lines().map(line).collect::<Vec<_>>().join("\n"));
+    }
+    out
+}
+
+fn difference(found: &State, old: &State, new: &State) -> Vec<String> {
+    let mut out = Vec::new();
+    for (name, state) in [("old", old), ("new", new)] {
+        let paths = found.tree.keys().chain(state.tree.keys());
+        let differ = paths.filter(|p| found.tree.get(*p) != state.tree.get(*p)).cloned().collect::<Vec<_>>();
+        let recipes = found.recipes.keys().chain(state.recipes.keys());
+        let recipes =
+            recipes.filter(|p| found.recipes.get(*p) != state.recipes.get(*p)).cloned().collect::<Vec<_>>();
+        out.push(format!("not {name}: files {differ:?}, recipes {recipes:?}"));
+    }
+    out
+}
+
+/// Copies a tree as it is.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("made");
+    for entry in from.read_dir().expect("read") {
+        let path = entry.expect("read").path();
+        let target = to.join(path.file_name().expect("a name"));
+        let meta = path.symlink_metadata().expect("there");
+        if meta.is_dir() {
+            copy(&path, &target);
+            std::fs::set_permissions(&target, meta.permissions()).expect("set");
+        } else if meta.is_symlink() {
+            std::os::unix::fs::symlink(path.read_link().expect("a link"), &target).expect("linked");
+        } else {
+            std::fs::copy(&path, &target).expect("copied");
+        }
+    }
+}
