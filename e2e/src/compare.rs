@@ -1,7 +1,7 @@
 //! What differs between the image on a disc and the file system it was installed to, as the host's own tools see them:
 //! both mounted, compared name by name by rsync.
 //!
-//! Disc, disk image, number of a partition -> [`Difference`]s. Compared are names, types, contents (by checksum),
+//! Disc, disk, place of the root on it -> [`Difference`]s. Compared are names, types, contents (by checksum),
 //! owners, modes, times to the nanosecond, hard links, link targets, device numbers, ACLs and extended attributes. Needs
 //! root, for mounts; nothing stays mounted.
 
@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use common::cmd::Cmd;
 
-use crate::disk::{self, Partition};
+use crate::disk::{Disk, Partition};
+use crate::place::Place;
 
 /// A name that is not the same on both sides.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,20 +53,33 @@ impl Drop for Mount {
     }
 }
 
-/// Compares the disc's image with partition `number` (from 1) of a raw disk image; scratch files go to `scratch`.
-///
-/// # Errors
-/// A tool is missing, or something cannot be read or mounted.
-pub fn image_with_disk(
-    iso: &Path,
-    disk: &Path,
-    number: usize,
-    scratch: &Path,
-) -> anyhow::Result<Vec<Difference>> {
-    let image = rootfs_of(iso, scratch)?;
-    let image = Mount::new(&image, "loop,ro", &scratch.join("image"))?;
-    let disk = mount_partition(disk, number, &scratch.join("disk"))?;
-    trees(&image.dir, &disk.dir)
+/// The image on a disc, mounted for as long as this lives.
+#[derive(Debug)]
+pub struct Image {
+    mount: Mount,
+}
+
+impl Image {
+    /// Takes the image out of a disc and mounts it; both in the directory `scratch`.
+    ///
+    /// # Errors
+    /// A tool is missing, or the disc has no image.
+    pub fn of_disc(iso: &Path, scratch: &Path) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(scratch)
+            .with_context(|| format!("failed to create {}", scratch.display()))?;
+        let image = rootfs_of(iso, scratch)?;
+        Ok(Self { mount: Mount::new(&image, "loop,ro", &scratch.join("image"))? })
+    }
+
+    /// Compares it with the root file system on a disk, which is mounted on `dir` meanwhile.
+    ///
+    /// # Errors
+    /// There is none in that place, or it cannot be mounted or read.
+    pub fn differences(&self, disk: &Disk, place: Place, dir: &Path) -> anyhow::Result<Vec<Difference>> {
+        let Partition { offset, size } = place.on(disk)?;
+        let disk = Mount::new(&disk.image, &format!("loop,ro,offset={offset},sizelimit={size}"), dir)?;
+        trees(&self.mount.dir, &disk.dir)
+    }
 }
 
 /// Takes the root file system's image out of a disc.
@@ -78,15 +92,6 @@ pub fn rootfs_of(iso: &Path, scratch: &Path) -> anyhow::Result<PathBuf> {
     let xorriso = Cmd::new("xorriso").args(["-osirrox", "on", "-indev"]).arg(iso);
     xorriso.args(["-overwrite", "on", "-extract", &from]).arg(&out).read()?;
     Ok(out)
-}
-
-/// Mounts a partition of a raw disk image read-only.
-///
-/// # Errors
-/// There is no such partition, or it cannot be mounted.
-pub fn mount_partition(disk: &Path, number: usize, dir: &Path) -> anyhow::Result<Mount> {
-    let Partition { offset, size } = disk::partition(disk, number)?;
-    Mount::new(disk, &format!("loop,ro,offset={offset},sizelimit={size}"), dir)
 }
 
 /// Compares two trees.
@@ -125,4 +130,25 @@ pub fn unexpected<'a>(differences: &'a [Difference], expected: &[&str]) -> Vec<&
     };
     let only_time = |d: &Difference| d.change.starts_with(".d..t......") && holds_listed(&d.path);
     differences.iter().filter(|d| !listed(&d.path) && !only_time(d)).collect()
+}
+
+/// Fails when something differs that is not in one of the places `expected`, or when nothing differs: then nothing was
+/// compared, since every installation has an fstab of its own.
+///
+/// # Errors
+/// Lists the names and how they differ.
+pub fn only(differences: &[Difference], expected: &[&str]) -> anyhow::Result<()> {
+    ensure!(
+        differences.iter().any(|d| d.path == "etc/fstab"),
+        "etc/fstab is the image's: this is no installed system, or nothing was compared"
+    );
+    let unexpected = unexpected(differences, expected);
+    let lines = unexpected.iter().take(40).map(|d| format!("  {} {}", d.change, d.path));
+    let lines = lines.collect::<Vec<_>>().join("\n");
+    ensure!(
+        unexpected.is_empty(),
+        "{} names differ from the image that should not (as rsync --itemize-changes shows them):\n{lines}",
+        unexpected.len()
+    );
+    Ok(())
 }

@@ -15,6 +15,10 @@ use anyhow::{Context, bail, ensure};
 /// How many lines of the console an error shows.
 const TAIL_LINES: usize = 40;
 
+/// How long a person takes to read a question. Programs that print one and turn echo off only then (cryptsetup) throw
+/// away what was typed in between.
+const READING: Duration = Duration::from_secs(1);
+
 /// What has arrived so far, as a person would read it.
 #[derive(Debug, Default)]
 struct Heard {
@@ -217,6 +221,7 @@ impl Console {
             output.push_str(&before);
             let Some(asked) = index.checked_sub(patterns.len()) else { return Ok((index, output)) };
             output.push_str(all[index]);
+            std::thread::sleep(READING);
             self.send(&format!("{}\n", answers[asked].typed))?;
         }
     }

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use common::cmd::Cmd;
-use serde::Deserialize;
 
 use crate::qemu::escaped;
 
@@ -89,6 +88,25 @@ impl Disk {
         }
     }
 
+    /// Reads partition `number` (from 1) out of the partition table of a raw image.
+    ///
+    /// # Errors
+    /// partx is missing or finds no table, or no such partition in it.
+    pub fn partition(&self, number: usize) -> anyhow::Result<Partition> {
+        let partx = Cmd::new("partx").args(["--raw", "--noheadings", "--bytes", "--output=NR,START,SIZE"]);
+        let table = partx.args(["--sector-size", &self.sector.to_string()]).arg(&self.image).read()?;
+        let rows = table.lines().map(|line| {
+            let numbers: Vec<u64> = line.split_whitespace().filter_map(|n| n.parse().ok()).collect();
+            <[u64; 3]>::try_from(numbers)
+        });
+        // Whatever the size of a sector is, partx counts the start in units of 512 bytes.
+        let part = rows.filter_map(Result::ok).find(|[nr, ..]| *nr == number as u64);
+        let part = part.map(|[_, start, size]| Partition { offset: start * 512, size });
+        part.with_context(|| {
+            format!("expected a partition {number} in {}, found:\n{table}", self.image.display())
+        })
+    }
+
     /// QEMU's options; `number` tells the disks of a machine apart.
     pub(crate) fn options(&self, number: usize) -> Vec<String> {
         let Self { format, sector, .. } = self;
@@ -123,30 +141,4 @@ pub struct Partition {
     pub offset: u64,
     /// How many bytes.
     pub size: u64,
-}
-
-/// Reads partition `number` (from 1) out of the partition table.
-///
-/// # Errors
-/// sfdisk is missing or finds no table, or no such partition in it.
-pub fn partition(image: &Path, number: usize) -> anyhow::Result<Partition> {
-    #[derive(Deserialize)]
-    struct Dump {
-        partitiontable: Table,
-    }
-    #[derive(Deserialize)]
-    struct Table {
-        sectorsize: u64,
-        partitions: Vec<Sectors>,
-    }
-    #[derive(Deserialize)]
-    struct Sectors {
-        start: u64,
-        size: u64,
-    }
-    let json = Cmd::new("sfdisk").arg("--json").arg(image).read()?;
-    let Dump { partitiontable: table } = serde_json::from_str(&json).context("sfdisk sent strange JSON")?;
-    let part = number.checked_sub(1).and_then(|index| table.partitions.get(index));
-    let part = part.with_context(|| format!("{} has no partition {number}", image.display()))?;
-    Ok(Partition { offset: part.start * table.sectorsize, size: part.size * table.sectorsize })
 }

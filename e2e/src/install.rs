@@ -11,8 +11,10 @@ use common::cmd::Cmd;
 
 use crate::accel::Accel;
 use crate::boot::{self, COMMAND, SETTLE};
+use crate::compare::{self, Image};
 use crate::console::Answer;
 use crate::disk::Disk;
+use crate::expected::{Listed, names};
 use crate::guide::{Guide, Step};
 use crate::layout::{Layout, PASSPHRASE};
 use crate::qemu::{Machine, Medium};
@@ -133,6 +135,19 @@ impl Computer {
             Some(last) => bail!("the guide has no step {last}"),
             None => Ok(()),
         }
+    }
+
+    /// Compares the root on each disk with the image; only what is listed, here or in the layout, may differ.
+    ///
+    /// # Errors
+    /// Something else differs, or the root cannot be mounted.
+    pub fn compare(&self, image: &Image, lists: &[&[Listed]]) -> anyhow::Result<()> {
+        let expected: Vec<_> = names(lists).into_iter().chain(names(&[self.layout.differs])).collect();
+        for disk in &self.disks {
+            let found = image.differences(disk, self.layout.place, &self.dir.join("root"))?;
+            compare::only(&found, &expected).with_context(|| disk.image.display().to_string())?;
+        }
+        Ok(())
     }
 
     fn type_command(&self, vm: &mut Vm, step: &Step, command: &str) -> anyhow::Result<()> {

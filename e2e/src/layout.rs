@@ -2,6 +2,8 @@
 
 use crate::console::Answer;
 use crate::disk::Bus;
+use crate::expected::Listed;
+use crate::place::Place;
 
 /// The passphrase of encrypted disks.
 pub const PASSPHRASE: &str = "a passphrase to type";
@@ -21,6 +23,10 @@ pub struct Layout {
     pub sector: u16,
     /// The file system that must be on / afterwards.
     pub root: &'static str,
+    /// Where the root file system is on each of its disks.
+    pub place: Place,
+    /// What differs from the image in this layout besides what differs in all.
+    pub differs: &'static [Listed],
     /// What the first boot asks before the login.
     pub asked: &'static [Answer<'static>],
     /// Commands that must succeed in the installed system: what is special about the layout.
@@ -35,6 +41,8 @@ pub const MAIN: Layout = Layout {
     bus: Bus::Virtio,
     sector: 512,
     root: "ext4",
+    place: Place::Partition(2),
+    differs: &[],
     asked: &[],
     proofs: &[],
 };
@@ -55,12 +63,14 @@ pub const MATRIX: &[Layout] = &[
         name: "btrfs",
         guide: Some("btrfs"),
         root: "btrfs",
+        differs: &[("home", "the mount point of @home; the user's directory is in there")],
         proofs: &["findmnt --noheadings --output FSROOT / | grep /@", "grep subvol= /etc/fstab"],
         ..MAIN
     },
     Layout {
         name: "luks",
         guide: Some("luks"),
+        place: Place::Encrypted,
         asked: &[Answer { asked: "(root): ", typed: PASSPHRASE }],
         proofs: &["lsblk -no TYPE \"$(findmnt -no SOURCE /)\" | grep -x crypt"],
         ..MAIN
@@ -68,6 +78,7 @@ pub const MATRIX: &[Layout] = &[
     Layout {
         name: "lvm",
         guide: Some("lvm"),
+        place: Place::Volume(2),
         proofs: &["lsblk -no TYPE \"$(findmnt -no SOURCE /)\" | grep -x lvm"],
         ..MAIN
     },
@@ -75,6 +86,7 @@ pub const MATRIX: &[Layout] = &[
         name: "raid1",
         guide: Some("raid1"),
         disks: 2,
+        place: Place::Mirror(2),
         proofs: &[
             "lsblk -no TYPE \"$(findmnt -no SOURCE /)\" | grep -x raid1",
             "grep '\\[UU\\]' /proc/mdstat",
@@ -84,6 +96,8 @@ pub const MATRIX: &[Layout] = &[
     Layout {
         name: "xbootldr",
         guide: Some("xbootldr"),
+        place: Place::Partition(3),
+        differs: &[("boot", "the mount point of XBOOTLDR, which recstrap cannot see behind")],
         proofs: &[
             "test \"$(lsblk -no PARTTYPE \"$(findmnt -no SOURCE /boot)\")\" = bc13c2ff-59e6-4262-a352-b275fd6f7172",
             "ls /boot/EFI/Linux/*.efi",
@@ -91,3 +105,8 @@ pub const MATRIX: &[Layout] = &[
         ..MAIN
     },
 ];
+
+/// All of them.
+pub fn all() -> impl Iterator<Item = &'static Layout> {
+    std::iter::once(&MAIN).chain(MATRIX)
+}

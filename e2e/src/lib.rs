@@ -9,11 +9,13 @@
 //! - [`vm`]: a running machine: process group, console, QMP, artefacts
 //! - [`boot`]: from power on to a prompt, and how far it got where there is none
 //! - [`guide`]: the installation guide as commands
+//! - [`place`]: where the root is on a disk
+//! - [`expected`]: in what an installed system differs from the image, and why
 //! - [`layout`]: layouts of disks to install to
 //! - [`install`]: an installation as the guide says, phase by phase
 //! - [`installed`]: what must be true in a system that was installed
-//! - [`matrix`]: installations on every layout
 //! - [`compare`]: what differs between the image and an installed disk, as the host sees them
+//! - [`matrix`]: installations on every layout
 //!
 //! It drives programs (QEMU, and inside it the disc's own), never our libraries.
 
@@ -27,11 +29,13 @@ pub mod qmp;
 pub mod vm;
 pub mod boot;
 pub mod guide;
+pub mod place;
+pub mod expected;
 pub mod layout;
 pub mod install;
 pub mod installed;
-pub mod matrix;
 pub mod compare;
+pub mod matrix;
 
 use std::path::{Path, PathBuf};
 

@@ -1,116 +1,220 @@
-//! Installations on every layout of disks, one after the other: `cargo xtask e2e --matrix`.
+//! Installations on every layout of disks: `cargo xtask e2e --matrix`.
 //!
-//! Disc, guide, filter -> a row a layout: how long each phase took, or where it failed. Each must boot to a login with no
-//! failed unit. It is no test of the default run, since it takes an hour under emulation; so it is none that could
-//! count as passed without having run.
+//! Disc, guide, filter -> a row a layout: how long each phase took, or in which it failed. Each must boot to a login with
+//! no failed unit and hold the files of the image, before and after. It is no test of the default run, since it takes an
+//! hour of processor time under emulation; so it is none that could count as passed without having run.
 
-use std::fmt::Write as _;
+mod table;
+
+use std::fmt;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
 
+pub use table::{all_passed, table};
+
 use crate::boot::{self, SETTLE};
+use crate::compare::Image;
+use crate::expected;
 use crate::guide::Guide;
 use crate::install::Computer;
 use crate::installed::{self, Identity};
 use crate::layout::{self, Layout};
+
+/// What is done with a layout, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The disc boots to a prompt, all units run.
+    Disc,
+    /// The guide's commands.
+    Install,
+    /// The host compares the root with the image.
+    Compare,
+    /// From power on to the question for a name.
+    Boot,
+    /// What must be true in the running system; until it is off.
+    Checks,
+    /// The host compares the root with the image again.
+    Again,
+}
+
+impl Phase {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Disc, Self::Install, Self::Compare, Self::Boot, Self::Checks, Self::Again];
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Disc => "disc",
+            Self::Install => "install",
+            Self::Compare => "compare",
+            Self::Boot => "boot",
+            Self::Checks => "checks",
+            Self::Again => "again",
+        })
+    }
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Nobody got to it.
+    NotRun,
+    /// All phases passed.
+    Passed,
+    /// One did not.
+    Failed(Phase, anyhow::Error),
+}
 
 /// What came of one layout.
 #[derive(Debug)]
 pub struct Row {
     /// Its name.
     pub layout: &'static str,
-    /// Seconds until the live system's prompt, until the installation was done, from power on to a settled system.
-    pub seconds: Vec<f64>,
-    /// Why it failed, if it did.
-    pub failed: Option<anyhow::Error>,
+    /// Seconds of the phases that passed; a comparison is missing where the host cannot see the root.
+    pub seconds: Vec<(Phase, f64)>,
+    /// How it ended.
+    pub outcome: Outcome,
 }
 
-/// Installs on the layouts whose name contains `filter`, each in a directory of its own below `dir`; tells `progress`
-/// what comes next.
-///
-/// # Errors
-/// No layout has such a name. That an installation fails is a row.
-pub fn run(
-    iso: &Path,
-    guide: &Guide,
-    filter: Option<&str>,
-    dir: &Path,
-    mut progress: impl FnMut(&str),
-) -> anyhow::Result<Vec<Row>> {
-    let layouts: Vec<&Layout> = std::iter::once(&layout::MAIN)
-        .chain(layout::MATRIX)
-        .filter(|l| filter.is_none_or(|f| l.name.contains(f)))
-        .collect();
-    ensure!(!layouts.is_empty(), "no layout is called {:?}; there are {}", filter, names());
-    let mut rows = Vec::new();
-    for layout in layouts {
-        progress(&format!("installing on {}", layout.name));
-        let mut seconds = Vec::new();
-        let failed = install(iso, guide, layout, &dir.join(layout.name), &mut seconds).err();
-        if let Some(why) = &failed {
-            progress(&format!("{} FAILED: {why:#}", layout.name));
-        }
-        rows.push(Row { layout: layout.name, seconds, failed });
-    }
-    Ok(rows)
+/// What all installations have in common.
+#[derive(Debug)]
+pub struct Matrix<'a> {
+    /// The disc.
+    pub iso: &'a Path,
+    /// The guide.
+    pub guide: &'a Guide,
+    /// Each layout gets a directory of its own in here.
+    pub dir: &'a Path,
+    /// How many at a time.
+    pub jobs: usize,
 }
 
-fn install(
-    iso: &Path,
-    guide: &Guide,
-    layout: &Layout,
-    dir: &Path,
-    seconds: &mut Vec<f64>,
-) -> anyhow::Result<()> {
-    let computer = Computer::new(layout, iso, dir)?;
-    let started = Instant::now();
-    let mut vm = computer.boot_disc("1-disc").context("the disc does not boot")?;
-    boot::settled(&mut vm.console)?;
-    let live = Identity::of(&mut vm.console)?;
-    seconds.push(started.elapsed().as_secs_f64());
-
-    let started = Instant::now();
-    computer.follow(&mut vm, guide, None)?;
-    drop(vm);
-    seconds.push(started.elapsed().as_secs_f64());
-
-    let started = Instant::now();
-    let mut vm = computer.boot_disk("2-first-boot").context("the disk does not boot")?;
-    installed::log_in(&mut vm.console)?;
-    installed::check(&mut vm.console, layout)?;
-    installed::details(&mut vm.console, layout, &live)?;
-    seconds.push(started.elapsed().as_secs_f64());
-    vm.console.send("systemctl poweroff\n")?;
-    vm.wait_for_power_off(SETTLE)?;
-    // What failed can be looked at; what worked is only large.
-    for disk in &computer.disks {
-        std::fs::remove_file(&disk.image)
-            .with_context(|| format!("failed to remove {}", disk.image.display()))?;
-    }
-    Ok(())
-}
-
-/// The rows for people.
-#[must_use]
-pub fn table(rows: &[Row]) -> String {
-    let mut out = format!("{:<12} {:>6} {:>8} {:>11}  result\n", "layout", "disc", "install", "first boot");
-    for row in rows {
-        let second = |at: usize| row.seconds.get(at).map_or("-".to_owned(), |s| format!("{s:.0} s"));
-        let result = match &row.failed {
-            None => "ok".to_owned(),
-            Some(why) => format!("FAILED: {why}"),
+impl Matrix<'_> {
+    /// Installs on the layouts whose name contains `filter`; tells `progress` what begins and what failed.
+    ///
+    /// # Errors
+    /// No layout has such a name, or the disc has no image. That an installation fails is a row.
+    pub fn run(&self, filter: Option<&str>, progress: &(dyn Fn(&str) + Sync)) -> anyhow::Result<Vec<Row>> {
+        let layouts: Vec<_> =
+            layout::all().filter(|l| filter.is_none_or(|filter| l.name.contains(filter))).collect();
+        ensure!(!layouts.is_empty(), "no layout is called {:?}; there are {}", filter, names());
+        let image = Image::of_disc(self.iso, self.dir)?;
+        let rows = layouts.iter().map(|l| Row::new(l.name)).collect();
+        let (rows, next) = (Mutex::new(rows), AtomicUsize::new(0));
+        let work = || {
+            while let Some((at, layout)) = take(&next, &layouts) {
+                let mut row = Row::new(layout.name);
+                self.layout(layout, &image, &mut row, progress);
+                let rows: &mut Vec<Row> = &mut rows.lock().unwrap_or_else(PoisonError::into_inner);
+                rows[at] = row;
+            }
         };
-        // Writing to a String cannot fail.
-        let _ =
-            writeln!(out, "{:<12} {:>6} {:>8} {:>11}  {result}", row.layout, second(0), second(1), second(2));
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..self.jobs.max(1)).map(|_| scope.spawn(work)).collect();
+            for thread in threads {
+                // A panic leaves the row as it was: not run.
+                let _ = thread.join();
+            }
+        });
+        Ok(rows.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
-    out
+
+    fn layout(&self, layout: &Layout, image: &Image, row: &mut Row, progress: &dyn Fn(&str)) {
+        progress(&format!("{}: begins", layout.name));
+        let mut clock = Clock { phase: Phase::Disc, since: Instant::now(), row };
+        let ended = self.install(layout, image, &mut clock);
+        let phase = clock.phase;
+        row.outcome = match ended {
+            Ok(()) => {
+                progress(&format!("{}: passed", layout.name));
+                Outcome::Passed
+            }
+            Err(why) => {
+                progress(&format!("{}: FAILED in phase {phase}: {why:#}", layout.name));
+                Outcome::Failed(phase, why)
+            }
+        };
+    }
+
+    fn install(&self, layout: &Layout, image: &Image, clock: &mut Clock<'_>) -> anyhow::Result<()> {
+        let computer = Computer::new(layout, self.iso, &self.dir.join(layout.name))?;
+        let mut vm = computer.boot_disc("1-disc").context("the disc does not boot")?;
+        boot::settled(&mut vm.console)?;
+        let live = Identity::of(&mut vm.console)?;
+        clock.passed(Phase::Install);
+
+        computer.follow(&mut vm, self.guide, None)?;
+        drop(vm);
+        clock.passed(Phase::Compare);
+
+        if layout.place.is_visible() {
+            computer.compare(image, &[expected::INSTALLED])?;
+            clock.passed(Phase::Boot);
+        } else {
+            clock.skipped(Phase::Boot);
+        }
+
+        let mut vm = computer.boot_disk("2-first-boot").context("the disk does not boot")?;
+        clock.passed(Phase::Checks);
+        installed::log_in(&mut vm.console)?;
+        installed::check(&mut vm.console, layout)?;
+        installed::details(&mut vm.console, layout, &live)?;
+        vm.console.send("systemctl poweroff\n")?;
+        vm.wait_for_power_off(SETTLE)?;
+        drop(vm);
+        clock.passed(Phase::Again);
+
+        if layout.place.is_visible() {
+            computer.compare(image, &[expected::INSTALLED, expected::FIRST_BOOT])?;
+            clock.passed(Phase::Again);
+        }
+        // What failed can be looked at; what worked is only large.
+        for disk in &computer.disks {
+            std::fs::remove_file(&disk.image)
+                .with_context(|| format!("failed to remove {}", disk.image.display()))?;
+        }
+        Ok(())
+    }
+}
+
+impl Row {
+    fn new(layout: &'static str) -> Self {
+        Self { layout, seconds: Vec::new(), outcome: Outcome::NotRun }
+    }
+}
+
+/// Which phase we are in, and since when.
+struct Clock<'a> {
+    phase: Phase,
+    since: Instant,
+    row: &'a mut Row,
+}
+
+impl Clock<'_> {
+    /// Notes the time of the phase that is over.
+    fn passed(&mut self, next: Phase) {
+        self.row.seconds.push((self.phase, self.since.elapsed().as_secs_f64()));
+        self.skipped(next);
+    }
+
+    fn skipped(&mut self, next: Phase) {
+        (self.phase, self.since) = (next, Instant::now());
+    }
+}
+
+fn take<'a>(next: &AtomicUsize, layouts: &[&'a Layout]) -> Option<(usize, &'a Layout)> {
+    let at = next.fetch_add(1, Ordering::Relaxed);
+    layouts.get(at).map(|layout| (at, *layout))
 }
 
 fn names() -> String {
-    std::iter::once(&layout::MAIN).chain(layout::MATRIX).map(|l| l.name).collect::<Vec<_>>().join(", ")
+    layout::all().map(|l| l.name).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -121,20 +225,20 @@ mod tests {
     fn a_filter_that_fits_nothing_is_an_error_and_not_an_empty_success() {
         let guide = Guide::parse("```sh step=a\nls\n```\n").unwrap();
         let nowhere = Path::new("/nonexistent");
-        let err = run(nowhere, &guide, Some("zfs"), nowhere, |_| ()).unwrap_err().to_string();
+        let matrix = Matrix { iso: nowhere, guide: &guide, dir: nowhere, jobs: 1 };
+        let err = matrix.run(Some("zfs"), &|_| ()).unwrap_err().to_string();
         assert!(err.contains("zfs") && err.contains("luks, lvm"), "{err}");
     }
 
     #[test]
-    fn a_failure_is_a_row_with_its_reason() {
-        let rows = [
-            Row { layout: "ext4", seconds: vec![85.2, 60.0, 70.4], failed: None },
-            Row { layout: "luks", seconds: vec![85.2], failed: Some(anyhow::anyhow!("no prompt")) },
-        ];
-        let text = table(&rows);
-        let lines: Vec<_> =
-            text.lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-        assert_eq!(lines[1], "ext4 85 s 60 s 70 s ok");
-        assert_eq!(lines[2], "luks 85 s - - FAILED: no prompt");
+    fn a_failure_is_in_the_phase_it_happened_in() {
+        let mut row = Row::new("ext4");
+        let mut clock = Clock { phase: Phase::Disc, since: Instant::now(), row: &mut row };
+        clock.passed(Phase::Install);
+        clock.passed(Phase::Compare);
+        clock.skipped(Phase::Boot);
+        assert_eq!(clock.phase, Phase::Boot);
+        let passed: Vec<_> = row.seconds.iter().map(|(phase, _)| *phase).collect();
+        assert_eq!(passed, [Phase::Disc, Phase::Install]);
     }
 }

@@ -25,9 +25,12 @@ enum Task {
     Test,
     /// Boot the ISO in QEMU and check it over the serial console.
     E2e {
-        /// Install it on every layout of disks instead (an hour without KVM); prints a table.
+        /// Install it on every layout of disks instead, as root (an hour without KVM); prints a table.
         #[arg(long)]
         matrix: bool,
+        /// How many layouts at a time; default: as many as processors and memory are there for.
+        #[arg(long, requires = "matrix", value_parser = clap::value_parser!(u8).range(1..))]
+        jobs: Option<u8>,
         /// Only tests (with --matrix: layouts) whose name contains this.
         filter: Option<String>,
     },
@@ -122,8 +125,10 @@ impl Cli {
             Task::Iso(args) => crate::iso::iso(&paths, &args).map(drop)?,
             Task::Run(args) => return crate::run::run(&paths, &args),
             Task::Test => crate::test::test(&paths)?,
-            Task::E2e { matrix: false, filter } => crate::test::e2e(&paths, filter.as_deref())?,
-            Task::E2e { matrix: true, filter } => crate::test::matrix(&paths, filter.as_deref())?,
+            Task::E2e { matrix: false, filter, .. } => crate::test::e2e(&paths, filter.as_deref())?,
+            Task::E2e { matrix: true, jobs, filter } => {
+                crate::test::matrix(&paths, filter.as_deref(), jobs.map(usize::from))?;
+            }
             Task::Reliability { filter, json } => {
                 crate::reliability::reliability(&paths, filter.as_deref(), json)?;
             }

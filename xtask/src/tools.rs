@@ -85,6 +85,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     program("debugfs", "e2fsprogs", Need::Test, "change installed disks in tests"),
     program("rsync", "rsync", Need::Test, "compare installed disks with the image, and speeds"),
     program("sfdisk", "fdisk", Need::Test, "check partition tables"),
+    program("partx", "util-linux", Need::Test, "find the partitions of installed disks"),
     program("sgdisk", "gdisk", Need::Test, "check partition tables"),
     program("openssl", "openssl", Need::Test, "make keys to sign test images with"),
     Tool {
