@@ -115,21 +115,52 @@ pub fn trees(expected: &Path, found: &Path) -> anyhow::Result<Vec<Difference>> {
         .collect())
 }
 
-/// Those differences that are not in one of the places `expected` (`etc/fstab`; `var/**` for all below). The times of
-/// directories that something expected lies in may differ too.
+/// Those differences that are not in one of the places `expected`: `etc/fstab`; `var/**` for all below; `var/*.lease` for
+/// such files in it; `var/tmp (time)` and `var/tmp (mode)` where only that may differ. The times of directories that
+/// something expected lies in may differ too.
 #[must_use]
 pub fn unexpected<'a>(differences: &'a [Difference], expected: &[&str]) -> Vec<&'a Difference> {
-    let listed = |path: &str| {
-        expected.iter().any(|e| match e.strip_suffix("/**") {
-            Some(dir) => path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
-            None => path == *e,
-        })
+    let is_expected = |d: &&Difference| {
+        expected.iter().any(|e| covers(e, d))
+            || (d.change.starts_with(".d") && d.only(TIME) && holds_one_of(&d.path, expected))
     };
-    let holds_listed = |dir: &str| {
-        dir == "." || expected.iter().any(|e| e.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/')))
-    };
-    let only_time = |d: &Difference| d.change.starts_with(".d..t......") && holds_listed(&d.path);
-    differences.iter().filter(|d| !listed(&d.path) && !only_time(d)).collect()
+    differences.iter().filter(|d| !is_expected(d)).collect()
+}
+
+/// Whether a place of the list is that of a difference.
+fn covers(place: &str, difference: &Difference) -> bool {
+    let path = difference.path.as_str();
+    if let Some(name) = place.strip_suffix(" (time)") {
+        return path == name && difference.only(TIME);
+    }
+    if let Some(name) = place.strip_suffix(" (mode)") {
+        return path == name && difference.only(MODE);
+    }
+    if let Some(dir) = place.strip_suffix("/**") {
+        return path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    }
+    match place.split_once("/*.") {
+        Some((dir, extension)) => {
+            let name = path.strip_prefix(dir).and_then(|rest| rest.strip_prefix('/'));
+            name.is_some_and(|name| !name.contains('/') && name.ends_with(&format!(".{extension}")))
+        }
+        None => path == place,
+    }
+}
+
+fn holds_one_of(dir: &str, places: &[&str]) -> bool {
+    dir == "." || places.iter().any(|e| e.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/')))
+}
+
+/// rsync's letters for what differs: a time alone, a mode alone.
+const TIME: &str = "..t......";
+const MODE: &str = "...p.....";
+
+impl Difference {
+    /// Whether it is the same kind of thing with the same content, and differs in this alone.
+    fn only(&self, what: &str) -> bool {
+        self.change.starts_with('.') && self.change.get(2..) == Some(what)
+    }
 }
 
 /// Fails when something differs that is not in one of the places `expected`, or when nothing differs: then nothing was

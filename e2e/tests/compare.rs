@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use cheat_test::cheat_aware;
 use common::cmd::Cmd;
-use e2e::compare::{Difference, trees, unexpected};
+use e2e::compare::{Difference, only, trees, unexpected};
 
 fn make(root: &Path) {
     let long_ago = SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 5);
@@ -96,4 +96,39 @@ fn an_expected_place_is_no_prefix_of_a_name() {
     ];
     let left: Vec<_> = unexpected(&found, &["var/**", "etc/fstab"]).iter().map(|d| &*d.change).collect();
     assert_eq!(left, [">f+++++++++", ".d...p....."]);
+}
+
+#[test]
+fn a_time_or_a_mode_that_may_differ_is_no_content_that_may() {
+    let expected = ["etc/ld.so.cache (time)", "etc/credstore (mode)", "var/nm/*.lease"];
+    for (path, change, is_expected) in [
+        ("etc/ld.so.cache", ".f..t......", true),
+        ("etc/ld.so.cache", ">fc.t......", false),
+        ("etc/ld.so.cache", ".f..tp.....", false),
+        ("etc/ld.so.cache", "*deleting", false),
+        ("etc/credstore", ".d...p.....", true),
+        ("etc/credstore", ".d...po....", false),
+        ("etc/credstore", "cd+++++++++", false),
+        ("var/nm/a.lease", "*deleting", true),
+        ("var/nm/x/a.lease", "*deleting", false),
+        ("var/nm/a.leases", "*deleting", false),
+        ("var/nm/key", "*deleting", false),
+    ] {
+        let found = [Difference { path: path.to_owned(), change: change.to_owned() }];
+        assert_eq!(unexpected(&found, &expected).is_empty(), is_expected, "{path} {change}");
+    }
+}
+
+#[test]
+fn a_comparison_of_nothing_is_no_success() {
+    let difference = |path: &str| Difference { path: path.to_owned(), change: ">fcst......".to_owned() };
+    let err = only(&[], &["etc/fstab"]).unwrap_err().to_string();
+    assert!(err.contains("nothing was compared"), "{err}");
+    only(&[difference("etc/fstab")], &["etc/fstab"]).unwrap();
+    let err = only(&[difference("etc/fstab"), difference("usr/bin/sudo")], &["etc/fstab"]).unwrap_err();
+    assert_eq!(
+        err.to_string(),
+        "1 names differ from the image that should not (as rsync --itemize-changes shows them):\n  \
+         >fcst...... usr/bin/sudo"
+    );
 }
