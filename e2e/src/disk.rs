@@ -123,7 +123,8 @@ impl Disk {
                 format!("nvme,id=nvme{number},serial=disk{number}"),
                 format!("nvme-ns,bus=nvme{number},drive=disk{number},{sizes}"),
             ],
-            Bus::Sata => vec![format!("ide-hd,{id}")],
+            // A port has one device, and ide.0 is the optical drive's.
+            Bus::Sata => vec![format!("ide-hd,bus=ide.{},{id}", number + 1)],
             Bus::Usb => vec![
                 format!("nec-usb-xhci,id=usb{number}"),
                 format!("usb-storage,bus=usb{number}.0,{id},{sizes}"),

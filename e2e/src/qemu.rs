@@ -154,7 +154,7 @@ impl Machine {
                 Medium::Optical => cmd
                     .arg("-drive")
                     .arg(format!("if=none,id=disc,media=cdrom,readonly=on,format=raw,file={file}"))
-                    .args(["-device", "ide-cd,drive=disc,bootindex=1"]),
+                    .args(["-device", "ide-cd,bus=ide.0,drive=disc,bootindex=1"]),
                 Medium::Usb => cmd
                     .arg("-drive")
                     .arg(format!("if=none,id=disc,readonly=on,format=raw,file={file}"))
