@@ -125,8 +125,9 @@ impl Disk {
             ],
             // A port has one device, and ide.0 is the optical drive's.
             Bus::Sata => vec![format!("ide-hd,bus=ide.{},{id}", number + 1)],
+            // With nec-usb-xhci the kernel waited forever for its first command in one boot from such a disk.
             Bus::Usb => vec![
-                format!("nec-usb-xhci,id=usb{number}"),
+                format!("qemu-xhci,id=usb{number}"),
                 format!("usb-storage,bus=usb{number}.0,{id},{sizes}"),
             ],
         };
