@@ -112,7 +112,10 @@ fn tar(entries: &[Entry<'_>]) -> Vec<u8> {
     out
 }
 
-fn zip(entries: &[(&str, u32, &[u8])]) -> Vec<u8> {
+/// One entry of a zip: name, mode with type, content or target.
+type ZipEntry<'a> = (&'a str, u32, &'a [u8]);
+
+fn zip(entries: &[ZipEntry<'_>]) -> Vec<u8> {
     let mut out = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, mode, content) in entries {
         let options = zip::write::SimpleFileOptions::default().unix_permissions(*mode);
@@ -226,7 +229,7 @@ fn rights_of_archives_are_not_taken_over() {
 #[test]
 fn hostile_zips_are_refused_and_write_nothing_outside() {
     let link = 0o120_777;
-    let cases: &[(&str, &[(&str, u32, &[u8])], &str)] = &[
+    let cases: &[(&str, &[ZipEntry<'_>], &str)] = &[
         ("..", &[("../../../../../victim", 0o100_644, b"x")], "leads out of the archive"),
         ("absolute", &[("/tmp/recipe-hostile", 0o100_644, b"x")], "is an absolute name"),
         ("backslash", &[("..\\..\\victim", 0o100_644, b"x")], "has a backslash in it"),

@@ -25,6 +25,9 @@ pub(crate) struct World {
     new: State,
 }
 
+/// What is done to a good state, and how.
+type Lie = (&'static str, fn(&Rig));
+
 /// What can be seen of a prefix and its recipes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct State {
@@ -188,7 +191,7 @@ impl World {
 
     /// Spoils the state after a good operation in every way there is; the judge must see each.
     pub(crate) fn lies(&self) -> Vec<(&'static str, bool)> {
-        let lies: [(&str, fn(&Rig)); 6] = [
+        let lies: [Lie; 6] = [
             ("a lost file", |rig| std::fs::remove_file(rig.prefix("bin/p")).expect("removed")),
             ("a file too many", |rig| drop(rig.write("prefix/share/extra", ""))),
             ("other content", |rig| drop(rig.write("prefix/bin/p", "x"))),
