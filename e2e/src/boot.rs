@@ -37,6 +37,7 @@ const DEAD_ENDS: &[(&str, &str)] = &[
     ("Kernel panic", "the kernel panicked"),
     ("levitate# ", "the initramfs gave up and opened a shell"),
     ("Press Enter for maintenance", "systemd went to its emergency shell"),
+    ("Enter root password for system maintenance", "systemd went to its emergency shell"),
     ("Give root password for maintenance", "systemd went to its emergency shell"),
     ("Cannot open access to console", "systemd went to its emergency shell"),
 ];
