@@ -84,7 +84,6 @@ impl Job<'_> {
         let dirs: Vec<u32> = self.plan.dirs().collect();
         let units = &self.plan.units;
         let readers = if jobs <= 1 { 1 } else { (jobs * READERS).min(READERS_MAX) };
-        let from = read::From::of(self.root).map_err(|e| self.failed(e, b""))?;
         let next = AtomicUsize::new(0);
         let none = Found { digests: self.digests.clone(), ..Found::default() };
         let shared = Mutex::new((vec![None; self.plan.nodes.len()], none));
@@ -95,7 +94,7 @@ impl Job<'_> {
                 let mut part = Part::default();
                 match (dirs.get(at), units.get(at.wrapping_sub(dirs.len()))) {
                     (Some(&dir), _) => self.directory(dir, &mut part)?,
-                    (None, Some(unit)) => self.unit(unit, from, &mut buffer, &mut part)?,
+                    (None, Some(unit)) => self.unit(unit, &mut buffer, &mut part)?,
                     (None, None) => return Ok(()),
                 }
                 let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -171,13 +170,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn unit(
-        &self,
-        unit: &Unit,
-        from: read::From,
-        buffer: &mut read::Buffer,
-        part: &mut Part,
-    ) -> anyhow::Result<()> {
+    fn unit(&self, unit: &Unit, buffer: &mut read::Buffer, part: &mut Part) -> anyhow::Result<()> {
         let dir_path = self.plan.path(unit.dir);
         if matches!(self.plan.node(unit.dir).fate, Fate::Left(_)) {
             return Ok(());
@@ -188,6 +181,7 @@ impl Job<'_> {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
             Err(e) => return Err(self.failed(e, &dir_path)),
         };
+        let from = read::From::of(&dir).map_err(|e| self.failed(e, &dir_path))?;
         let there = unit.nodes.iter().map(|&at| (at, self.plan.node(at)));
         let there: Vec<_> = there.filter(|(_, node)| !matches!(node.fate, Fate::Left(_))).collect();
         let open = |node: &Node| {

@@ -14,7 +14,7 @@ use sha2::Digest;
 use super::super::attributes;
 use super::super::control::Control;
 use super::super::progress::Progress;
-use super::super::root::{self, Root};
+use super::super::root;
 
 /// How the bytes of a file come from the disk, and not from the kernel's copy of what was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,12 +26,13 @@ pub(super) enum From {
 }
 
 impl From {
-    /// The way for a file system: past the cache where that is known to read the device, whatever is in the cache.
-    /// (btrfs reads compressed extents through the cache in any case, others do not know O_DIRECT.)
-    pub(super) fn of(root: &Root) -> rustix::io::Result<Self> {
+    /// The way for files in a directory: past the cache where that is known to read the device, whatever is in the cache.
+    /// (btrfs reads compressed extents through the cache in any case, others do not know O_DIRECT.) Asked of each
+    /// directory, since other file systems may be mounted below the target.
+    pub(super) fn of(dir: &OwnedFd) -> rustix::io::Result<Self> {
         const EXT4: i64 = 0xef53;
         const XFS: i64 = 0x5846_5342;
-        let magic = rustix::fs::fstatfs(&root.fd)?.f_type;
+        let magic = rustix::fs::fstatfs(dir)?.f_type;
         Ok(if matches!(magic, EXT4 | XFS) { Self::Device } else { Self::Cache })
     }
 }
