@@ -1,8 +1,6 @@
 //! fetch: whole files from servers that break off, crawl, lie and loop; nothing but whole files in the cache.
 
 mod packages;
-#[path = "packages/server.rs"]
-mod server;
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -15,7 +13,7 @@ use leviso::fetch::{Fetcher, Limits, Mirrors, Want, packages as fetch_packages};
 use leviso::lock::{Lock, LockedPackage};
 use leviso::profile::Repo;
 use leviso::progress::{Progress, Quiet, Unit};
-use server::{Answer, Server};
+use testkit::server::{Answer, Server};
 
 /// Everything a hundred times faster than in life.
 fn limits() -> Limits {
@@ -117,7 +115,7 @@ fn a_broken_download_goes_on_where_it_stopped() {
         (good[..50_000].to_vec(), Answer::Bytes(good.clone()), vec!["/x.rpm 50000-"]),
         (vec![7; 50_000], Answer::Bytes(good.clone()), vec!["/x.rpm 50000-", "/x.rpm"]),
         (good[..50_000].to_vec(), Answer::NoRanges(good.clone()), vec!["/x.rpm 50000-"]),
-        (good[..50_000].to_vec(), Answer::WrongRange(good.clone()), vec!["/x.rpm 50000-", "/x.rpm"]),
+        (good[..50_000].to_vec(), Answer::WrongBytes(good.clone()), vec!["/x.rpm 50000-", "/x.rpm"]),
         (good.repeat(2), Answer::Bytes(good.clone()), vec!["/x.rpm"]),
     ] {
         let server = Server::start(&[("/x.rpm", answer)], None);

@@ -1,8 +1,6 @@
 //! sync: metadata is trusted by signature or metalink, whole or not at all, and never goes back.
 
 mod packages;
-#[path = "packages/server.rs"]
-mod server;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,7 +16,7 @@ use leviso::progress::Quiet;
 use leviso::repodata::{RepoMetadata, read_primary};
 use leviso::sync::{Synced, repositories, repository};
 use packages::{TIME, key, keyring};
-use server::{Answer, Server};
+use testkit::server::{Answer, Server};
 
 fn limits() -> Limits {
     let soon = Duration::from_millis(300);

@@ -1,17 +1,10 @@
 //! Attacks on `recipe`: whatever happens while it works, a package is there or it is not.
 //!
 //! Each test is a sweep: it attacks many runs of the real program, lets the next command recover, judges what is there, and
-//! reports a row of counts. `cargo test` runs a sample; with LEVITATE_FULL=1 all of it. The driver of system calls and the
-//! ledger are recstrap's.
+//! reports a row of counts. `cargo test` runs a sample; with LEVITATE_FULL=1 all of it.
 
-#[path = "../../recstrap/tests/reliability/strace.rs"]
-mod strace;
-#[path = "../../recstrap/tests/reliability/ledger.rs"]
-mod ledger;
 #[path = "cli/rig.rs"]
 mod rig;
-#[path = "cli/server.rs"]
-mod server;
 #[path = "reliability/world.rs"]
 mod world;
 #[path = "reliability/sweeps.rs"]

@@ -1,7 +1,7 @@
 //! Attacks on `recstrap`: whatever happens while it works, a target never looks complete when it is not.
 //!
 //! Each test is a sweep: it attacks many runs of the real program, judges what is left by reading it through the kernel,
-//! and reports a row of counts (`reliability/ledger.rs`). `cargo test` runs a sample; `cargo xtask reliability` all of
+//! and reports a row of counts (`testkit::ledger`). `cargo test` runs a sample; `cargo xtask reliability` all of
 //! it. The promises and the counts: docs/reliability.md.
 
 #[path = "reliability/random.rs"]
@@ -14,12 +14,8 @@ mod image;
 mod target;
 #[path = "reliability/program.rs"]
 mod program;
-#[path = "reliability/strace.rs"]
-mod strace;
 #[path = "reliability/write_log.rs"]
 mod write_log;
-#[path = "reliability/ledger.rs"]
-mod ledger;
 #[path = "reliability/canary.rs"]
 mod canary;
 #[path = "reliability/kill.rs"]

@@ -1,6 +1,6 @@
 //! `cargo xtask reliability`: every attack on recstrap that is planned, not the sample that `cargo test` runs.
 //!
-//! In: a filter on names of tests. Out: the rows that the sweeps wrote (recstrap/tests/reliability/ledger.rs), as the
+//! In: a filter on names of tests. Out: the rows that the sweeps wrote (e2e/testkit/src/ledger.rs), as the
 //! table of docs/reliability.md or as JSON, on stdout. A sweep that did not run leaves no row, and nothing here makes one.
 
 use std::collections::BTreeMap;

@@ -1,9 +1,11 @@
 //! Downloads: digests, ranges, redirects, servers that lie, the cache.
 
+use std::time::Duration;
+
 use common::hash::Sha256;
 
 use crate::rig::Rig;
-use crate::server::Answer;
+use testkit::server::Answer;
 
 /// A rig with a release, its bytes and digest; the recipe downloads with `call`.
 fn rig(call: &str) -> (Rig, Vec<u8>, String) {
@@ -104,7 +106,7 @@ fn the_cache_is_used_offline_and_never_believed() {
 #[test]
 fn an_interrupt_ends_a_download_and_changes_nothing() {
     let (rig, _, _) = rig("download(\"URL\");");
-    rig.server.answer("/f/p-1.tar.gz", Answer::Drip);
+    rig.server.answer("/f/p-1.tar.gz", Answer::Drip(Duration::from_millis(10)));
     let before = rig.recipe("p");
     let mut child = rig.cmd(&["install", "p"]).std().spawn().expect("it starts");
     while rig.server.log().is_empty() {

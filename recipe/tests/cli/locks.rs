@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::rig::Rig;
-use crate::server::Answer;
+use testkit::server::Answer;
 
 #[test]
 fn a_second_recipe_is_told_who_works() {
@@ -12,7 +12,7 @@ fn a_second_recipe_is_told_who_works() {
     rig.add("a", "1", "install_bin(\"a\");");
     rig.run(&["install", "a"]).ok();
     rig.add("slow", "1", "");
-    rig.server.answer("/slow-1.tar.gz", Answer::Drip);
+    rig.server.answer("/slow-1.tar.gz", Answer::Drip(Duration::from_millis(10)));
     let mut slow = rig.cmd(&["install", "slow"]).std().spawn().expect("it starts");
     while rig.server.log().len() < 2 {
         std::thread::sleep(Duration::from_millis(10));

@@ -1,7 +1,6 @@
 //! `recipe` as it is typed: the real program, real archives made by the host's tools, a server on the loopback interface.
 
 mod rig;
-mod server;
 mod install;
 mod upgrade;
 mod conflicts;

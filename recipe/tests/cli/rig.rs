@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use common::cmd::Cmd;
 
-use crate::server::Server;
+use testkit::server::Server;
 
 /// Everything a test needs.
 pub(crate) struct Rig {
@@ -51,7 +51,7 @@ impl Rig {
         for name in ["www", "recipes", "prefix"] {
             std::fs::create_dir_all(dir.path().join(name)).expect("made");
         }
-        let server = Server::start(dir.path().join("www"));
+        let server = Server::start(&[], Some(dir.path().join("www")));
         Self { dir, server }
     }
 

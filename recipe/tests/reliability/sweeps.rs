@@ -1,7 +1,8 @@
 //! SIGKILL and errors at system calls of install, upgrade, removal and recovery.
 
-use crate::ledger::{Row, full, planned};
-use crate::strace::{Attacked, Call, Injection, attack, trace};
+use testkit::ledger::{Row, full, planned};
+use testkit::strace::{Attacked, Call, Injection, attack, trace};
+
 use crate::world::{Operation, World};
 
 /// Calls of memory, threads and signals: no disk makes them fail with EIO or ENOSPC.

@@ -7,9 +7,9 @@ use common::layout::{INCOMPLETE_MARKER, INSTALLED_RECORD};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 
 use crate::image::Image;
-use crate::ledger::{Row, full};
 use crate::program::{State, install, judge};
 use crate::target::{ROOMY, Target};
+use testkit::ledger::{Row, full};
 
 /// Installs once, then spoils what was installed in every way there is, one at a time. A sample tells one lie, another in
 /// each sweep; `all_lies_are_seen` tells all of them in any case.

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use crate::image::Image;
-use crate::ledger::{Row, full};
 use crate::program::{State, good_run, install_in_order, judge, settle};
-use crate::strace::{Attacked, Call, Injection, attack};
 use crate::target::Target;
 use crate::{canary, root_or_skip};
+use testkit::ledger::{Row, full};
+use testkit::strace::{Attacked, Call, Injection, attack};
 
 /// Calls that write, by whatever name a program may choose.
 const WRITES: &[&str] = &[

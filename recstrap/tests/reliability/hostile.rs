@@ -5,12 +5,12 @@ use std::path::Path;
 use common::cmd::Cmd;
 
 use crate::image::Image;
-use crate::ledger::{Row, planned};
 use crate::program::{State, binary, install, judge};
 use crate::random::Random;
 use crate::scratch;
 use crate::target::{ROOMY, Target};
 use crate::{canary, root_or_skip};
+use testkit::ledger::{Row, planned};
 
 /// Name, what to look for in the image, what to put there instead (as long).
 struct Forgery(&'static str, Vec<u8>, Vec<u8>);

@@ -3,12 +3,12 @@
 use std::os::unix::fs::FileExt;
 
 use crate::image::Image;
-use crate::ledger::{Row, planned};
 use crate::program::{State, good_run, install, install_in_order, judge, settle};
 use crate::random::Random;
-use crate::strace::{Injection, attack};
 use crate::target::{ROOMY, Target};
 use crate::{canary, root_or_skip};
+use testkit::ledger::{Row, planned};
+use testkit::strace::{Injection, attack};
 
 #[test]
 fn flips() {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use common::layout::{INCOMPLETE_MARKER, INSTALLED_RECORD};
 
-use crate::ledger::{Row, full, planned};
 use crate::program::{good_run, install_in_order, settle};
 use crate::random::Random;
-use crate::strace::{Call, Injection, attack};
 use crate::{canary, root_or_skip};
+use testkit::ledger::{Row, full, planned};
+use testkit::strace::{Call, Injection, attack};
 
 #[test]
 fn kill_spread() {

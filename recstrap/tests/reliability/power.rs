@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use common::cmd::Cmd;
 
 use crate::image::Image;
-use crate::ledger::{Row, full, planned};
 use crate::program::{State, install, judge, settle};
 use crate::random::Random;
 use crate::scratch::{self, Mount};
-use crate::strace::{Injection, attack};
 use crate::target::{self, FileSystem, ROOMY, Target};
 use crate::write_log::{Recorder, Write, flushed, replay};
 use crate::{canary, root_or_skip};
+use testkit::ledger::{Row, full, planned};
+use testkit::strace::{Injection, attack};
 
 /// What a run wrote, and how many entries of it were there when the program had ended with exit 0.
 struct Recording {

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::image::Image;
-use crate::ledger::{Row, planned};
 use crate::program::{State, install, judge, settle};
 use crate::random::Random;
 use crate::target::{ROOMY, Target};
 use crate::{canary, root_or_skip};
+use testkit::ledger::{Row, planned};
 
 fn start(image: &Image, target: &Target) -> Child {
     let mut cmd = install(image, &target.path()).std();

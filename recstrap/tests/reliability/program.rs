@@ -7,8 +7,8 @@ use common::cmd::Cmd;
 use common::layout::{INCOMPLETE_MARKER, INSTALLED_RECORD};
 
 use crate::image::Image;
-use crate::strace::{Call, trace};
 use crate::target::{ROOMY, Target};
+use testkit::strace::{Call, trace};
 
 /// The recstrap of this build, or the one that LEVITATE_RECSTRAP names.
 pub(crate) fn binary() -> PathBuf {

@@ -5,11 +5,11 @@ use common::cmd::Cmd;
 use common::layout::INSTALLED_RECORD;
 
 use crate::image::Image;
-use crate::ledger::{Row, full, planned};
 use crate::program::{State, install, judge, settle};
 use crate::scratch::{self, Mount};
 use crate::target::{self, ROOMY, Target};
 use crate::{canary, root_or_skip};
+use testkit::ledger::{Row, full, planned};
 
 /// Preflight's exit code: refused before anything was written.
 const REFUSED: i32 = 10;

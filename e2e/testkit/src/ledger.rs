@@ -8,17 +8,17 @@ use std::io::Write;
 use std::time::Instant;
 
 /// Whether all of it is to run (`cargo xtask reliability`), or a sample (`cargo test`).
-pub(crate) fn full() -> bool {
+pub fn full() -> bool {
     std::env::var_os("LEVITATE_FULL").is_some_and(|v| v == "1")
 }
 
 /// How many attacks: all that are planned, or a sample of them.
-pub(crate) fn planned(full_count: usize, sample: usize) -> usize {
+pub fn planned(full_count: usize, sample: usize) -> usize {
     if full() { full_count } else { sample }
 }
 
 /// A sweep that runs.
-pub(crate) struct Row {
+pub struct Row {
     sweep: &'static str,
     since: Instant,
     population: u64,
@@ -32,7 +32,7 @@ pub(crate) struct Row {
 
 impl Row {
     /// Begins a row. `population`: how many different attacks of the kind there are.
-    pub(crate) fn new(sweep: &'static str, population: u64, planned: u64) -> Self {
+    pub fn new(sweep: &'static str, population: u64, planned: u64) -> Self {
         Self {
             sweep,
             since: Instant::now(),
@@ -47,7 +47,7 @@ impl Row {
     }
 
     /// An attack that was proved to have happened, and how it ended.
-    pub(crate) fn outcome(&mut self, attack: &str, result: Result<&str, String>) {
+    pub fn outcome(&mut self, attack: &str, result: Result<&str, String>) {
         self.injected += 1;
         match result {
             Ok(outcome) => *self.outcomes.entry(outcome.to_owned()).or_default() += 1,
@@ -56,35 +56,35 @@ impl Row {
     }
 
     /// An attack that did not come about: it counts for nothing.
-    pub(crate) fn missed(&mut self) {
+    pub fn missed(&mut self) {
         *self.outcomes.entry("(not reached)".to_owned()).or_default() += 1;
     }
 
     /// How many attacks were met so far.
-    pub(crate) fn injected(&self) -> u64 {
+    pub fn injected(&self) -> u64 {
         self.injected
     }
 
     /// A number that differs between sweeps.
-    pub(crate) fn number(&self) -> usize {
+    pub fn number(&self) -> usize {
         self.sweep.bytes().map(usize::from).sum()
     }
 
     /// A lie that the harness told itself; it must have been found out.
-    pub(crate) fn canary(&mut self, caught: bool) {
+    pub fn canary(&mut self, caught: bool) {
         self.canary.0 += u64::from(caught);
         self.canary.1 += 1;
     }
 
     /// A sentence for the table.
-    pub(crate) fn note(&mut self, note: String) {
+    pub fn note(&mut self, note: String) {
         if !self.notes.contains(&note) {
             self.notes.push(note);
         }
     }
 
     /// Prints and records the row; panics if it holds a failure.
-    pub(crate) fn finish(self) {
+    pub fn finish(self) {
         let seconds = self.since.elapsed().as_secs_f64();
         let row = serde_json::json!({
             "sweep": self.sweep,

@@ -15,53 +15,53 @@ use common::cmd::Cmd;
 
 /// A system call of a good run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Call {
+pub struct Call {
     /// Made by the main thread.
-    pub(crate) main: bool,
+    pub main: bool,
     /// Its name.
-    pub(crate) name: String,
+    pub name: String,
     /// The how-manieth of that name in its thread, from 1.
-    pub(crate) nth: u32,
+    pub nth: u32,
     /// As strace shows it, with paths of descriptors.
-    pub(crate) line: String,
+    pub line: String,
 }
 
 /// Which call is attacked, and how.
 #[derive(Debug, Clone)]
-pub(crate) struct Injection {
+pub struct Injection {
     /// Name of the call; several: `fsync,syncfs`.
-    pub(crate) name: String,
+    pub name: String,
     /// `signal=KILL`, `error=EIO`, `retval=0`.
-    pub(crate) action: String,
+    pub action: String,
     /// `3`, `3+` (this one and all after it); empty: every one.
-    pub(crate) when: String,
+    pub when: String,
     /// Only the main thread's calls.
-    pub(crate) main: bool,
+    pub main: bool,
     /// Only calls on this file.
-    pub(crate) path: Option<PathBuf>,
+    pub path: Option<PathBuf>,
 }
 
 /// How an attacked run ended.
 #[derive(Debug)]
-pub(crate) struct Attacked {
+pub struct Attacked {
     /// The program's own status: strace hands it on.
-    pub(crate) status: ExitStatus,
+    pub status: ExitStatus,
     /// Log lines of what was injected.
-    pub(crate) injected: Vec<String>,
+    pub injected: Vec<String>,
     /// What the program said.
-    pub(crate) stderr: String,
+    pub stderr: String,
 }
 
 impl Attacked {
     /// Whether SIGKILL really ended it.
-    pub(crate) fn killed(&self) -> bool {
+    pub fn killed(&self) -> bool {
         self.status.signal() == Some(9)
     }
 }
 
 /// The calls of a run that must succeed.
-pub(crate) fn trace(cmd: &Cmd, log: &Path) -> Vec<Call> {
-    let strace = testkit::oracle("strace").to_string_lossy().into_owned();
+pub fn trace(cmd: &Cmd, log: &Path) -> Vec<Call> {
+    let strace = crate::oracle("strace").to_string_lossy().into_owned();
     let log_arg = log.to_string_lossy();
     let cmd = cmd.clone().under(&strace, &["-f", "-y", "-s0", "-esignal=none", "-o", &log_arg, "--"]);
     let out = cmd.output().expect("strace starts");
@@ -95,8 +95,8 @@ fn parse(text: &str) -> Vec<Call> {
 }
 
 /// Runs a command under attack.
-pub(crate) fn attack(cmd: &Cmd, injection: &Injection, log: &Path) -> Attacked {
-    let strace = testkit::oracle("strace").to_string_lossy().into_owned();
+pub fn attack(cmd: &Cmd, injection: &Injection, log: &Path) -> Attacked {
+    let strace = crate::oracle("strace").to_string_lossy().into_owned();
     let Injection { name, action, when, .. } = injection;
     let when = if when.is_empty() { String::new() } else { format!(":when={when}") };
     let mut args = vec!["-y".to_owned(), "-s0".to_owned(), "-esignal=none".to_owned()];
@@ -113,10 +113,15 @@ pub(crate) fn attack(cmd: &Cmd, injection: &Injection, log: &Path) -> Attacked {
     Attacked { status: out.status, injected, stderr: String::from_utf8_lossy(&out.stderr).into_owned() }
 }
 
-#[test]
-fn calls_are_counted_by_name_and_thread() {
-    let log = "7 openat(AT_FDCWD</>, \"a\") = 3</a>\n8 openat(1, \"b\" <unfinished ...>\n7 openat(1) = 2\n\
-               8 <... openat resumed>) = 4\n7 --- SIGCHLD {} ---\n7 +++ exited with 0 +++\n";
-    let calls: Vec<_> = parse(log).into_iter().map(|c| (c.main, c.nth)).collect();
-    assert_eq!(calls, [(true, 1), (false, 1), (true, 2)]);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_counted_by_name_and_thread() {
+        let log = "7 openat(AT_FDCWD</>, \"a\") = 3</a>\n8 openat(1, \"b\" <unfinished ...>\n7 openat(1) = 2\n\
+                   8 <... openat resumed>) = 4\n7 --- SIGCHLD {} ---\n7 +++ exited with 0 +++\n";
+        let calls: Vec<_> = parse(log).into_iter().map(|c| (c.main, c.nth)).collect();
+        assert_eq!(calls, [(true, 1), (false, 1), (true, 2)]);
+    }
 }
