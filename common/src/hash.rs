@@ -8,6 +8,9 @@ use std::str::FromStr;
 use anyhow::Context;
 use sha2::Digest;
 
+/// How much is read at once.
+const WINDOW: usize = 128 << 10;
+
 /// A SHA-256 digest; text form is 64 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sha256(pub [u8; 32]);
@@ -25,9 +28,25 @@ impl Sha256 {
     /// The file cannot be opened or read.
     pub fn of_file(path: &Path) -> anyhow::Result<Self> {
         let context = || format!("failed to hash {}", path.display());
-        let mut reader = HashingReader::new(std::fs::File::open(path).with_context(context)?);
-        io::copy(&mut reader, &mut io::sink()).with_context(context)?;
-        Ok(reader.finish().0)
+        let file = std::fs::File::open(path).with_context(context)?;
+        Ok(Self::of_reader(file).with_context(context)?.0)
+    }
+
+    /// The digest of all that comes from a reader, and how many bytes that were.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn of_reader(reader: impl Read) -> io::Result<(Self, u64)> {
+        let mut reader = HashingReader::new(reader);
+        let mut buffer = vec![0; WINDOW];
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) => return Ok(reader.finish()),
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! Directories as descriptors: everything that is written lies below one, whatever the names say.
 //!
-//! Directories are looked up with openat2(2), so that no `..`, no symlink and no link of /proc leads anywhere else; the rest is
-//! done with one plain name in an open directory. Paths here are relative, of plain names ([`check`]).
+//! Directories and files are looked up by [`common::beneath`], so that nothing leads anywhere else; the rest is done with one
+//! plain name in an open directory. Paths here are relative, of plain names ([`check`]).
 
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,16 +11,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use common::beneath::{self, DIR};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
-
-const BENEATH: ResolveFlags =
-    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
-
-const DIR: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-
-/// How often a lookup is tried that the kernel could not prove to stay beneath because something was renamed meanwhile.
-const TRIES: usize = 100;
 
 /// An open directory.
 #[derive(Debug)]
@@ -60,9 +53,9 @@ impl Dir {
     /// # Errors
     /// It cannot be made or opened.
     pub fn ensure_in_root(root: &Path, path: &Path) -> anyhow::Result<Self> {
-        let mut dir = Self::open(root).with_context(|| format!("failed to open {}", root.display()))?;
+        let open_root = || Self::open(root).with_context(|| format!("failed to open {}", root.display()));
+        let (top, mut dir) = (open_root()?, open_root()?);
         let shown = root.join(path.strip_prefix("/").unwrap_or(path));
-        let top = Self::open(root)?;
         let mut so_far = PathBuf::new();
         for part in path.components().filter(|c| matches!(c, std::path::Component::Normal(_))) {
             so_far.push(part);
@@ -96,21 +89,9 @@ impl Dir {
     /// # Errors
     /// As [`Dir::sub`].
     pub fn sub_bytes(&self, path: &[u8]) -> io::Result<Self> {
-        let name = if path.is_empty() { b"." } else { path };
-        for _ in 0..TRIES {
-            match rustix::fs::openat2(&self.fd, name, DIR, Mode::empty(), BENEATH) {
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                result => {
-                    let shown = if path.is_empty() {
-                        self.path.clone()
-                    } else {
-                        self.path.join(OsStr::from_bytes(path))
-                    };
-                    return Ok(Self { fd: result?, path: shown });
-                }
-            }
-        }
-        Err(Errno::AGAIN.into())
+        let fd = beneath::open(&self.fd, path, DIR)?;
+        let shown = if path.is_empty() { self.path.clone() } else { self.path.join(OsStr::from_bytes(path)) };
+        Ok(Self { fd, path: shown })
     }
 
     /// Makes a directory below this one, with those above it, and opens it.
@@ -156,13 +137,7 @@ impl Dir {
     /// It is not there, or a symlink is on the way or in its place.
     pub fn read(&self, path: &str) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        for _ in 0..TRIES {
-            match rustix::fs::openat2(&self.fd, path, flags, Mode::empty(), BENEATH) {
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                result => return Ok(File::from(result?)),
-            }
-        }
-        Err(Errno::AGAIN.into())
+        Ok(File::from(beneath::open(&self.fd, path.as_bytes(), flags)?))
     }
 
     /// Creates a file in this directory; nothing may have its name.
@@ -206,17 +181,25 @@ impl Dir {
     /// It cannot be read, or a name is not UTF-8.
     pub fn names(&self) -> anyhow::Result<Vec<String>> {
         let context = || format!("failed to read {}", self.path.display());
+        let utf8 = |name: CString| {
+            let name = name.into_string().map_err(std::ffi::IntoStringError::into_cstring);
+            name.map_err(|n| anyhow::anyhow!("expected a name in UTF-8, found {n:?}")).with_context(context)
+        };
+        let names = self.raw_names().with_context(context)?;
+        let mut names = names.into_iter().map(utf8).collect::<anyhow::Result<Vec<_>>>()?;
+        names.sort();
+        Ok(names)
+    }
+
+    fn raw_names(&self) -> io::Result<Vec<CString>> {
         let mut names = Vec::new();
         // `read_from` opens it once more, so that the position is its own.
-        for entry in rustix::fs::Dir::read_from(&self.fd).with_context(context)? {
-            let name = entry.with_context(context)?.file_name().to_owned();
+        for entry in rustix::fs::Dir::read_from(&self.fd)? {
+            let name = entry?.file_name().to_owned();
             if !matches!(name.to_bytes(), b"." | b"..") {
-                let name = name.into_string().map_err(std::ffi::IntoStringError::into_cstring);
-                let name = name.map_err(|n| anyhow::anyhow!("expected a name in UTF-8, found {n:?}"));
-                names.push(name.with_context(context)?);
+                names.push(name);
             }
         }
-        names.sort();
         Ok(names)
     }
 
@@ -267,9 +250,8 @@ impl Dir {
     /// # Errors
     /// Something cannot be removed.
     pub fn remove_tree(&self, name: &[u8]) -> anyhow::Result<()> {
-        let context = || {
-            format!("failed to remove {}", self.path.join(String::from_utf8_lossy(name).as_ref()).display())
-        };
+        let path = self.path.join(OsStr::from_bytes(name));
+        let context = || format!("failed to remove {}", path.display());
         match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => return Ok(()),
             Err(Errno::ISDIR | Errno::PERM) => {}
@@ -284,21 +266,12 @@ impl Dir {
             }
             result => result,
         };
-        let dir = Self {
-            fd: fd.with_context(context)?,
-            path: self.path.join(String::from_utf8_lossy(name).as_ref()),
-        };
-        let names: Vec<_> = rustix::fs::Dir::read_from(&dir.fd)
-            .with_context(context)?
-            .map(|e| e.map(|e| e.file_name().to_bytes().to_vec()))
-            .collect::<Result<_, _>>()
-            .with_context(context)?;
-        let writable = || rustix::fs::fchmod(&dir.fd, Mode::from_raw_mode(0o700));
-        let names: Vec<_> = names.into_iter().filter(|n| n != b"." && n != b"..").collect();
-        if names.iter().any(|_| true) && rustix::fs::fstat(&dir.fd).is_ok_and(|s| s.st_mode & 0o200 == 0) {
-            writable().with_context(context)?;
+        let dir = Self { fd: fd.with_context(context)?, path: path.clone() };
+        let names = dir.raw_names().with_context(context)?;
+        if !names.is_empty() && rustix::fs::fstat(&dir.fd).is_ok_and(|s| s.st_mode & 0o200 == 0) {
+            rustix::fs::fchmod(&dir.fd, Mode::from_raw_mode(0o700)).with_context(context)?;
         }
-        names.iter().try_for_each(|name| dir.remove_tree(name))?;
+        names.iter().try_for_each(|name| dir.remove_tree(name.to_bytes()))?;
         match rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(e) => Err(e).with_context(context),

@@ -11,13 +11,13 @@
 mod transport;
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use common::cli::Mark;
-use common::hash::{HashingReader, Sha256};
+use common::hash::Sha256;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::dir::Dir;
@@ -103,7 +103,7 @@ impl Fetcher {
             self.fill(url, file).with_context(|| format!("failed to download {url}")).map_err(mark)?;
             file.sync_all().with_context(context)?;
             file.rewind().with_context(context)?;
-            digest(file).with_context(context)
+            Sha256::of_reader(file).with_context(context)
         };
         let (mut sha256, mut size) = fill(&mut file)?;
         if resumed && want.is_some_and(|w| w != sha256) {
@@ -168,19 +168,12 @@ fn cached(dir: &Dir, want: Option<Sha256>) -> anyhow::Result<Option<(Sha256, u64
         let file =
             dir.read(&name).with_context(|| format!("failed to read {}/{name}", dir.path.display()))?;
         let time = file.metadata()?.modified()?;
-        match digest(&file) {
+        match Sha256::of_reader(&file) {
             Ok((found, size)) if found == sha256 => newest = newest.max(Some((time, (sha256, size)))),
             _ => dir.remove_file(&name)?,
         }
     }
     Ok(newest.map(|(_, found)| found))
-}
-
-fn digest(file: &File) -> io::Result<(Sha256, u64)> {
-    let mut reader = HashingReader::new(file);
-    let mut buffer = vec![0; 256 << 10];
-    while reader.read(&mut buffer)? > 0 {}
-    Ok(reader.finish())
 }
 
 /// The last name of a URL's path, as one that can stand in a directory.

@@ -1,9 +1,7 @@
 //! A staged directory -> what is in it: what a package will install, and what it did install.
 
-use std::io::Read;
-
 use anyhow::{Context, bail};
-use common::hash::{HashingReader, Sha256};
+use common::hash::Sha256;
 use serde::{Deserialize, Serialize};
 
 use crate::dir::{self, Dir};
@@ -94,10 +92,7 @@ pub fn examine(dir: &Dir, path: &str) -> anyhow::Result<Option<What>> {
     if !kind.is_file() {
         return Ok(None);
     }
-    let mut reader = HashingReader::new(dir.read(path)?);
-    let mut buffer = vec![0; 128 << 10];
-    while reader.read(&mut buffer)? > 0 {}
-    let (sha256, size) = reader.finish();
+    let (sha256, size) = Sha256::of_reader(dir.read(path)?)?;
     Ok(Some(What::File { sha256, size, mode: stat.st_mode & 0o7777 }))
 }
 

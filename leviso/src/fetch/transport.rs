@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use common::url::redirect;
 
 use super::store::Partial;
 use super::{Limits, Want};
@@ -207,7 +208,7 @@ impl Transport {
                 }
                 301 | 302 | 303 | 307 | 308 => {
                     let to = header("location").unwrap_or_default();
-                    url = redirect(&url, to)?;
+                    url = redirect(&url, to).map_err(Failure::Permanent)?;
                 }
                 408 | 416 | 425 | 429 | 500..=599 => return Err(Failure::Dead(format!("HTTP {status}"))),
                 _ => return Err(Failure::Permanent(format!("HTTP {status}"))),
@@ -292,31 +293,6 @@ fn open_file(path: &str, from: u64) -> Result<Body> {
     Ok(Body { reader: Box::new(file), start, len: Some(meta.len() - start) })
 }
 
-/// `Location:` may be relative. Never from https to anything weaker, never to a local file.
-fn redirect(from: &str, to: &str) -> Result<String> {
-    let scheme_end = from.find("://").map_or(0, |i| i + 3);
-    let (scheme, rest) = from.split_at(scheme_end);
-    let host = rest.split('/').next().unwrap_or(rest);
-    let target = if to.contains("://") {
-        to.to_owned()
-    } else if let Some(other) = to.strip_prefix("//") {
-        format!("{scheme}{other}")
-    } else if to.starts_with('/') {
-        format!("{scheme}{host}{to}")
-    } else if to.is_empty() {
-        return Err(Failure::Permanent("a redirect to nowhere".to_owned()));
-    } else {
-        let path = from.split(['?', '#']).next().unwrap_or(from);
-        let dir = path.rfind('/').filter(|i| *i >= scheme_end).map_or(path.len(), |i| i);
-        format!("{}/{to}", &path[..dir])
-    };
-    let weaker = from.starts_with("https://") && !target.starts_with("https://");
-    if weaker || !(target.starts_with("https://") || target.starts_with("http://")) {
-        return Err(Failure::Permanent(format!("it redirects to {target:?}, which is not allowed")));
-    }
-    Ok(target)
-}
-
 /// `scheme://host:port` of a URL.
 fn server(url: &str) -> &str {
     let start = url.find("://").map_or(0, |i| i + 3);
@@ -362,17 +338,6 @@ fn text(err: &ureq::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn redirects_resolve_and_never_get_weaker() {
-        assert_eq!(redirect("https://a/b/c", "d").unwrap(), "https://a/b/d");
-        assert_eq!(redirect("http://a/b/c?q=/x", "/d").unwrap(), "http://a/d");
-        assert_eq!(redirect("http://a/b", "https://c/d").unwrap(), "https://c/d");
-        for to in ["http://a/b", "file:///etc/passwd", "", "ftp://x/y"] {
-            assert!(redirect("https://a/b", to).is_err(), "{to}");
-        }
-        assert!(redirect("http://a/b", "file:///etc/passwd").is_err());
-    }
 
     #[test]
     fn file_urls_are_decoded() {

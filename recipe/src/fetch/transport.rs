@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
+use common::url::redirect;
+
 use crate::interrupt::Interrupt;
 
 const BUFFER: usize = 128 << 10;
@@ -135,44 +137,5 @@ fn pump(mut reader: impl Read, file: &mut File, start: u64, interrupt: &Interrup
                 since.elapsed().as_secs()
             )));
         }
-    }
-}
-
-/// Where a redirect leads. Never from https to anything weaker, never to a local file.
-fn redirect(from: &str, to: &str) -> Result<String, String> {
-    let (scheme, rest) = from.split_once("://").unwrap_or(("http", from));
-    let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    let target = if to.contains("://") {
-        to.to_owned()
-    } else if let Some(other) = to.strip_prefix("//") {
-        format!("{scheme}://{other}")
-    } else if to.starts_with('/') {
-        format!("{scheme}://{host}{to}")
-    } else if to.is_empty() {
-        return Err("a redirect to nowhere".to_owned());
-    } else {
-        let path = rest.split(['?', '#']).next().unwrap_or(rest);
-        let dir = path.rfind('/').map_or(path, |i| &path[..i]);
-        format!("{scheme}://{dir}/{to}")
-    };
-    let allowed = target.starts_with("https://") || (scheme == "http" && target.starts_with("http://"));
-    if allowed { Ok(target) } else { Err(format!("it redirects to {target:?}, which is not allowed")) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn redirects_resolve_and_never_get_weaker() {
-        assert_eq!(redirect("https://a/b/c", "d").unwrap(), "https://a/b/d");
-        assert_eq!(redirect("http://a/b/c?q=/x", "/d").unwrap(), "http://a/d");
-        assert_eq!(redirect("http://a", "d").unwrap(), "http://a/d");
-        assert_eq!(redirect("http://a/b", "https://c/d").unwrap(), "https://c/d");
-        assert_eq!(redirect("https://a/b", "//c/d").unwrap(), "https://c/d");
-        for to in ["http://a/b", "file:///etc/passwd", "", "ftp://x/y"] {
-            assert!(redirect("https://a/b", to).is_err(), "{to}");
-        }
-        assert!(redirect("http://a/b", "file:///etc/passwd").is_err());
     }
 }

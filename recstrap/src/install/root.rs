@@ -1,23 +1,14 @@
 //! The target's root directory as a descriptor, below which everything is written.
 //!
-//! Directories are opened with openat2(2) so that no `..`, no symlink and no link of /proc leads anywhere else; all else
-//! is done with one plain name in such a directory. Mounts below the target are entered: they belong to it.
+//! Directories are opened by [`common::beneath`], so that nothing leads anywhere else; all else is done with one plain name
+//! in such a directory. Mounts below the target are entered: they belong to it.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
-use rustix::io::Errno;
-
-/// Nothing leads out of the directory the lookup begins at.
-const BENEATH: ResolveFlags =
-    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
-
-const DIR: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-
-/// How often a lookup is tried that the kernel could not prove to stay beneath because something was renamed meanwhile.
-const TRIES: usize = 100;
+use common::beneath::{self, DIR};
+use rustix::fs::{CWD, Mode, OFlags};
 
 /// The target's root.
 #[derive(Debug)]
@@ -44,14 +35,7 @@ impl Root {
     /// # Errors
     /// It is not there, not a directory, or a lookup would leave the target.
     pub fn dir(&self, path: &[u8]) -> rustix::io::Result<OwnedFd> {
-        let path = if path.is_empty() { b"." } else { path };
-        for _ in 0..TRIES {
-            match rustix::fs::openat2(&self.fd, path, DIR, Mode::empty(), BENEATH) {
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                result => return result,
-            }
-        }
-        Err(Errno::AGAIN)
+        beneath::open(&self.fd, path, DIR)
     }
 
     /// A path below the root, for messages.
