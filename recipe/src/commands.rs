@@ -43,12 +43,8 @@ pub struct Settings {
 fn graph(places: &Places, own: &Dir) -> anyhow::Result<Graph> {
     let (recipes, _) = shelf::all(&places.recipes)?;
     Graph::new(recipes, |recipe| {
-        if recipe.state.version.as_deref() == Some(&recipe.version) {
-            return Ok(recipe.deps.clone());
-        }
-        // The file is another version's by now.
-        let record =
-            recipe.state.tx.as_deref().map(|tx| db::read(own, &recipe.name, tx)).transpose()?.flatten();
+        // The file may be another version's by now.
+        let record = if recipe.is_outdated() { db::installed(own, recipe)? } else { None };
         Ok(record.map_or_else(|| recipe.deps.clone(), |r| r.deps))
     })
 }

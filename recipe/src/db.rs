@@ -12,6 +12,7 @@ use common::hash::Sha256;
 use serde::{Deserialize, Serialize};
 
 use crate::dir::Dir;
+use crate::recipe::Recipe;
 use crate::stage::Entry;
 
 /// An installed version.
@@ -70,6 +71,17 @@ pub fn read(own: &Dir, name: &str, tx: &str) -> anyhow::Result<Option<Record>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         file => serde_json::from_reader(std::io::BufReader::new(file.with_context(context)?))
             .with_context(context),
+    }
+}
+
+/// The record of what is installed of a recipe.
+///
+/// # Errors
+/// It cannot be read.
+pub fn installed(own: &Dir, recipe: &Recipe) -> anyhow::Result<Option<Record>> {
+    match recipe.state.tx.as_deref().filter(|_| recipe.state.installed) {
+        Some(tx) => read(own, &recipe.name, tx),
+        None => Ok(None),
     }
 }
 

@@ -57,10 +57,16 @@ impl Recipe {
         parse(text, path).map_err(|e| located(path, text, &e)).exit(exit::RECIPE)
     }
 
+    /// The version that is installed.
+    #[must_use]
+    pub fn installed_version(&self) -> Option<&str> {
+        self.state.version.as_deref().filter(|_| self.state.installed)
+    }
+
     /// Whether another version than the recipe's is installed.
     #[must_use]
     pub fn is_outdated(&self) -> bool {
-        self.state.installed && self.state.version.as_deref() != Some(&self.version)
+        self.state.installed && self.installed_version() != Some(&self.version)
     }
 
     /// Whether it has this function.

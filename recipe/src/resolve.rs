@@ -84,7 +84,7 @@ impl Walk<'_> {
                 .exit(exit::DEPENDENCY);
         }
         let recipe = (self.find)(&requirement.name).with_context(needed).exit(exit::DEPENDENCY)?;
-        let installed = recipe.state.version.as_deref().filter(|_| recipe.state.installed);
+        let installed = recipe.installed_version();
         let wanted = self.names.contains(&recipe.name);
         if !wanted && installed.is_some_and(|v| requirement.accepts(v)) {
             return Ok(None);

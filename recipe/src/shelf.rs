@@ -85,6 +85,26 @@ pub fn find(places: &Places, word: &str) -> anyhow::Result<PathBuf> {
     }
 }
 
+/// The recipe that is asked for by name or path.
+///
+/// # Errors
+/// As [`find`] and [`Recipe::load`].
+pub fn load(places: &Places, word: &str) -> anyhow::Result<Recipe> {
+    Recipe::load(&find(places, word)?)
+}
+
+/// As [`load`], for what must be installed.
+///
+/// # Errors
+/// It is not (exit code [`exit::NOT_FOUND`]).
+pub fn installed(places: &Places, word: &str) -> anyhow::Result<Recipe> {
+    let recipe = load(places, word)?;
+    if recipe.state.installed {
+        return Ok(recipe);
+    }
+    Err(anyhow::anyhow!("{} is not installed", recipe.name)).exit(exit::NOT_FOUND)
+}
+
 /// The name that is most like a word, if one is.
 pub fn similar<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let likeness = |name: &str| strsim::jaro_winkler(word, name);

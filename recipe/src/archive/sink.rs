@@ -160,7 +160,9 @@ impl<'a> Sink<'a> {
     fn open_parent(&self, path: &[u8]) -> anyhow::Result<(Dir, Vec<u8>)> {
         let at = path.iter().rposition(|b| *b == b'/');
         let (dir, last) = at.map_or((&path[..0], path), |at| (&path[..at], &path[at + 1..]));
-        let dir = open(self.root, dir)
+        let dir = self
+            .root
+            .sub_bytes(dir)
             .with_context(|| format!("failed to open the directory of {}", show(path)))?;
         Ok((dir, last.to_owned()))
     }
@@ -180,18 +182,13 @@ impl<'a> Sink<'a> {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(e) => return Err(e).with_context(|| format!("failed to create {}", show(dir))),
             }
-            let made = open(&parent, &last).with_context(|| format!("failed to open {}", show(dir)))?;
+            let made = parent.sub_bytes(&last).with_context(|| format!("failed to open {}", show(dir)))?;
             rustix::fs::fchmod(&made, Mode::from_raw_mode(0o755))
                 .with_context(|| format!("failed to create {}", show(dir)))?;
             self.seen.insert(dir.to_owned(), Kind::Dir);
         }
         Ok(())
     }
-}
-
-/// Names of archives need not be UTF-8.
-fn open(root: &Dir, path: &[u8]) -> std::io::Result<Dir> {
-    root.sub_bytes(path)
 }
 
 pub(super) fn show(name: &[u8]) -> String {

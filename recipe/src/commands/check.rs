@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use common::cli::Mark;
 use serde::Serialize;
 
 use super::{Settings, output};
@@ -29,16 +28,13 @@ pub fn run(settings: &Settings, names: &[String]) -> anyhow::Result<ExitCode> {
     let recipes = match names {
         [] => shelf::all(&settings.places.recipes)?.0.into_iter().filter(|r| r.state.installed).collect(),
         names => {
-            let load = |name: &String| Recipe::load(&shelf::find(&settings.places, name)?);
+            let load = |name: &String| shelf::installed(&settings.places, name);
             names.iter().map(load).collect::<Result<Vec<_>, _>>()?
         }
     };
     let mut findings = Vec::new();
     let mut count = 0;
     for recipe in &recipes {
-        if !recipe.state.installed {
-            return Err(anyhow::anyhow!("{} is not installed", recipe.name)).exit(exit::NOT_FOUND);
-        }
         count += recipe.state.files.len();
         package(settings, recipe, &mut findings)
             .with_context(|| format!("failed to check {}", recipe.name))?;
@@ -61,8 +57,7 @@ fn package(settings: &Settings, recipe: &Recipe, findings: &mut Vec<Finding>) ->
     let prefix = settings.places.prefix_here();
     let prefix = Dir::open(&prefix).with_context(|| format!("failed to open {}", prefix.display()))?;
     let own = prefix.sub(OWN).ok();
-    let tx = recipe.state.tx.as_deref();
-    let record = own.zip(tx).map(|(own, tx)| db::read(&own, &recipe.name, tx)).transpose()?.flatten();
+    let record = own.map(|own| db::installed(&own, recipe)).transpose()?.flatten();
     if record.is_none() {
         add("", "there is no record of what was installed".to_owned());
     }

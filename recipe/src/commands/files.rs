@@ -2,11 +2,7 @@
 
 use std::process::ExitCode;
 
-use common::cli::Mark;
-
 use super::{Settings, output};
-use crate::exit;
-use crate::recipe::Recipe;
 use crate::shelf;
 
 /// Runs it.
@@ -16,10 +12,7 @@ use crate::shelf;
 pub fn run(settings: &Settings, names: &[String]) -> anyhow::Result<ExitCode> {
     let mut all = std::collections::BTreeMap::new();
     for name in names {
-        let recipe = Recipe::load(&shelf::find(&settings.places, name)?)?;
-        if !recipe.state.installed {
-            return Err(anyhow::anyhow!("{} is not installed", recipe.name)).exit(exit::NOT_FOUND);
-        }
+        let recipe = shelf::installed(&settings.places, name)?;
         all.insert(recipe.name, recipe.state.files);
     }
     if settings.json {

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use super::{Settings, output};
-use crate::recipe::Recipe;
 use crate::shelf;
 
 /// Runs it.
@@ -11,7 +10,7 @@ use crate::shelf;
 /// # Errors
 /// A recipe is not found or wrong.
 pub fn run(settings: &Settings, names: &[String]) -> anyhow::Result<ExitCode> {
-    let load = |name: &String| Recipe::load(&shelf::find(&settings.places, name)?);
+    let load = |name: &String| shelf::load(&settings.places, name);
     let recipes = names.iter().map(load).collect::<Result<Vec<_>, _>>()?;
     if settings.json {
         output::json_of("recipes", &recipes)?;
@@ -28,8 +27,7 @@ pub fn run(settings: &Settings, names: &[String]) -> anyhow::Result<ExitCode> {
         let state = match (&r.state.version, r.state.at, r.state.installed) {
             (Some(version), at, true) => {
                 let why = if r.state.as_dep { ", because something needed it" } else { "" };
-                let when = at.and_then(|t| jiff::Timestamp::from_second(t).ok());
-                let when = when.map(|t| t.strftime(" on %Y-%m-%d").to_string()).unwrap_or_default();
+                let when = at.and_then(output::date).map(|date| format!(" on {date}")).unwrap_or_default();
                 format!("{version}{when}{why}")
             }
             _ => "no".to_owned(),

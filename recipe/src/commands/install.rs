@@ -17,7 +17,7 @@ use crate::tx::make::{self, Outcome};
 use crate::tx::{self, Desk, Plan, plan::Planner};
 
 /// Options.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Options {
     /// Names of recipes, or paths of recipe files.
     #[arg(required = true)]
@@ -66,18 +66,14 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     let mut wanted = Vec::new();
     for path in &paths {
         let recipe = Recipe::load(path)?;
-        let installed = recipe.state.version.as_deref().filter(|_| recipe.state.installed);
-        if installed == Some(&recipe.version) && !options.reinstall {
+        if recipe.installed_version() == Some(&recipe.version) && !options.reinstall {
             tell(&format!("{} {} is installed already", recipe.name, recipe.version));
         } else {
             wanted.push(recipe);
         }
     }
     let why = if options.as_dep { Why::Needed } else { Why::Asked };
-    let work = Work { desk: &desk, options, overwrite: &patterns, json: settings.json };
-    let plan = work.install(wanted, why, &mut Vec::new())?;
-    output::changes(&plan, !plan.changes.is_empty() && !options.dry_run, settings.json)?;
-    Ok(ExitCode::SUCCESS)
+    Work { desk: &desk, options, overwrite: &patterns, json: settings.json }.run(wanted, why)
 }
 
 /// Runs `recipe upgrade`: what is installed in another version than its recipe has, in one transaction.
@@ -88,30 +84,14 @@ pub fn upgrade(settings: &Settings, options: &UpgradeOptions) -> anyhow::Result<
     let desk = settings.desk()?;
     let recipes = match &options.names[..] {
         [] => shelf::all(&settings.places.recipes)?.0,
-        names => names
-            .iter()
-            .map(|name| {
-                let recipe = Recipe::load(&shelf::find(&settings.places, name)?)?;
-                match recipe.state.installed {
-                    true => Ok(recipe),
-                    false => Err(anyhow::anyhow!("{} is not installed", recipe.name)).exit(exit::NOT_FOUND),
-                }
-            })
-            .collect::<anyhow::Result<_>>()?,
+        names => {
+            let load = |name: &String| shelf::installed(&settings.places, name);
+            names.iter().map(load).collect::<anyhow::Result<_>>()?
+        }
     };
     let old = recipes.into_iter().filter(Recipe::is_outdated).collect();
-    let all = Options {
-        names: Vec::new(),
-        reinstall: false,
-        dry_run: options.dry_run,
-        as_dep: false,
-        no_deps: false,
-        overwrite: Vec::new(),
-    };
-    let work = Work { desk: &desk, options: &all, overwrite: &[], json: settings.json };
-    let plan = work.install(old, Why::Same, &mut Vec::new())?;
-    output::changes(&plan, !plan.changes.is_empty() && !options.dry_run, settings.json)?;
-    Ok(ExitCode::SUCCESS)
+    let all = Options { dry_run: options.dry_run, ..Options::default() };
+    Work { desk: &desk, options: &all, overwrite: &[], json: settings.json }.run(old, Why::Same)
 }
 
 /// Why packages are there afterwards.
@@ -133,6 +113,13 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// What was asked for, and what came of it.
+    fn run(&self, wanted: Vec<Recipe>, why: Why) -> anyhow::Result<ExitCode> {
+        let plan = self.install(wanted, why, &mut Vec::new())?;
+        output::changes(&plan, !plan.changes.is_empty() && !self.options.dry_run, self.json)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
     /// One transaction with these packages and what they need. `chain`: packages that are waiting to be built.
     fn install(&self, wanted: Vec<Recipe>, why: Why, chain: &mut Vec<String>) -> anyhow::Result<Plan> {
         let steps = match self.options.no_deps {
@@ -178,8 +165,7 @@ impl Work<'_> {
             let requirement = resolve::parse(recipe, text)?;
             let needed = || format!("{requirement} is needed to build {}", recipe.name);
             let dependency = self.find(&requirement.name).with_context(needed).exit(exit::DEPENDENCY)?;
-            let installed = dependency.state.version.as_deref().filter(|_| dependency.state.installed);
-            if installed.is_some_and(|v| requirement.accepts(v)) {
+            if dependency.installed_version().is_some_and(|v| requirement.accepts(v)) {
                 continue;
             }
             if !requirement.accepts(&dependency.version) {
@@ -208,6 +194,6 @@ impl Work<'_> {
     }
 
     fn find(&self, name: &str) -> anyhow::Result<Recipe> {
-        Recipe::load(&shelf::find(&self.desk.places, name)?)
+        shelf::load(&self.desk.places, name)
     }
 }

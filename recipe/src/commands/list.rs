@@ -43,7 +43,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     } else {
         let marks: Vec<_> = recipes
             .iter()
-            .map(|r| match r.state.version.as_deref().filter(|_| r.state.installed) {
+            .map(|r| match r.installed_version() {
                 Some(version) if version == r.version => "installed".to_owned(),
                 Some(version) => format!("installed: {version}"),
                 None => String::new(),

@@ -10,7 +10,6 @@ use super::{Settings, graph, output};
 use crate::dir::Dir;
 use crate::exit;
 use crate::places::OWN;
-use crate::recipe::Recipe;
 use crate::resolve::Graph;
 use crate::shelf;
 use crate::tx;
@@ -51,8 +50,7 @@ pub fn why(settings: &Settings, name: &str) -> anyhow::Result<ExitCode> {
             line.push_str(&format!(" <- {} {}{condition}", pair[1], version(&pair[1])));
         }
         let last = &graph.installed[&way[way.len() - 1]];
-        let date = last.state.at.and_then(|t| jiff::Timestamp::from_second(t).ok());
-        let date = date.map(|t| t.strftime(", %Y-%m-%d").to_string()).unwrap_or_default();
+        let date = last.state.at.and_then(output::date).map(|date| format!(", {date}")).unwrap_or_default();
         output::line(if last.state.as_dep {
             format!("{line} <- nobody")
         } else {
@@ -150,10 +148,7 @@ pub fn orphans(settings: &Settings) -> anyhow::Result<ExitCode> {
 pub fn mark(settings: &Settings, reason: Reason, names: &[String]) -> anyhow::Result<ExitCode> {
     let _desk = settings.desk()?;
     for name in names {
-        let recipe = Recipe::load(&shelf::find(&settings.places, name)?)?;
-        if !recipe.state.installed {
-            return Err(anyhow::anyhow!("{} is not installed", recipe.name)).exit(exit::NOT_FOUND);
-        }
+        let recipe = shelf::installed(&settings.places, name)?;
         tx::rewrite(&recipe, |state| state.as_dep = reason == Reason::Dep)?;
         tell(&format!(
             "{name}: {}",

@@ -23,6 +23,11 @@ pub(super) fn json_of(key: &str, value: &impl Serialize) -> anyhow::Result<()> {
     line(serde_json::to_string_pretty(&Value::Object(all))?)
 }
 
+/// A day, from seconds since 1970.
+pub(super) fn date(seconds: i64) -> Option<String> {
+    Some(jiff::Timestamp::from_second(seconds).ok()?.strftime("%Y-%m-%d").to_string())
+}
+
 /// What a transaction did, or would do.
 pub(super) fn changes(plan: &Plan, done: bool, json: bool) -> anyhow::Result<()> {
     let Journal { tx, packages, .. } = &plan.journal;

@@ -41,10 +41,7 @@ pub struct Options {
 /// A package is not installed or needed by another, its `remove()` fails, or files cannot be moved.
 pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     for name in &options.names {
-        let recipe = Recipe::load(&shelf::find(&settings.places, name)?)?;
-        if !recipe.state.installed {
-            return Err(anyhow::anyhow!("{} is not installed", recipe.name)).exit(exit::NOT_FOUND);
-        }
+        shelf::installed(&settings.places, name)?;
     }
     let desk = settings.desk()?;
     let graph = graph(&desk.places, &desk.own)?;

@@ -16,7 +16,7 @@ pub(super) struct Mistake {
 
 pub(super) fn mistakes(engine: &Engine, ast: &AST, text: &str, top: &Top) -> Vec<Mistake> {
     let mut found = calls(engine, ast);
-    found.extend(variables(engine, text, top));
+    found.extend(variables(text, top));
     found.extend(overrides(top, text));
     found
 }
@@ -59,11 +59,10 @@ fn calls(engine: &Engine, ast: &AST) -> Vec<Mistake> {
 }
 
 /// Variables that nothing defines: the text is compiled once more, strictly, with the top level's names in scope.
-fn variables(engine: &Engine, text: &str, top: &Top) -> Option<Mistake> {
+fn variables(text: &str, top: &Top) -> Option<Mistake> {
     let mut strict = Engine::new_raw();
     strict.set_strict_variables(true).set_max_expr_depths(64, 32);
     strict.set_allow_shadowing(true);
-    let _ = engine;
     let mut scope = Scope::new();
     for variable in &top.lets {
         scope.push_dynamic(variable.name.clone(), Dynamic::UNIT);

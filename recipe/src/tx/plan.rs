@@ -86,7 +86,7 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// Its state names files outside of the prefix.
     pub fn remove(&mut self, recipe: &Recipe) -> anyhow::Result<()> {
-        let record = self.record(recipe)?;
+        let record = db::installed(&self.desk.own, recipe)?;
         let files = self.files(recipe)?;
         self.release(recipe, &files, record.as_ref(), &BTreeSet::new())?;
         self.package(recipe, None, State { tx: Some(self.journal.tx.clone()), ..State::default() })?;
@@ -100,7 +100,7 @@ impl<'a> Planner<'a> {
     /// The prefix cannot be examined. What is in the way is an error of [`Planner::finish`].
     pub fn install(&mut self, made: Made, as_dep: bool) -> anyhow::Result<()> {
         let Made { recipe, text, listing, sources, program } = made;
-        let record = self.record(&recipe)?;
+        let record = db::installed(&self.desk.own, &recipe)?;
         let old = self.files(&recipe)?;
         let new: BTreeSet<_> = listing.entries.iter().map(|e| e.path.clone()).collect();
         self.release(&recipe, &old, record.as_ref(), &new)?;
@@ -161,14 +161,6 @@ impl<'a> Planner<'a> {
         Ok(Plan { journal: self.journal, changes: self.changes, notes: self.notes })
     }
 
-    /// The record of what is installed of a recipe now.
-    fn record(&self, recipe: &Recipe) -> anyhow::Result<Option<Record>> {
-        match recipe.state.tx.as_deref().filter(|_| recipe.state.installed) {
-            Some(tx) => db::read(&self.desk.own, &recipe.name, tx),
-            None => Ok(None),
-        }
-    }
-
     /// Its files, below the prefix.
     fn files(&self, recipe: &Recipe) -> anyhow::Result<Vec<String>> {
         let relative = |file: &String| {
@@ -191,7 +183,7 @@ impl<'a> Planner<'a> {
         let path = recipe.path.canonicalize();
         self.journal.packages.push(Package {
             name: recipe.name.clone(),
-            from: recipe.state.version.clone().filter(|_| recipe.state.installed),
+            from: recipe.installed_version().map(str::to_owned),
             to,
             from_tx: recipe.state.tx.clone().filter(|_| recipe.state.installed),
             recipe: path.with_context(|| format!("failed to find {}", recipe.path.display()))?,

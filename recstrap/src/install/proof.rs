@@ -54,13 +54,13 @@ pub fn prove(
             return Ok(Trees { image, target: found.digest });
         }
     }
-    let found = if manifest.is_some() {
+    let found = if let Some(expected) = manifest {
         progress.phase("examine", plan.bytes());
         let Ready { root, image: source, .. } = ready;
         let (hash, writeback) = (Hash::All, &Writeback::default());
         let job = extract::Job { root, plan, source, hash, writeback, control, progress };
         let digests = job.digests(settings.jobs)?;
-        compare_trees(manifest, extract::tree_digest(plan, &digests)?)?;
+        compare_trees(expected, extract::tree_digest(plan, &digests)?)?;
         let again = read_back(ready, settings, &digests, control, progress)?;
         if again.count > 0 { again } else { found }
     } else {
@@ -82,11 +82,9 @@ fn read_back(
     verify::Job { root, plan, digests, keep_home: *keep_home, control, progress }.run(settings.jobs)
 }
 
-fn compare_trees(expected: Option<Sha256>, found: Sha256) -> anyhow::Result<()> {
+fn compare_trees(expected: Sha256, found: Sha256) -> anyhow::Result<()> {
     let compare = || {
-        if let Some(expected) = expected {
-            ensure!(expected == found, "the manifest says tree digest {expected}, the image holds {found}");
-        }
+        ensure!(expected == found, "the manifest says tree digest {expected}, the image holds {found}");
         Ok(())
     };
     compare().exit(exit::IMAGE).hint(image::HINT)
