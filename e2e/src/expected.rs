@@ -29,7 +29,6 @@ pub const INSTALLED: &[Listed] = &[
     ("etc/kernel", "bootctl install makes it"),
     ("etc/kernel/entry-token", "bootctl install: by which name the boot loader knows the system"),
     ("root/.bash_history", "what was typed in recchroot"),
-    ("efi", "the mount point of the ESP, which recstrap cannot see behind"),
     ("lost+found", "ext4's own"),
     ("var/lib/levitate/**", "recstrap's record"),
 ];
