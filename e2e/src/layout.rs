@@ -79,6 +79,11 @@ pub const MATRIX: &[Layout] = &[
         name: "lvm",
         guide: Some("lvm"),
         place: Place::Volume(2),
+        differs: &[
+            ("etc/lvm (time)", "LVM makes the two below"),
+            ("etc/lvm/archive/**", "LVM's records of the volume group before each change"),
+            ("etc/lvm/backup/**", "LVM's record of the volume group"),
+        ],
         proofs: &["lsblk -no TYPE \"$(findmnt -no SOURCE /)\" | grep -x lvm"],
         ..MAIN
     },

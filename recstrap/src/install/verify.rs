@@ -4,30 +4,35 @@
 //! name that differs, is missing, or is too many, and the digests that were not known: whether those are right, only the
 //! digest of the whole tree tells ([`super::proof`]). Nothing that was remembered while writing is believed but the plan.
 
+mod compare;
+mod disk;
+mod files;
 mod read;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
 use common::cli::Mark;
 use common::hash::Sha256;
-use common::listing::{self, Entry, Kind, Listing, Xattr};
-use rustix::fs::{AtFlags, Stat};
+use common::listing::{Kind, Listing};
 use rustix::io::Errno;
 
 use super::control::Control;
-use super::extract::{Digests, NO_FILE};
-use super::plan::{Fate, Node, Plan, Unit, What};
+use super::extract::Digests;
+use super::plan::{Fate, Plan};
 use super::preflight::target;
 use super::progress::Progress;
 use super::root::{self, Root};
-use super::{attributes, exit};
-use read::values;
+use super::{exit, mounts};
+use disk::{Disks, Placed};
 
-/// How many threads read for each processor: most of the time, each waits for the disk.
+/// How many threads read files for each processor: most of the time, each waits for the disk.
 const READERS: usize = 8;
+
+/// How many read from the disk itself, in long runs: while some wait, as many hash.
+const DISK_READERS: usize = 2;
 
 /// More of them keep no disk busier; each needs a mebibyte.
 const READERS_MAX: usize = 64;
@@ -72,7 +77,56 @@ struct Part {
     lines: Vec<(u32, Vec<u8>)>,
     /// Numbers of files' first names, and digests that were not known.
     digests: Vec<(u32, Sha256)>,
+    /// Files whose contents are still to be read.
+    placed: Vec<Placed>,
     wrong: Vec<String>,
+}
+
+/// What all workers found.
+struct Shared(Mutex<All>);
+
+struct All {
+    lines: Vec<Option<Vec<u8>>>,
+    placed: Vec<Placed>,
+    found: Found,
+}
+
+impl Shared {
+    fn new(job: &Job<'_>) -> Self {
+        let found = Found { digests: job.digests.clone(), ..Found::default() };
+        Self(Mutex::new(All { lines: vec![None; job.plan.nodes.len()], placed: Vec::new(), found }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, All> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The digest of everything, in listing order.
+    fn finish(self) -> anyhow::Result<Found> {
+        let All { lines, mut found, .. } = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut listing = Listing::new(std::io::sink())?;
+        for line in lines.iter().flatten() {
+            listing.push_line(line)?;
+        }
+        found.digest = Some(listing.finish().0);
+        Ok(found)
+    }
+}
+
+impl All {
+    fn add(&mut self, mut part: Part, plan: &Plan) {
+        part.lines.into_iter().for_each(|(at, line)| self.lines[at as usize] = Some(line));
+        self.placed.append(&mut part.placed);
+        for (at, digest) in part.digests {
+            // All names of a file are read; they are one, or something is wrong.
+            if *self.found.digests[at as usize].get_or_insert(digest) != digest {
+                part.wrong.push(format!("/{}: its names have different contents", lossy(&plan.path(at))));
+            }
+        }
+        self.found.count += part.wrong.len();
+        let room = NAMED.saturating_sub(self.found.differences.len());
+        self.found.differences.extend(part.wrong.into_iter().take(room));
+    }
 }
 
 impl Job<'_> {
@@ -83,33 +137,47 @@ impl Job<'_> {
     pub fn run(&self, jobs: usize) -> anyhow::Result<Found> {
         let dirs: Vec<u32> = self.plan.dirs().collect();
         let units = &self.plan.units;
-        let readers = if jobs <= 1 { 1 } else { (jobs * READERS).min(READERS_MAX) };
+        let disks = self.disks();
+        let all = Shared::new(self);
+        self.workers(readers(jobs, READERS), &all, |at, buffer, part| {
+            match (dirs.get(at), units.get(at.wrapping_sub(dirs.len()))) {
+                (Some(&dir), _) => self.directory(dir, part).map(|()| true),
+                (None, Some(unit)) => self.unit(unit, &disks, buffer, part).map(|()| true),
+                (None, None) => Ok(false),
+            }
+        })?;
+        let mut placed = std::mem::take(&mut all.lock().placed);
+        let runs = disk::runs(&mut placed);
+        self.workers(readers(jobs, DISK_READERS), &all, |at, buffer, part| match runs.get(at) {
+            Some(run) => self.on_disk(&disks, run, buffer, part).map(|()| true),
+            None => Ok(false),
+        })?;
+        all.finish()
+    }
+
+    /// The disks under the target and what is mounted below it.
+    fn disks(&self) -> Disks {
+        let Ok(mounts) = mounts::read() else { return Disks::default() };
+        let below: Vec<_> = self.plan.places.iter().filter_map(|p| self.root.dir(&p.path).ok()).collect();
+        Disks::under(std::iter::once(&self.root.fd).chain(&below), &mounts)
+    }
+
+    /// Does piece after piece, each in one of the threads, until `work` says that there is no more.
+    fn workers(
+        &self,
+        readers: usize,
+        all: &Shared,
+        work: impl Fn(usize, &mut read::Buffer, &mut Part) -> anyhow::Result<bool> + Sync,
+    ) -> anyhow::Result<()> {
         let next = AtomicUsize::new(0);
-        let none = Found { digests: self.digests.clone(), ..Found::default() };
-        let shared = Mutex::new((vec![None; self.plan.nodes.len()], none));
         let work = || -> anyhow::Result<()> {
             let mut buffer = read::Buffer::new();
             loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
                 let mut part = Part::default();
-                match (dirs.get(at), units.get(at.wrapping_sub(dirs.len()))) {
-                    (Some(&dir), _) => self.directory(dir, &mut part)?,
-                    (None, Some(unit)) => self.unit(unit, &mut buffer, &mut part)?,
-                    (None, None) => return Ok(()),
+                if !work(next.fetch_add(1, Ordering::Relaxed), &mut buffer, &mut part)? {
+                    return Ok(());
                 }
-                let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                let (all, found) = &mut *shared;
-                part.lines.into_iter().for_each(|(at, line)| all[at as usize] = Some(line));
-                for (at, digest) in part.digests {
-                    // All names of a file are read; they are one, or something is wrong.
-                    if *found.digests[at as usize].get_or_insert(digest) != digest {
-                        let path = self.plan.path(at);
-                        part.wrong.push(format!("/{}: its names have different contents", lossy(&path)));
-                    }
-                }
-                found.count += part.wrong.len();
-                let room = NAMED.saturating_sub(found.differences.len());
-                found.differences.extend(part.wrong.into_iter().take(room));
+                all.lock().add(part, self.plan);
             }
         };
         std::thread::scope(|scope| {
@@ -117,14 +185,7 @@ impl Job<'_> {
                 scope.spawn(|| self.control.note(work()));
             }
         });
-        self.control.outcome()?;
-        let (lines, mut found) = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut listing = Listing::new(std::io::sink())?;
-        for line in lines.iter().flatten() {
-            listing.push_line(line)?;
-        }
-        found.digest = Some(listing.finish().0);
-        Ok(found)
+        self.control.outcome()
     }
 
     /// A directory's own attributes, and whether there is something in it that should not.
@@ -139,10 +200,7 @@ impl Job<'_> {
             }
             Err(e) => return Err(self.failed(e, &path)),
         };
-        let stat = rustix::fs::fstat(&dir).map_err(|e| self.failed(e, &path))?;
-        let xattrs = attributes::list(|buffer| rustix::fs::flistxattr(&dir, buffer))
-            .and_then(|names| values(names, |name, buffer| rustix::fs::fgetxattr(&dir, name, buffer)))
-            .map_err(|e| self.failed(e, &path))?;
+        let (stat, xattrs) = read::about(&dir).map_err(|e| self.failed(e, &path))?;
         let node = self.plan.node(at);
         self.compare(at, &path, Some((&stat, Kind::Dir, xattrs)), part);
 
@@ -170,108 +228,6 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn unit(&self, unit: &Unit, buffer: &mut read::Buffer, part: &mut Part) -> anyhow::Result<()> {
-        let dir_path = self.plan.path(unit.dir);
-        if matches!(self.plan.node(unit.dir).fate, Fate::Left(_)) {
-            return Ok(());
-        }
-        let dir = match self.root.dir(&dir_path) {
-            Ok(dir) => dir,
-            // The directory itself is named as a difference.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
-            Err(e) => return Err(self.failed(e, &dir_path)),
-        };
-        let from = read::From::of(&dir).map_err(|e| self.failed(e, &dir_path))?;
-        let there = unit.nodes.iter().map(|&at| (at, self.plan.node(at)));
-        let there: Vec<_> = there.filter(|(_, node)| !matches!(node.fate, Fate::Left(_))).collect();
-        let open = |node: &Node| {
-            matches!(node.what, What::File(_)).then(|| read::open(&dir, &node.name, node.size(), from))
-        };
-        let opened: Vec<_> = there.iter().map(|(_, node)| open(node)).collect();
-        for ((at, node), opened) in there.into_iter().zip(opened) {
-            self.control.check()?;
-            let path =
-                if dir_path.is_empty() { node.name.to_vec() } else { [&*dir_path, &node.name].join(&b'/') };
-            let read = match opened {
-                Some(Ok(Some(file))) => read::file(&file, buffer, self.control, self.progress),
-                Some(Err(e)) => Err(e),
-                Some(Ok(None)) | None => read::other(&dir, &node.name),
-            };
-            let found = match read {
-                Ok(found) => Some(found),
-                Err(Errno::NOENT) => None,
-                Err(e) => return Err(self.failed(e, &path)),
-            };
-            let mut target = Vec::new();
-            let found = found.map(|(stat, content, xattrs)| {
-                let kind = content.kind(&stat, &mut target);
-                (stat, kind, xattrs)
-            });
-            self.compare(at, &path, found.as_ref().map(|(s, k, x)| (s, k.clone(), x.clone())), part);
-        }
-        Ok(())
-    }
-
-    /// Renders what is expected and what was found; they are equal, or it is a difference.
-    fn compare(&self, at: u32, path: &[u8], found: Option<(&Stat, Kind<'_>, Vec<Xattr>)>, part: &mut Part) {
-        let node = self.plan.node(at);
-        let link = node.link_to.map(|source| self.plan.path(source));
-        let Some((stat, kind, mut xattrs)) = found else {
-            part.wrong.push(format!("/{}: expected it, found nothing", lossy(path)));
-            return;
-        };
-        let file = node.first.unwrap_or(at);
-        let content = match (node.fate, self.digests[file as usize], &kind) {
-            (Fate::Install, None, Kind::File { sha256, .. }) => {
-                part.digests.push((file, *sha256));
-                *sha256
-            }
-            (_, known, _) => known.unwrap_or(NO_FILE),
-        };
-        let mut expected = node.entry(path, content, link.as_deref());
-        if let (Fate::Emptied(_), Kind::File { size, sha256 }) = (node.fate, &mut expected.kind) {
-            (*size, *sha256) = (0, Sha256::of(b""));
-        }
-        // What the kernel adds by itself is no difference, unless the image has it too.
-        xattrs.retain(|(name, _)| {
-            !attributes::is_the_systems(name) || node.xattrs.iter().any(|(wanted, _)| wanted == name)
-        });
-        // Whether it really is a link shows in the number of the inode.
-        let is_linked = node.link_to.is_none_or(|source| self.same_inode(source, stat));
-        let mut entry = Entry {
-            path,
-            kind,
-            mode: stat.st_mode & 0o7777,
-            uid: stat.st_uid,
-            gid: stat.st_gid,
-            mtime: stat.st_mtime,
-            mtime_nsec: stat.st_mtime_nsec as u32,
-            xattrs: &xattrs,
-            hardlink: if is_linked { link.as_deref() } else { None },
-        };
-        if self.plan.is_plain(node) {
-            // FAT has none of these.
-            entry = Entry { kind: entry.kind, ..expected.clone() };
-        }
-        let found = listing::line(&entry);
-        if expected != entry {
-            let expected = listing::line(&expected);
-            if expected != found {
-                part.wrong.push(format!("/{}: {}", lossy(path), what_differs(&expected, &found)));
-            }
-        }
-        part.lines.push((at, found));
-    }
-
-    fn same_inode(&self, source: u32, stat: &Stat) -> bool {
-        let node = self.plan.node(source);
-        let look = || {
-            let dir = self.root.dir(&self.plan.path(node.parent))?;
-            rustix::fs::statat(&dir, &*node.name, AtFlags::SYMLINK_NOFOLLOW)
-        };
-        look().is_ok_and(|other| (other.st_dev, other.st_ino) == (stat.st_dev, stat.st_ino))
-    }
-
     fn failed(&self, e: Errno, path: &[u8]) -> anyhow::Error {
         if e == Errno::CANCELED {
             return super::control::Stopped.into();
@@ -287,17 +243,8 @@ impl Job<'_> {
     }
 }
 
-/// The words of two lines that are not the same in both.
-fn what_differs(expected: &[u8], found: &[u8]) -> String {
-    let words = |line: &[u8]| -> Vec<String> {
-        line.trim_ascii().split(|&b| b == b' ').map(|w| String::from_utf8_lossy(w).into_owned()).collect()
-    };
-    let (expected, found) = (words(expected), words(found));
-    let only = |here: &[String], there: &[String]| -> String {
-        let only: Vec<_> = here.iter().filter(|w| !there.contains(w)).cloned().collect();
-        if only.is_empty() { "nothing more".to_owned() } else { only.join(" ") }
-    };
-    format!("expected {}, found {}", only(&expected, &found), only(&found, &expected))
+fn readers(jobs: usize, each: usize) -> usize {
+    if jobs <= 1 { 1 } else { (jobs * each).min(READERS_MAX) }
 }
 
 fn lossy(path: &[u8]) -> String {

@@ -29,7 +29,7 @@ fn killed_at_many_points() {
         "linkat:when=2",
         "utimensat:when=100",
         "syncfs:when=1",
-        "fadvise64:when=100",
+        "flistxattr:when=100",
         "syncfs:when=2",
         "fsync:when=4",
         "renameat:when=1",

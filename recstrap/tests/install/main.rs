@@ -7,6 +7,7 @@ mod arrives;
 mod refusals;
 mod interrupted;
 mod attacks;
+mod disks;
 mod options;
 mod hostile;
 mod screen;

@@ -41,10 +41,10 @@ impl From {
 const DIRECT_MIN: u64 = 64 << 10;
 
 /// What O_DIRECT wants memory, offsets and lengths to be multiples of: the largest sector there is.
-const SECTOR: usize = 4096;
+pub(super) const SECTOR: usize = 4096;
 
 /// How much of a file is read at once.
-const WINDOW: usize = 1 << 20;
+pub(super) const WINDOW: usize = 1 << 20;
 
 /// Room to read into, one for each thread.
 pub(super) struct Buffer {
@@ -60,7 +60,8 @@ impl Buffer {
         Self { bytes, start }
     }
 
-    fn aligned(&mut self) -> &mut [u8] {
+    /// [`WINDOW`] bytes, where O_DIRECT wants them.
+    pub(super) fn aligned(&mut self) -> &mut [u8] {
         &mut self.bytes[self.start..self.start + WINDOW]
     }
 }
@@ -132,18 +133,34 @@ pub(super) fn values(
 /// Buffered, its first bytes are asked for without waiting: while one file is hashed, those behind it are on their way.
 pub(super) fn open(dir: &OwnedFd, name: &[u8], size: u64, from: From) -> rustix::io::Result<Option<OwnedFd>> {
     let is_direct = from == From::Device && size >= DIRECT_MIN;
-    let open = |more| rustix::fs::openat(dir, name, OLD | more, Mode::empty());
-    let file = match open(if is_direct { OFlags::DIRECT } else { OFlags::empty() }) {
-        Ok(file) => file,
-        // A symlink or socket took its place.
-        Err(Errno::LOOP | Errno::NXIO) => return Ok(None),
-        Err(e) => return Err(e),
-    };
-    if !is_direct {
-        rustix::fs::fadvise(&file, 0, None, Advice::DontNeed)?;
-        rustix::fs::fadvise(&file, 0, NonZeroU64::new(AHEAD), Advice::WillNeed)?;
+    let file = open_as(dir, name, if is_direct { OFlags::DIRECT } else { OFlags::empty() })?;
+    if !is_direct && let Some(file) = &file {
+        rustix::fs::fadvise(file, 0, None, Advice::DontNeed)?;
+        rustix::fs::fadvise(file, 0, NonZeroU64::new(AHEAD), Advice::WillNeed)?;
     }
-    Ok(Some(file))
+    Ok(file)
+}
+
+/// Opens what should be a file, for everything but its content.
+pub(super) fn handle(dir: &OwnedFd, name: &[u8]) -> rustix::io::Result<Option<OwnedFd>> {
+    open_as(dir, name, OFlags::empty())
+}
+
+fn open_as(dir: &OwnedFd, name: &[u8], more: OFlags) -> rustix::io::Result<Option<OwnedFd>> {
+    match rustix::fs::openat(dir, name, OLD | more, Mode::empty()) {
+        Ok(file) => Ok(Some(file)),
+        // A symlink or socket took its place.
+        Err(Errno::LOOP | Errno::NXIO) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// What an open file is, without its content.
+pub(super) fn about(file: &OwnedFd) -> rustix::io::Result<(Stat, Vec<Xattr>)> {
+    let stat = rustix::fs::fstat(file)?;
+    let names = attributes::list(|buffer| rustix::fs::flistxattr(file, buffer))?;
+    let xattrs = values(names, |name, buffer| rustix::fs::fgetxattr(file, name, buffer))?;
+    Ok((stat, xattrs))
 }
 
 /// An open file, all of it through one descriptor: nothing can change its place between two looks.
@@ -153,9 +170,7 @@ pub(super) fn file(
     control: &Control,
     progress: &Progress,
 ) -> rustix::io::Result<Read> {
-    let stat = rustix::fs::fstat(file)?;
-    let names = attributes::list(|buffer| rustix::fs::flistxattr(file, buffer))?;
-    let xattrs = values(names, |name, buffer| rustix::fs::fgetxattr(file, name, buffer))?;
+    let (stat, xattrs) = about(file)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Ok((stat, Content::None, xattrs));
     }
