@@ -31,7 +31,8 @@ use e2e::layout;
         "list whole directories of the image as expected to differ",
         "keep the +3 in the UKI's name and call it counted"
     ],
-    consequence = "people erase their disk for a system that does not start, or starts once"
+    consequence = "people erase their disk for a system that does not start, or starts once",
+    sabotage = ["install-without-a-file"]
 )]
 #[test]
 fn the_guide_installs_a_system_that_boots() -> anyhow::Result<()> {
@@ -69,7 +70,8 @@ fn the_guide_installs_a_system_that_boots() -> anyhow::Result<()> {
         "take any failure of any command for the refusal",
         "have recstrap trust a digest that it computes from the damaged image"
     ],
-    consequence = "a worn-out stick gives a system that breaks months later"
+    consequence = "a worn-out stick gives a system that breaks months later",
+    sabotage = ["disc-without-damage"]
 )]
 #[test]
 fn a_damaged_disc_is_not_installed_from() -> anyhow::Result<()> {

@@ -21,7 +21,8 @@ use e2e::vm::Vm;
         "boot another kernel or root file system than the disc's own",
         "take the echo of a command for its output"
     ],
-    consequence = "people write the disc to a stick, boot it, and have no shell to install from"
+    consequence = "people write the disc to a stick, boot it, and have no shell to install from",
+    sabotage = ["live-unit-fails"]
 )]
 #[test]
 fn boots_to_a_running_system() -> anyhow::Result<()> {

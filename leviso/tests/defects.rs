@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use cheat_test::cheat_aware;
 use common::cmd::Cmd;
 use labrepo::fixture::{Defect, Fixture, TestRepo};
 use labrepo::key::SigningKey;
@@ -83,6 +84,17 @@ fn a_sound_repository_passes_every_check() {
     );
 }
 
+#[cheat_aware(
+    protects = "no image is built from a package or from metadata that the pinned keys did not sign as it is",
+    severity = "CRITICAL",
+    cheats = [
+        "check the digest of the header and not of the payload",
+        "take the repository's own key for the pinned one",
+        "stop at the first repository that is in order"
+    ],
+    consequence = "whoever controls a mirror controls every system that is built from it",
+    sabotage = ["metadata-of-anybody", "package-payload-unchecked"]
+)]
 #[test]
 fn every_defect_stops_the_build() {
     let key = SigningKey::generate("defects", 1_600_000_000).expect("a key");

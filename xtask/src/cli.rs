@@ -42,6 +42,17 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
+    /// List every promise that a test protects, how it could be cheated, and how the test ended last.
+    Cheats {
+        /// Print JSON on stdout.
+        #[arg(long, conflicts_with = "write")]
+        json: bool,
+        /// Renew docs/promises.md instead.
+        #[arg(long)]
+        write: bool,
+    },
+    /// Plant each sabotage in a copy of the workspace and demand that the test that names it notices. Prints a table.
+    Sabotage(crate::sabotage::SabotageArgs),
     /// Make or update the lab: a signed RPM repository from Debian packages.
     Lab {
         /// Print a JSON summary on stdout.
@@ -132,6 +143,8 @@ impl Cli {
             Task::Reliability { filter, json } => {
                 crate::reliability::reliability(&paths, filter.as_deref(), json)?;
             }
+            Task::Cheats { json, write } => crate::cheats::cheats(&paths, json, write)?,
+            Task::Sabotage(args) => crate::sabotage::sabotage(&paths, &args)?,
             Task::Lab { json } => crate::lab::lab(&paths, json).map(drop)?,
             Task::Packages { json } => crate::packages::packages(&paths, json).map(drop)?,
             Task::Doctor { install, json } => return crate::doctor::doctor(install, json),

@@ -11,6 +11,8 @@ mod iso;
 mod run;
 mod test;
 mod reliability;
+mod cheats;
+mod sabotage;
 mod tidy;
 mod ci;
 mod docs;

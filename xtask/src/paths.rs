@@ -55,6 +55,16 @@ impl Paths {
         self.target.join("skipped-checks")
     }
 
+    /// What protected tests say of themselves when they end, one a line.
+    pub(crate) fn cheat_ledger(&self) -> PathBuf {
+        self.target.join("cheats.jsonl")
+    }
+
+    /// Where sabotage is planted.
+    pub(crate) fn sabotage(&self) -> PathBuf {
+        self.target.join("sabotage")
+    }
+
     /// The newest ISO in [`Paths::iso_dir`].
     pub(crate) fn newest_iso(&self) -> anyhow::Result<Option<PathBuf>> {
         e2e::newest_iso(&self.iso_dir())

@@ -12,7 +12,7 @@ use crate::cli::IsoArgs;
 use crate::doctor::eprintln_step;
 use crate::paths::Paths;
 use crate::tools::Need;
-use crate::{cargo, doctor, iso, lab};
+use crate::{cargo, cheats, doctor, iso, lab};
 
 /// Builds the ISO, runs the tests of all crates, then those that boot it. Says what was skipped.
 pub(crate) fn test(paths: &Paths) -> anyhow::Result<()> {
@@ -22,22 +22,26 @@ pub(crate) fn test(paths: &Paths) -> anyhow::Result<()> {
         lab::lab(paths, false)?;
     }
     let iso = iso::iso(paths, &IsoArgs::default())?;
-    let ledger = paths.skip_ledger();
-    if ledger.exists() {
-        std::fs::remove_file(&ledger)?;
+    let (ledger, protected) = (paths.skip_ledger(), paths.cheat_ledger());
+    for ledger in [&ledger, &protected] {
+        if ledger.exists() {
+            std::fs::remove_file(ledger)?;
+        }
     }
+    let cargo_test = |paths: &Paths| {
+        cargo_test(paths).env("LEVITATE_SKIP_LEDGER", &ledger).env("CHEAT_TEST_LEDGER", &protected)
+    };
     eprintln_step("testing all crates");
-    let all =
-        cargo_test(paths).args(["--workspace", "--exclude", "e2e"]).env("LEVITATE_SKIP_LEDGER", &ledger);
+    let all = cargo_test(paths).args(["--workspace", "--exclude", "e2e"]);
     let all = all.env("LEVITATE_KERNEL_ROOT", kernel_root(paths)?).run();
     eprintln_step("booting the ISO");
-    let boot = cargo_test(paths).args(["--package", "e2e"]).env("LEVITATE_SKIP_LEDGER", &ledger);
-    let boot = boot.env("LEVITATE_ISO", iso).run();
+    let boot = cargo_test(paths).args(["--package", "e2e"]).env("LEVITATE_ISO", iso).run();
     if ledger.exists() {
         let skipped = common::fs::read_to_string(&ledger)?;
         eprintln_step(&format!("{} checks did NOT run:\n{skipped}", skipped.lines().count()));
     }
-    all.and(boot)
+    all.and(boot)?;
+    cheats::all_critical_ran(paths)
 }
 
 /// Builds the ISO and runs the tests that boot it.

@@ -4,13 +4,16 @@
 //! - every path that a document names in backticks and that looks like ours exists
 //! - every test that SUPPLY_CHAIN.md names exists
 //! - a shell can parse every block of a document that is marked `sh`: readers and the install test type them
+//! - docs/promises.md is what the tests' attributes say, and each file in sabotage/ is named by one of them
 //! - no file names a host of the package registries this machine is configured with
 
 use std::path::Path;
 
 use common::cmd::Cmd;
 
+use crate::cheats::{self, scan};
 use crate::paths::Paths;
+use crate::sabotage::patch::Patch;
 
 /// Fails with a list of all findings.
 pub(crate) fn tidy(paths: &Paths) -> anyhow::Result<()> {
@@ -60,10 +63,32 @@ pub(crate) fn tidy(paths: &Paths) -> anyhow::Result<()> {
             );
         }
     }
+    findings.extend(promises(paths, &files)?);
     if findings.is_empty() {
         return Ok(());
     }
     anyhow::bail!("{} things are not tidy:\n{}", findings.len(), findings.join("\n"))
+}
+
+/// What is wrong with the page of promises and with the sabotages.
+fn promises(paths: &Paths, files: &[&str]) -> anyhow::Result<Vec<String>> {
+    let promises = scan::promises(&paths.root)?;
+    let mut findings = Vec::new();
+    let page = paths.root.join(cheats::PAGE);
+    if std::fs::read_to_string(&page).ok().as_deref() != Some(&*cheats::page_of(&promises)) {
+        findings
+            .push(format!("{}: is not what the tests say; run `cargo xtask cheats --write`", cheats::PAGE));
+    }
+    let names = files.iter().filter_map(|file| file.strip_prefix("sabotage/")?.strip_suffix(".patch"));
+    let unused = names.filter(|name| !promises.iter().any(|p| p.sabotage.iter().any(|s| s == name)));
+    findings.extend(unused.map(|name| format!("sabotage/{name}.patch: no test names it")));
+    for (promise, name) in promises.iter().flat_map(|p| p.sabotage.iter().map(move |name| (p, name))) {
+        // That it still applies is seen where it is planted.
+        if let Err(e) = Patch::read(&paths.root, name).and_then(|patch| patch.check(promise)) {
+            findings.push(format!("{e:#}"));
+        }
+    }
+    Ok(findings)
 }
 
 /// What a shell says against the blocks of a document whose info string begins with `sh`. Each block is looked at by

@@ -64,7 +64,9 @@ pub fn skip(check: &str, why: &str) {
 /// # Panics
 /// The ledger cannot be written.
 pub fn cannot(check: &str, why: &str) {
-    let line = format!("SKIPPED {check}: {why}");
+    // The harness names a test's thread after it.
+    let test = std::thread::current().name().map(|name| format!(" [{name}]")).unwrap_or_default();
+    let line = format!("SKIPPED {check}: {why}{test}");
     let ledger = std::env::var_os("LEVITATE_SKIP_LEDGER")
         .map_or_else(|| target().join("skipped-checks"), PathBuf::from);
     let written = std::fs::create_dir_all(ledger.parent().unwrap_or(&ledger))

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::FileExt;
 
+use cheat_test::cheat_aware;
 use common::cmd::Cmd;
 
 use crate::lab::{self, Image, Target, can_mount, everything, noise, recstrap, traced, wait, write};
@@ -50,6 +51,16 @@ fn another_tree_than_the_manifests_is_refused() {
 
 /// The disk gives back other bytes than it was given. The kernel still has the right ones in memory: only who drops
 /// those, and reads from the disk, can notice.
+#[cheat_aware(
+    protects = "an installation is called whole only when the disk gives back every byte that was written",
+    severity = "CRITICAL",
+    cheats = [
+        "read back what the kernel remembers of what was written",
+        "compare only the digests that were computed while writing"
+    ],
+    consequence = "a failing disk gives a system that breaks later, and nobody was told",
+    sabotage = ["read-back-from-memory"]
+)]
 #[test]
 fn a_disk_that_rots_is_noticed() {
     if !can_mount("a rotting disk") {

@@ -1,0 +1,257 @@
+//! `cargo xtask sabotage`: each sabotage is planted in a copy of the workspace, and the test that names it must notice.
+//!
+//! In: `sabotage/NAME.patch` (what it does, the words that a noticing test says, a patch), and the tests that name them. Out: a table
+//! and `target/sabotage/results.json`. A sabotage counts as noticed only when the patched workspace compiles, the test
+//! fails, says the expected words and its own promise, and passed without the patch ([`Control`]). The workspace itself is never touched.
+
+pub(crate) mod patch;
+mod tree;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::cheats::scan::{self, Promise};
+use crate::doctor::{self, eprintln_step};
+use crate::paths::Paths;
+use crate::tools::Need;
+use patch::Patch;
+use tree::Tree;
+
+/// How one ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Outcome {
+    pub(crate) sabotage: String,
+    /// [`Promise::test`].
+    pub(crate) test: String,
+    pub(crate) severity: String,
+    /// What the patch does.
+    pub(crate) what: String,
+    /// Whether the test noticed.
+    pub(crate) killed: bool,
+    /// Why it does not count, if it does not.
+    pub(crate) why: Option<String>,
+    pub(crate) seconds: f64,
+}
+
+/// Which of them.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SabotageArgs {
+    /// Only sabotages and tests whose name contains this.
+    filter: Option<String>,
+    /// Only those of CRITICAL tests.
+    #[arg(long)]
+    critical: bool,
+    /// Do not run the tests without the sabotage first: the last `cargo xtask test` did. Each must have passed there.
+    #[arg(long)]
+    after_test: bool,
+    /// Say what would be planted, and do nothing.
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Print JSON on stdout.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A patch and a test that names it.
+struct Case {
+    promise: Promise,
+    patch: Patch,
+}
+
+/// Plants all that are asked for; fails unless each was noticed.
+pub(crate) fn sabotage(paths: &Paths, args: &SabotageArgs) -> anyhow::Result<()> {
+    let cases = cases(paths, args)?;
+    ensure!(
+        !cases.is_empty(),
+        "no sabotage's name and no test's contains {:?}",
+        args.filter.as_deref().unwrap_or("")
+    );
+    if args.dry_run {
+        for Case { promise, patch } in &cases {
+            doctor::print(&format!("{}: {} ({})", patch.name, patch.what, promise.test));
+        }
+        return Ok(());
+    }
+    doctor::require(Need::Test)?;
+    if args.after_test {
+        passed_before(paths, &cases)?;
+    }
+    let tree = Tree::new(paths)?;
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    let mut sound: Vec<(String, bool)> = Vec::new();
+    for case in &cases {
+        let test = &case.promise.test;
+        if !args.after_test && !sound.iter().any(|(known, _)| known == test) {
+            eprintln_step(&format!("{test}, as it is"));
+            let run = run(&tree, &case.promise, "control")?;
+            sound.push((test.clone(), run.passed));
+        }
+        let is_sound = args.after_test || sound.iter().any(|(known, passed)| known == test && *passed);
+        eprintln_step(&format!("{}: {}", case.patch.name, case.patch.what));
+        let outcome = plant(&tree, case, is_sound)?;
+        eprintln_step(outcome.why.as_deref().unwrap_or("noticed"));
+        outcomes.push(outcome);
+    }
+    let all = merge(results(paths)?, &outcomes);
+    common::fs::write_atomic(&results_file(paths), serde_json::to_string_pretty(&all)?.as_bytes())?;
+    if args.json {
+        doctor::print(&serde_json::to_string_pretty(&outcomes)?);
+    } else {
+        doctor::print(&table(&outcomes));
+    }
+    let missed: Vec<_> = outcomes.iter().filter(|o| !o.killed).map(|o| o.sabotage.as_str()).collect();
+    ensure!(
+        missed.is_empty(),
+        "{} of {} were not noticed: {}",
+        missed.len(),
+        outcomes.len(),
+        missed.join(", ")
+    );
+    Ok(())
+}
+
+/// Every sabotage with the test that names it; each file must be named, and each cheat it plants be declared.
+fn cases(paths: &Paths, args: &SabotageArgs) -> anyhow::Result<Vec<Case>> {
+    let mut cases = Vec::new();
+    for promise in scan::promises(&paths.root)? {
+        for name in &promise.sabotage {
+            let patch = Patch::read(&paths.root, name)?;
+            patch.check(&promise)?;
+            let is_wanted = |f: &String| patch.name.contains(f) || promise.test.contains(f);
+            if args.filter.as_ref().is_none_or(is_wanted)
+                && (!args.critical || promise.severity == "CRITICAL")
+            {
+                cases.push(Case { promise: promise.clone(), patch });
+            }
+        }
+    }
+    Ok(cases)
+}
+
+/// That each test left a line that it passed, in the last run of all.
+fn passed_before(paths: &Paths, cases: &[Case]) -> anyhow::Result<()> {
+    let ran = crate::cheats::ran(&paths.cheat_ledger())?;
+    for Case { promise, .. } in cases {
+        let passed = ran.get(&promise.ledger_name()) == Some(&true);
+        ensure!(
+            passed,
+            "{} did not pass in the last `cargo xtask test`: it would notice anything",
+            promise.test
+        );
+    }
+    Ok(())
+}
+
+/// How one run of one test ended.
+struct Run {
+    passed: bool,
+    compiled: bool,
+    output: String,
+    log: PathBuf,
+}
+
+/// Compiles and runs one test in the copy.
+fn run(tree: &Tree, promise: &Promise, name: &str) -> anyhow::Result<Run> {
+    let what = match &promise.target {
+        Some(target) => vec!["--test".to_owned(), target.clone()],
+        None => vec!["--lib".to_owned()],
+    };
+    let test = |more: &[&str]| {
+        let cmd = tree
+            .cargo()
+            .args(["test", "--release", "--locked", "--package", &promise.krate])
+            .args(what.clone());
+        cmd.args(more.iter().copied())
+    };
+    let log = tree.log(name);
+    let built = test(&["--no-run"]).output()?;
+    let mut output = String::from_utf8_lossy(&built.stderr).into_owned();
+    let compiled = built.status.success();
+    let mut passed = false;
+    if compiled {
+        let ran = test(&["--", "--exact", &promise.path, "--nocapture"]).output()?;
+        output = [&ran.stdout[..], b"\n", &ran.stderr].concat().utf8();
+        // A name that the harness does not know is no test that passed.
+        passed = ran.status.success() && output.contains("1 passed");
+    }
+    common::fs::write_atomic(&log, output.as_bytes())?;
+    Ok(Run { passed, compiled, output, log })
+}
+
+fn plant(tree: &Tree, case: &Case, is_sound: bool) -> anyhow::Result<Outcome> {
+    let Case { promise, patch } = case;
+    let began = Instant::now();
+    let planted = tree.plant(patch)?;
+    let run = run(tree, promise, &patch.name);
+    planted.undo()?;
+    let run = run?;
+    let say = |what: &str| Some(format!("NOT noticed: {what}; see {}", run.log.display()));
+    let why = if !is_sound {
+        say("the test fails without it, too")
+    } else if !run.compiled {
+        say("with it the workspace does not compile")
+    } else if run.passed {
+        say("the test passed")
+    } else if !run.output.contains("promise broken, noticed by") {
+        say("the test failed without naming its promise")
+    } else if let Some(missing) = patch.red.iter().find(|words| !run.output.contains(*words)) {
+        say(&format!("the test failed elsewhere, without saying {missing:?}"))
+    } else {
+        None
+    };
+    Ok(Outcome {
+        sabotage: patch.name.clone(),
+        test: promise.test.clone(),
+        severity: promise.severity.clone(),
+        what: patch.what.clone(),
+        killed: why.is_none(),
+        why,
+        seconds: began.elapsed().as_secs_f64(),
+    })
+}
+
+/// What earlier runs found; none, if there was none.
+pub(crate) fn results(paths: &Paths) -> anyhow::Result<Vec<Outcome>> {
+    let file = results_file(paths);
+    if !file.exists() {
+        return Ok(Vec::new());
+    }
+    serde_json::from_str(&common::fs::read_to_string(&file)?)
+        .with_context(|| format!("failed to read {}", file.display()))
+}
+
+fn results_file(paths: &Paths) -> PathBuf {
+    paths.sabotage().join("results.json")
+}
+
+fn merge(old: Vec<Outcome>, new: &[Outcome]) -> Vec<Outcome> {
+    let is_old = |o: &Outcome| !new.iter().any(|n| (&n.sabotage, &n.test) == (&o.sabotage, &o.test));
+    old.into_iter().filter(is_old).chain(new.iter().cloned()).collect()
+}
+
+fn table(outcomes: &[Outcome]) -> String {
+    let mut out = "| sabotage | test | severity | noticed | seconds |\n|---|---|---|---|---:|\n".to_owned();
+    for o in outcomes {
+        let noticed = o.why.as_deref().unwrap_or("yes");
+        out.push_str(&format!(
+            "| {} | `{}` | {} | {noticed} | {:.0} |\n",
+            o.sabotage, o.test, o.severity, o.seconds
+        ));
+    }
+    let killed = outcomes.iter().filter(|o| o.killed).count();
+    out.push_str(&format!("{killed} of {} noticed", outcomes.len()));
+    out
+}
+
+trait Utf8 {
+    fn utf8(self) -> String;
+}
+
+impl Utf8 for Vec<u8> {
+    fn utf8(self) -> String {
+        String::from_utf8_lossy(&self).into_owned()
+    }
+}
