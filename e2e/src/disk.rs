@@ -44,6 +44,7 @@ pub struct Disk {
     sector: u16,
     /// Whether what the guest flushes has to survive this host too.
     durable: bool,
+    read_only: bool,
 }
 
 impl Disk {
@@ -54,13 +55,34 @@ impl Disk {
     pub fn create(image: &Path, mib: u64) -> anyhow::Result<Self> {
         let context = || format!("failed to make a disk of {mib} MiB as {}", image.display());
         File::create(image).and_then(|f| f.set_len(mib << 20)).with_context(context)?;
-        Ok(Self { image: image.to_owned(), format: "raw", bus: Bus::Virtio, sector: 512, durable: false })
+        Ok(Self {
+            image: image.to_owned(),
+            format: "raw",
+            bus: Bus::Virtio,
+            sector: 512,
+            durable: false,
+            read_only: false,
+        })
     }
 
     /// A disk that a person made and keeps (qcow2).
     #[must_use]
     pub fn qcow2(image: &Path) -> Self {
-        Self { image: image.to_owned(), format: "qcow2", bus: Bus::Virtio, sector: 512, durable: true }
+        Self {
+            image: image.to_owned(),
+            format: "qcow2",
+            bus: Bus::Virtio,
+            sector: 512,
+            durable: true,
+            read_only: false,
+        }
+    }
+
+    /// A file that stays as it is.
+    #[must_use]
+    pub fn read_only(image: &Path) -> Self {
+        let image = image.to_owned();
+        Self { image, format: "raw", bus: Bus::Virtio, sector: 512, durable: false, read_only: true }
     }
 
     /// Plugs it in elsewhere; without this it is a virtio disk.
@@ -113,8 +135,9 @@ impl Disk {
         // Without flushes to this host's own disk an installation is several times as fast; the guest cannot tell.
         let cache = if self.durable { "writeback" } else { "unsafe" };
         let file = escaped(&self.image);
+        let only = if self.read_only { "readonly=on," } else { "" };
         let drive =
-            format!("if=none,id=disk{number},format={format},cache={cache},discard=unmap,file={file}");
+            format!("if=none,id=disk{number},format={format},cache={cache},discard=unmap,{only}file={file}");
         let sizes = format!("logical_block_size={sector},physical_block_size={sector}");
         let id = format!("drive=disk{number},serial=disk{number}");
         let devices = match self.bus {

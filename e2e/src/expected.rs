@@ -79,7 +79,15 @@ pub const FIRST_BOOT: &[Listed] = &[
     ("var/lib/systemd/linger", "systemd-tmpfiles: empty"),
     ("var/lib/systemd/network", "systemd-tmpfiles: empty"),
     ("var/lib/systemd/pstore", "systemd-tmpfiles: empty"),
+    ("usr/local/share/recipes/**", "systemd-tmpfiles, recipe.conf: the recipes that come with the system"),
     ("var/tmp (time)", "the private ones of services come and go"),
+];
+
+/// What `recipe install ripgrep` adds.
+pub const PACKAGE: &[Listed] = &[
+    ("usr/local/bin/rg", "the program"),
+    ("usr/local/.recipe/**", "recipe's own records"),
+    ("var/cache/recipe/**", "what was downloaded"),
 ];
 
 /// The names of several lists.

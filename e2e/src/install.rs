@@ -48,6 +48,7 @@ pub struct Computer {
     /// Its disks.
     pub disks: Vec<Disk>,
     accel: Accel,
+    served: Option<u16>,
 }
 
 impl Computer {
@@ -70,6 +71,7 @@ impl Computer {
             dir: dir.to_owned(),
             disks: (0..layout.disks).map(disk).collect::<anyhow::Result<_>>()?,
             accel: Accel::probe()?,
+            served: None,
         })
     }
 
@@ -87,6 +89,11 @@ impl Computer {
         }
         cp(&self.variables(), &copy.variables())?;
         Ok(copy)
+    }
+
+    /// From its next start on it reaches this port of the host, as port 80 of [`SERVED`](crate::qemu::SERVED).
+    pub fn serve(&mut self, port: u16) {
+        self.served = Some(port);
     }
 
     /// Boots the disc to its root prompt.
@@ -181,6 +188,10 @@ impl Computer {
 
     fn machine(&self) -> Machine {
         let machine = Machine::new(self.accel).isolated().variables(&self.variables());
+        let machine = match self.served {
+            Some(port) => machine.serve(port),
+            None => machine,
+        };
         self.disks.iter().fold(machine, Machine::disk)
     }
 

@@ -16,6 +16,7 @@
 //! - [`installed`]: what must be true in a system that was installed
 //! - [`compare`]: what differs between the image and an installed disk, as the host sees them
 //! - [`matrix`]: installations on every layout
+//! - [`boots`]: the disc on every kind of machine
 //!
 //! It drives programs (QEMU, and inside it the disc's own), never our libraries.
 
@@ -36,6 +37,7 @@ pub mod install;
 pub mod installed;
 pub mod compare;
 pub mod matrix;
+pub mod boots;
 
 use std::path::{Path, PathBuf};
 

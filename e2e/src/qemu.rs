@@ -16,11 +16,16 @@ pub const QEMU: &str = "qemu-system-x86_64";
 pub enum Display {
     /// A VGA card nobody looks at but screenshots; the caller wires the serial line.
     Headless,
+    /// No VGA card at all; the caller wires the serial line.
+    None,
     /// Serial line and monitor on this terminal.
     Terminal,
     /// A window.
     Window,
 }
+
+/// An address of QEMU's user network that nobody else has.
+pub const SERVED: &str = "10.0.2.100";
 
 /// How the disc is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +47,9 @@ pub struct Machine {
     disc: Option<(Medium, PathBuf)>,
     disks: Vec<Disk>,
     variables: Option<PathBuf>,
+    parameters: String,
     isolated: bool,
+    served: Option<u16>,
 }
 
 impl Machine {
@@ -56,7 +63,9 @@ impl Machine {
             disc: None,
             disks: Vec::new(),
             variables: None,
+            parameters: String::new(),
             isolated: false,
+            served: None,
         }
     }
 
@@ -101,10 +110,24 @@ impl Machine {
         self
     }
 
+    /// Kernel parameters besides those in the UKI, as its stub takes them from SMBIOS (systemd-stub(7); not under Secure Boot).
+    #[must_use]
+    pub fn parameters(mut self, words: &str) -> Self {
+        words.clone_into(&mut self.parameters);
+        self
+    }
+
     /// The guest gets an address but reaches nothing outside (tests).
     #[must_use]
     pub fn isolated(mut self) -> Self {
         self.isolated = true;
+        self
+    }
+
+    /// Port 80 of [`SERVED`] is this port of the host's loopback interface, also for an isolated guest.
+    #[must_use]
+    pub fn serve(mut self, port: u16) -> Self {
+        self.served = Some(port);
         self
     }
 
@@ -127,9 +150,13 @@ impl Machine {
             Accel::Tcg => ("tcg,thread=single", "max", "1"),
         };
         let restrict = if self.isolated { ",restrict=on" } else { "" };
+        // A command for each connection; a character device would serve one only.
+        let served = |port| format!(",guestfwd=tcp:{SERVED}:80-cmd:socat STDIO TCP:127.0.0.1:{port}");
+        let served = self.served.map(served).unwrap_or_default();
         let mut cmd = Cmd::new(QEMU)
             .args(["-name", "levitateos", "-machine", "q35", "-accel", accel, "-cpu", cpu, "-smp", smp])
-            .args(["-m", &self.memory.to_string(), "-nodefaults", "-vga", "std"])
+            .args(["-m", &self.memory.to_string(), "-nodefaults"])
+            .args(["-vga", if self.display == Display::None { "none" } else { "std" }])
             .arg("-drive")
             .arg(format!("if=pflash,unit=0,format=raw,readonly=on,file={}", escaped(&firmware.code)))
             .arg("-drive")
@@ -137,12 +164,17 @@ impl Machine {
             .args(["-device", "virtio-rng-pci"])
             .args([
                 "-netdev",
-                &format!("user,id=net0{restrict}"),
+                &format!("user,id=net0{restrict}{served}"),
                 "-device",
                 "virtio-net-pci,netdev=net0,romfile=",
             ]);
+        if !self.parameters.is_empty() {
+            let value = self.parameters.replace(',', ",,");
+            cmd = cmd.arg("-smbios");
+            cmd = cmd.arg(format!("type=11,value=io.systemd.stub.kernel-cmdline-extra={value}"));
+        }
         match self.display {
-            Display::Headless => cmd = cmd.args(["-display", "none"]),
+            Display::Headless | Display::None => cmd = cmd.args(["-display", "none"]),
             Display::Terminal => cmd = cmd.args(["-nographic", "-serial", "mon:stdio"]),
             Display::Window => {
                 cmd = cmd.args(["-display", "gtk", "-device", "qemu-xhci", "-device", "usb-tablet"]);

@@ -6,6 +6,8 @@
 mod disc;
 #[path = "disc/damaged.rs"]
 mod damaged;
+#[path = "disc/release.rs"]
+mod release;
 
 use std::path::Path;
 
@@ -19,6 +21,7 @@ use e2e::guide::Guide;
 use e2e::install::Computer;
 use e2e::installed;
 use e2e::layout;
+use release::Release;
 
 #[cheat_aware(
     protects = "who types the installation guide gets a system that boots to a login, whole and his own",
@@ -38,7 +41,7 @@ use e2e::layout;
 fn the_guide_installs_a_system_that_boots() -> anyhow::Result<()> {
     let iso = disc::iso()?;
     let dir = testkit::target().join("e2e/install");
-    let computer = Computer::new(&layout::MAIN, &iso, &dir)?;
+    let mut computer = Computer::new(&layout::MAIN, &iso, &dir)?;
 
     let mut vm = computer.boot_disc("1-disc")?;
     boot::settled(&mut vm.console)?;
@@ -50,15 +53,19 @@ fn the_guide_installs_a_system_that_boots() -> anyhow::Result<()> {
     without_a_kernel(&computer, &dir)?;
     unfinished(&computer, &dir)?;
 
+    let release = Release::serve(&dir)?;
+    computer.serve(release.port()?);
     let mut vm = computer.boot_disk("2-first-boot")?;
     installed::log_in(&mut vm.console)?;
     vm.reached("root shell")?;
     installed::check(&mut vm.console, &layout::MAIN)?;
     vm.reached("checked")?;
+    release.install(&mut vm.console)?;
+    vm.reached("package installed")?;
     vm.console.send("systemctl poweroff\n")?;
     vm.wait_for_power_off(SETTLE)?;
     vm.reached("off")?;
-    let lists = [expected::INSTALLED, expected::FIRST_BOOT];
+    let lists = [expected::INSTALLED, expected::FIRST_BOOT, expected::PACKAGE];
     compare("the disk after the first boot", image.as_ref(), &computer, &lists)
 }
 

@@ -8,6 +8,7 @@
 //!
 //! A file is taken from the cache only after its bytes were hashed again: a disk that lies is noticed here.
 
+mod resolver;
 mod transport;
 
 use std::fs::File;

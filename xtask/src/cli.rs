@@ -28,10 +28,13 @@ enum Task {
         /// Install it on every layout of disks instead, as root (an hour without KVM); prints a table.
         #[arg(long)]
         matrix: bool,
+        /// Start the disc on every kind of machine instead (media, memory, no screen, copied to RAM); prints a table.
+        #[arg(long, conflicts_with = "matrix")]
+        boots: bool,
         /// How many layouts at a time; default: as many as processors and memory are there for.
         #[arg(long, requires = "matrix", value_parser = clap::value_parser!(u8).range(1..))]
         jobs: Option<u8>,
-        /// Only tests (with --matrix: layouts) whose name contains this.
+        /// Only tests (with --matrix: layouts; with --boots: machines) whose name contains this.
         filter: Option<String>,
     },
     /// Attack recstrap in every way that is planned; `test` runs a sample. Prints a table.
@@ -136,8 +139,9 @@ impl Cli {
             Task::Iso(args) => crate::iso::iso(&paths, &args).map(drop)?,
             Task::Run(args) => return crate::run::run(&paths, &args),
             Task::Test => crate::test::test(&paths)?,
+            Task::E2e { boots: true, filter, .. } => crate::test::boots(&paths, filter.as_deref())?,
             Task::E2e { matrix: false, filter, .. } => crate::test::e2e(&paths, filter.as_deref())?,
-            Task::E2e { matrix: true, jobs, filter } => {
+            Task::E2e { matrix: true, jobs, filter, .. } => {
                 crate::test::matrix(&paths, filter.as_deref(), jobs.map(usize::from))?;
             }
             Task::Reliability { filter, json } => {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use common::cli::Mark;
 use common::cmd::Cmd;
+use e2e::boots;
 use e2e::guide::Guide;
 use e2e::matrix::{self, Matrix};
 
@@ -64,10 +65,7 @@ pub(crate) fn matrix(paths: &Paths, filter: Option<&str>, jobs: Option<usize>) -
         return Err(anyhow::anyhow!("the matrix mounts the installed disks, which needs root"))
             .hint("run it as root; `cargo xtask e2e` needs none");
     }
-    let iso = match std::env::var_os("LEVITATE_ISO") {
-        Some(iso) => PathBuf::from(iso),
-        None => iso::iso(paths, &IsoArgs::default())?,
-    };
+    let iso = given_iso(paths)?;
     let guide = paths.root.join("docs/guide/install.md");
     let guide = Guide::parse(&common::fs::read_to_string(&guide)?)
         .with_context(|| format!("failed to read {}", guide.display()))?;
@@ -76,6 +74,22 @@ pub(crate) fn matrix(paths: &Paths, filter: Option<&str>, jobs: Option<usize>) -
     let rows = Matrix { iso: &iso, guide: &guide, dir: &dir, jobs }.run(filter, &eprintln_step)?;
     doctor::print(matrix::table(&rows).trim_end());
     matrix::all_passed(&rows).with_context(|| format!("see {}", dir.display()))
+}
+
+/// Starts the ISO (LEVITATE_ISO, or one built now) on every kind of machine and prints a table on stdout; fails unless each came up.
+pub(crate) fn boots(paths: &Paths, filter: Option<&str>) -> anyhow::Result<()> {
+    doctor::require(Need::Run)?;
+    let dir = paths.target.join("e2e/boots");
+    let rows = boots::run(&given_iso(paths)?, &dir, filter, &eprintln_step)?;
+    doctor::print(boots::table(&rows).trim_end());
+    boots::all_passed(&rows).with_context(|| format!("see {}", dir.display()))
+}
+
+fn given_iso(paths: &Paths) -> anyhow::Result<PathBuf> {
+    match std::env::var_os("LEVITATE_ISO") {
+        Some(iso) => Ok(PathBuf::from(iso)),
+        None => iso::iso(paths, &IsoArgs::default()),
+    }
 }
 
 /// One machine a processor (under emulation it uses one), as far as 3 GiB of free memory each go.

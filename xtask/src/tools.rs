@@ -67,6 +67,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     program("filefrag", "e2fsprogs", Need::Test, "find a file's blocks on a disk"),
     program("tune2fs", "e2fsprogs", Need::Test, "give disks of tests other habits"),
     program("lsattr", "e2fsprogs", Need::Test, "look at the flags of files"),
+    program("socat", "socat", Need::Test, "let an isolated guest reach a test's server"),
     program("patch", "patch", Need::Test, "plant sabotage"),
     program("setfacl", "acl", Need::Test, "give files ACLs"),
     program("setfattr", "attr", Need::Test, "give files attributes"),

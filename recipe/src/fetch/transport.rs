@@ -5,7 +5,9 @@ use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
 use common::url::redirect;
+use ureq::unversioned::transport::DefaultConnector;
 
+use super::resolver::Dns;
 use crate::interrupt::Interrupt;
 
 const BUFFER: usize = 128 << 10;
@@ -47,7 +49,7 @@ impl Transport {
             .timeout_recv_response(Some(PATIENCE))
             .timeout_per_read(Some(PATIENCE))
             .build();
-        Self { agent: config.new_agent() }
+        Self { agent: ureq::Agent::with_parts(config, DefaultConnector::new(), Dns) }
     }
 
     /// Appends to a file that has the first `from` bytes what comes behind them; starts over where the server wants that.

@@ -7,6 +7,7 @@ mod conflicts;
 mod errors;
 mod download;
 mod lists;
+mod names;
 mod needs;
 mod archives;
 mod locks;

@@ -72,7 +72,13 @@ impl Rig {
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Out {
-        let out = self.cmd(args).output().expect("recipe starts");
+        self.ran(self.cmd(args))
+    }
+
+    /// What a command said that is [`Rig::cmd`] with something around it.
+    #[allow(clippy::unused_self, reason = "it is the rig's command")]
+    pub(crate) fn ran(&self, cmd: Cmd) -> Out {
+        let out = cmd.output().expect("recipe starts");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
         Out { code: out.status.code(), stdout: text(out.stdout), stderr: text(out.stderr) }
     }

@@ -61,4 +61,20 @@ root file system, the command line) and puts it where systemd-boot finds it, wit
         recommends: &[],
         sources: &["common", "leviso"],
     },
+    Row {
+        name: "recipe",
+        cargo: "recipe",
+        programs: &["recipe"],
+        summary: "Package manager whose packages are Rhai scripts and whose state is the recipe file",
+        description: "\
+recipe installs, upgrades and removes programs below /usr/local, or below ~/.local for who is not root, in
+transactions that survive a power cut. Recipes are in /usr/local/share/recipes; the first ones are put
+there when the system starts.",
+        files: &[("recipes", "/usr/share/recipe/recipes")],
+        guides: &[("docs/guide/recipe.md", "/usr/share/doc/recipe/recipe.txt")],
+        dirs: &["/usr/share/doc/recipe", "/usr/share/recipe"],
+        requires: &[],
+        recommends: &[],
+        sources: &["common", "recipe", "recipes"],
+    },
 ];
