@@ -128,6 +128,12 @@ enum Command {
         /// Names or files of recipes.
         files: Vec<String>,
     },
+    /// List what was done: transactions that are kept, the last one first.
+    History(commands::history::Options),
+    /// Undo a transaction: what it installed goes, what it replaced or removed comes back.
+    Undo(commands::undo::Options),
+    /// Bring back a version of a package that was installed before.
+    Rollback(commands::undo::RollbackOptions),
     /// End what an interrupted run left. Every command that changes something does so too.
     Repair,
 }
@@ -158,6 +164,9 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Autoremove { dry_run } => commands::remove::autoremove(&settings, dry_run),
         Command::Mark { reason, names } => commands::needs::mark(&settings, reason, &names),
         Command::Helpers { name, markdown } => commands::helpers::run(&settings, name.as_deref(), markdown),
+        Command::History(options) => commands::history::run(&settings, &options),
+        Command::Undo(options) => commands::undo::undo(&settings, &options),
+        Command::Rollback(options) => commands::undo::rollback(&settings, &options),
         Command::Repair => commands::repair::run(&settings),
     }
 }

@@ -11,6 +11,8 @@ pub mod needs;
 pub mod helpers;
 pub mod lint;
 pub mod repair;
+pub mod history;
+pub mod undo;
 mod output;
 
 use std::time::Duration;

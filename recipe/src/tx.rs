@@ -6,6 +6,7 @@
 //! - [`journal`]: the operations, on disk
 //! - [`apply`]: doing and undoing them
 //! - [`commit`]: the state goes into the recipe files
+//! - [`history`]: what is kept of finished ones; [`restore`]: a version that was installed before -> a staged package
 //! - [`recover`]: what an interrupted run left -> old or new
 
 pub mod desk;
@@ -15,6 +16,8 @@ pub mod journal;
 mod apply;
 mod commit;
 pub mod recover;
+pub mod history;
+pub mod restore;
 
 pub use desk::Desk;
 pub use plan::{Change, Plan};

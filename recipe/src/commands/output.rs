@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::tx::Plan;
-use crate::tx::journal::Journal;
+use crate::tx::journal::{Journal, Package};
 
 /// Version of all JSON that is printed.
 const SCHEMA: u32 = 1;
@@ -43,16 +43,18 @@ pub(super) fn changes(plan: &Plan, done: bool, json: bool) -> anyhow::Result<()>
             json!({ "schema": SCHEMA, "tx": tx, "done": done, "packages": packages, "notes": plan.notes });
         return line(serde_json::to_string_pretty(&all)?);
     }
-    for package in packages {
-        let name = &package.name;
-        line(match (&package.from, &package.to) {
-            (None, Some(to)) => format!("+ {name} {to}"),
-            (Some(from), Some(to)) => format!("~ {name} {from} -> {to}"),
-            (Some(from), None) => format!("- {name} {from}"),
-            (None, None) => format!("- {name}"),
-        })?;
+    packages.iter().try_for_each(|package| line(change(package)))
+}
+
+/// What happens to a package, in one line.
+pub(super) fn change(package: &Package) -> String {
+    let name = &package.name;
+    match (&package.from, &package.to) {
+        (None, Some(to)) => format!("+ {name} {to}"),
+        (Some(from), Some(to)) => format!("~ {name} {from} -> {to}"),
+        (Some(from), None) => format!("- {name} {from}"),
+        (None, None) => format!("- {name}"),
     }
-    Ok(())
 }
 
 /// Prints rows as columns, all but the last as wide as their widest cell.

@@ -101,7 +101,7 @@ fn remove(
 }
 
 /// Runs `remove()` of the recipe as it was installed: the file may be a newer version's by now.
-fn before(desk: &Desk, tx: &str, recipe: &Recipe) -> anyhow::Result<()> {
+pub(super) fn before(desk: &Desk, tx: &str, recipe: &Recipe) -> anyhow::Result<()> {
     let installed = recipe.state.tx.as_deref();
     let kept = installed.map(|tx| db::recipe(&desk.own, &recipe.name, tx)).transpose()?.flatten();
     let text = match kept {

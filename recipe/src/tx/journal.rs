@@ -54,6 +54,9 @@ pub struct Package {
     pub to: Option<String>,
     /// The transaction that installed what was there before.
     pub from_tx: Option<String>,
+    /// Whether that was there because something else needed it.
+    #[serde(default)]
+    pub was_dep: bool,
     /// Its recipe file, symlinks resolved.
     pub recipe: PathBuf,
     /// What that will say.

@@ -186,6 +186,7 @@ impl<'a> Planner<'a> {
             from: recipe.installed_version().map(str::to_owned),
             to,
             from_tx: recipe.state.tx.clone().filter(|_| recipe.state.installed),
+            was_dep: recipe.state.as_dep,
             recipe: path.with_context(|| format!("failed to find {}", recipe.path.display()))?,
             state,
         });

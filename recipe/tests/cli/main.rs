@@ -11,3 +11,4 @@ mod names;
 mod needs;
 mod archives;
 mod locks;
+mod history;

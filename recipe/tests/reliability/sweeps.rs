@@ -51,6 +51,16 @@ fn kill_pair() {
 }
 
 #[test]
+fn kill_undo() {
+    kill("kill -9 at every call of an undoing", Operation::Undo);
+}
+
+#[test]
+fn errors_undo() {
+    errors("EIO and ENOSPC at every call of an undoing", Operation::Undo);
+}
+
+#[test]
 fn errors_install() {
     errors("EIO and ENOSPC at every call of an installation", Operation::Install);
 }

@@ -15,12 +15,16 @@ pub(crate) enum Operation {
     Remove,
     /// Two packages come in one transaction.
     Pair,
+    /// An upgrade is undone.
+    Undo,
 }
 
 /// A state that can be brought back, and the states that are allowed.
 pub(crate) struct World {
     rig: Rig,
     operation: Operation,
+    /// The transaction to undo.
+    undone: Option<String>,
     old: State,
     new: State,
 }
@@ -84,7 +88,7 @@ impl World {
                 rig.add("p", "1", body);
                 rig.add("q", "1", "install_bin(\"q\");");
             }
-            Operation::Upgrade => {
+            Operation::Upgrade | Operation::Undo => {
                 // The cache has the new version; the old one is installed.
                 rig.run(&["install", "p"]).ok();
                 rig.write("recipes/p.rhai", two.replace("\"2\" }; // fixed", "\"1\" }; // fixed"));
@@ -99,10 +103,16 @@ impl World {
             }
             Operation::Remove => {}
         }
+        if operation == Operation::Undo {
+            rig.run(&["upgrade"]).ok();
+        }
         copy(&rig.path("prefix"), &rig.path("saved/prefix"));
         copy(&rig.path("recipes"), &rig.path("saved/recipes"));
         let old = state(&rig);
-        let mut world = Self { rig, operation, new: old.clone(), old };
+        let text = rig.recipe("p");
+        let undone = text.lines().find_map(|l| l.strip_prefix("let installed_tx = \"")?.strip_suffix("\";"));
+        let undone = undone.map(str::to_owned);
+        let mut world = Self { rig, operation, undone, new: old.clone(), old };
         let out = world.command().output().expect("recipe starts");
         assert!(out.status.success(), "a run without an attack: {}", String::from_utf8_lossy(&out.stderr));
         world.new = state(&world.rig);
@@ -118,6 +128,8 @@ impl World {
             Operation::Install | Operation::Upgrade => &["install", "p", "--offline"],
             Operation::Remove => &["remove", "p"],
             Operation::Pair => &["install", "p", "q", "--offline"],
+            // By its number: done twice it would be done again.
+            Operation::Undo => return self.rig.cmd(&["undo", self.undone.as_deref().unwrap_or_default()]),
         })
     }
 
@@ -160,7 +172,8 @@ impl World {
         let found = self.judge()?;
         let again = self.command().output().expect("recipe starts");
         let done = again.status.success()
-            || (self.operation == Operation::Remove && again.status.code() == Some(11));
+            || (self.operation == Operation::Remove && again.status.code() == Some(11))
+            || (self.operation == Operation::Undo && again.status.code() == Some(15) && found == "new");
         if !done || self.judge()? != "new" {
             return Err(format!("once more: {}", String::from_utf8_lossy(&again.stderr)));
         }

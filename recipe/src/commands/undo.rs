@@ -1,0 +1,145 @@
+//! `recipe undo` and `recipe rollback`: an older state comes back, by a transaction like any other.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use common::cli::Mark;
+
+use super::{Settings, output, remove};
+use crate::db;
+use crate::exit;
+use crate::recipe::Recipe;
+use crate::shelf;
+use crate::tx::history::History;
+use crate::tx::restore::restore;
+use crate::tx::{self, Desk, plan::Planner};
+
+/// Options of `recipe undo`.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// The transaction; default: the last one. To undo an undoing is to do it again.
+    tx: Option<String>,
+    /// Say what would happen; change nothing.
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+/// Options of `recipe rollback`.
+#[derive(Debug, clap::Args)]
+pub struct RollbackOptions {
+    /// Name of a package.
+    name: String,
+    /// The version; default: the one before the one that is installed.
+    version: Option<String>,
+    /// Say what would happen; change nothing.
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+/// What is to be of a package.
+enum Goal {
+    /// What this transaction installed.
+    Installed(String, bool),
+    /// It was not there.
+    Gone,
+}
+
+/// Runs `recipe undo`.
+///
+/// # Errors
+/// There is no such transaction, something happened to its packages since, or files were changed.
+pub fn undo(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
+    let desk = settings.desk()?;
+    let history = history(&desk)?;
+    let tx = match &options.tx {
+        Some(tx) => tx.clone(),
+        None => {
+            let last = history.newest_first().next().map(str::to_owned);
+            last.context("there is no transaction to undo").exit(exit::NOT_FOUND)?
+        }
+    };
+    let journal = history.journal(&tx)?;
+    let mut goals = Vec::new();
+    // The last that came goes first.
+    for package in journal.packages.iter().rev() {
+        let recipe = Recipe::load(&package.recipe)
+            .with_context(|| format!("{} has no recipe any more", package.name))?;
+        if recipe.state.tx.as_deref() != Some(&tx) {
+            let since = recipe.state.tx.as_deref().unwrap_or("an edit of its recipe");
+            return Err(anyhow::anyhow!("{} was changed since by {since}", package.name))
+                .exit(exit::CONFLICT)
+                .hint("undo that first; `recipe history` lists all");
+        }
+        let goal = match (&package.from, &package.from_tx) {
+            (Some(_), Some(from)) => Goal::Installed(from.clone(), package.was_dep),
+            (Some(version), None) => bail!("{} {version} has no record", package.name),
+            (None, _) => Goal::Gone,
+        };
+        goals.push((recipe, goal));
+    }
+    carry_out(settings, &desk, &history, goals, options.dry_run)
+}
+
+/// Runs `recipe rollback`.
+///
+/// # Errors
+/// The package is not installed, the version is not known any more, or files were changed.
+pub fn rollback(settings: &Settings, options: &RollbackOptions) -> anyhow::Result<ExitCode> {
+    shelf::installed(&settings.places, &options.name)?;
+    let desk = settings.desk()?;
+    let recipe = shelf::installed(&settings.places, &options.name)?;
+    let now = recipe.installed_version().unwrap_or_default();
+    let is_wanted = |record: &db::Record| match &options.version {
+        Some(version) => record.version == *version,
+        None => record.version != now,
+    };
+    let records = db::all(&desk.own, &recipe.name)?;
+    let found = records.iter().rev().find(|(_, record)| is_wanted(record)).map(|(tx, _)| tx.clone());
+    let known: Vec<_> = records.iter().map(|(_, r)| r.version.as_str()).filter(|v| *v != now).collect();
+    let wanted = options.version.as_deref().unwrap_or("an older version");
+    let from = found
+        .with_context(|| format!("{wanted} of {} is not known", recipe.name))
+        .exit(exit::NOT_FOUND)
+        .hint(match known[..] {
+            [] => "no other version of it is kept".to_owned(),
+            _ => format!("known are {}", known.join(", ")),
+        })?;
+    let as_dep = recipe.state.as_dep;
+    let goals = vec![(recipe, Goal::Installed(from, as_dep))];
+    carry_out(settings, &desk, &history(&desk)?, goals, options.dry_run)
+}
+
+fn history(desk: &Desk) -> anyhow::Result<History> {
+    History::open(&desk.own)?.context("nothing has been done here yet").exit(exit::NOT_FOUND)
+}
+
+fn carry_out(
+    settings: &Settings,
+    desk: &Desk,
+    history: &History,
+    goals: Vec<(Recipe, Goal)>,
+    dry_run: bool,
+) -> anyhow::Result<ExitCode> {
+    let tx = Desk::new_tx();
+    let mut planner = Planner::new(desk, tx.clone(), &|_| false);
+    let mut leaving = Vec::new();
+    // What goes makes room for what comes.
+    for (recipe, _) in
+        goals.iter().filter(|(recipe, goal)| matches!(goal, Goal::Gone) && recipe.state.installed)
+    {
+        planner.remove(recipe)?;
+        leaving.push(recipe);
+    }
+    for (recipe, goal) in &goals {
+        if let Goal::Installed(from, as_dep) = goal {
+            planner.install(restore(desk, &tx, recipe, from, history)?, *as_dep)?;
+        }
+    }
+    let plan = planner.finish()?;
+    if !dry_run {
+        leaving.into_iter().try_for_each(|recipe| remove::before(desk, &tx, recipe))?;
+        tx::run(desk, &plan)?;
+    }
+    output::changes(&plan, !dry_run, settings.json)?;
+    Ok(ExitCode::SUCCESS)
+}
