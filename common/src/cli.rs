@@ -100,7 +100,7 @@ pub fn report(err: &anyhow::Error) -> String {
 pub fn run_main(main: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
     match main() {
         Ok(code) => code,
-        Err(err) if chain(&err).any(is_broken_pipe) => ExitCode::SUCCESS,
+        Err(err) if is_closed_pipe(&err) => ExitCode::SUCCESS,
         Err(err) => {
             tell(&report(&err));
             ExitCode::from(exit_code(&err))
@@ -140,6 +140,12 @@ fn is_no_space(e: &(dyn std::error::Error + 'static)) -> bool {
     use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     e.downcast_ref::<std::io::Error>()
         .is_some_and(|e| matches!(e.kind(), StorageFull | QuotaExceeded | FileTooLarge))
+}
+
+/// Whether somebody stopped reading what we print.
+#[must_use]
+pub fn is_closed_pipe(err: &anyhow::Error) -> bool {
+    chain(err).any(is_broken_pipe)
 }
 
 fn is_broken_pipe(e: &(dyn std::error::Error + 'static)) -> bool {

@@ -43,7 +43,10 @@ pub struct Settings {
 
 /// What is installed and what needs what, by the dependencies of the installed versions.
 fn graph(places: &Places, own: &Dir) -> anyhow::Result<Graph> {
-    let (recipes, _) = shelf::all(&places.recipes)?;
+    let (recipes, errors) = shelf::all(&places.recipes)?;
+    for error in errors {
+        common::cli::tell(&format!("warning: what this recipe needs is not considered: {error:#}"));
+    }
     Graph::new(recipes, |recipe| {
         // The file may be another version's by now.
         let record = if recipe.is_outdated() { db::installed(own, recipe)? } else { None };

@@ -191,6 +191,17 @@ impl Dir {
         Ok(names)
     }
 
+    /// As [`Dir::names`], without those that are not UTF-8.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn utf8_names(&self) -> io::Result<Vec<String>> {
+        let mut names: Vec<_> =
+            self.raw_names()?.into_iter().filter_map(|name| name.into_string().ok()).collect();
+        names.sort();
+        Ok(names)
+    }
+
     fn raw_names(&self) -> io::Result<Vec<CString>> {
         let mut names = Vec::new();
         // `read_from` opens it once more, so that the position is its own.

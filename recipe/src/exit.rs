@@ -18,7 +18,7 @@ pub const LOCKED: u8 = 16;
 pub const PHASE: u8 = 17;
 /// An interrupted transaction could not be cleaned up by itself.
 pub const RECOVERY: u8 = 18;
-/// Done, but the disk did not confirm it: it may be lost in a power cut.
+/// Done, but the disk did not confirm it (it may be lost in a power cut), or it could not be printed.
 pub const NOT_DURABLE: u8 = 19;
 
 /// All of them with their meaning, for `--help` and the manual.
@@ -36,6 +36,6 @@ pub const TABLE: &[(u8, &str)] = &[
     (LOCKED, "another recipe is at work here"),
     (PHASE, "a recipe's own code failed"),
     (RECOVERY, "an interrupted transaction could not be cleaned up"),
-    (NOT_DURABLE, "done, but the disk did not confirm it"),
+    (NOT_DURABLE, "done, but the disk did not confirm it, or it could not be printed"),
     (130, "ended by SIGINT; nothing was changed"),
 ];

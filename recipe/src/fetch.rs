@@ -77,7 +77,7 @@ impl Fetcher {
             sha256,
             size,
         };
-        if let Some(found) = cached(&dir, want)? {
+        if let Some(found) = cached(&dir, want, self.offline)? {
             return Ok(done(found));
         }
         if self.offline {
@@ -91,7 +91,7 @@ impl Fetcher {
         let mut file = options.with_context(context)?;
         // Another recipe may be downloading the same: then its file is ours too.
         flock(&file, FlockOperation::LockExclusive).with_context(context)?;
-        if let Some(found) = cached(&dir, want)? {
+        if let Some(found) = cached(&dir, want, self.offline)? {
             return Ok(done(found));
         }
         // What an earlier run left may belong to another version of the file: only a digest could tell.
@@ -159,8 +159,9 @@ fn mark(e: anyhow::Error) -> anyhow::Error {
 }
 
 /// What the cache has for a URL. Files whose bytes are no longer what they are called by are removed.
-fn cached(dir: &Dir, want: Option<Sha256>) -> anyhow::Result<Option<(Sha256, u64)>> {
-    let mut newest = None;
+/// Those that cannot be read stay, and are an error only where nothing else can be had.
+fn cached(dir: &Dir, want: Option<Sha256>, offline: bool) -> anyhow::Result<Option<(Sha256, u64)>> {
+    let (mut newest, mut unreadable) = (None, None);
     for name in dir.names()? {
         let Ok(sha256) = name.parse::<Sha256>() else { continue };
         if want.is_some_and(|w| w != sha256) {
@@ -171,10 +172,16 @@ fn cached(dir: &Dir, want: Option<Sha256>) -> anyhow::Result<Option<(Sha256, u64
         let time = file.metadata()?.modified()?;
         match Sha256::of_reader(&file) {
             Ok((found, size)) if found == sha256 => newest = newest.max(Some((time, (sha256, size)))),
-            _ => dir.remove_file(&name)?,
+            Ok(_) => dir.remove_file(&name)?,
+            // It may be readable the next time; nothing is wrong with it yet.
+            Err(e) => unreadable = Some(anyhow::anyhow!("failed to read {}/{name}: {e}", dir.path.display())),
         }
     }
-    Ok(newest.map(|(_, found)| found))
+    match (newest, unreadable) {
+        (Some((_, found)), _) => Ok(Some(found)),
+        (None, Some(e)) if offline => Err(e).exit(exit::FETCH),
+        (None, _) => Ok(None),
+    }
 }
 
 /// The last name of a URL's path, as one that can stand in a directory.

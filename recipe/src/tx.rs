@@ -82,6 +82,6 @@ fn attempt(desk: &Desk, plan: &Plan) -> anyhow::Result<()> {
 }
 
 /// An error after the commit. Its causes become text: a full disk must not look as if nothing had been done (exit 3).
-fn committed(what: &str, cause: &anyhow::Error) -> anyhow::Result<()> {
+pub(crate) fn committed(what: &str, cause: &anyhow::Error) -> anyhow::Result<()> {
     Err(anyhow::anyhow!("{cause:#}")).context(what.to_owned()).exit(exit::NOT_DURABLE)
 }

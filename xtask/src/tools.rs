@@ -68,6 +68,8 @@ pub(crate) const TOOLS: &[Tool] = &[
     program("tune2fs", "e2fsprogs", Need::Test, "give disks of tests other habits"),
     program("lsattr", "e2fsprogs", Need::Test, "look at the flags of files"),
     program("socat", "socat", Need::Test, "let an isolated guest reach a test's server"),
+    program("b3sum", "b3sum", Need::Test, "compare digests"),
+    program("minisign", "minisign", Need::Test, "make signatures"),
     program("patch", "patch", Need::Test, "plant sabotage"),
     program("setfacl", "acl", Need::Test, "give files ACLs"),
     program("setfattr", "attr", Need::Test, "give files attributes"),

@@ -28,8 +28,17 @@ pub(super) fn date(seconds: i64) -> Option<String> {
     Some(jiff::Timestamp::from_second(seconds).ok()?.strftime("%Y-%m-%d").to_string())
 }
 
-/// What a transaction did, or would do.
+/// What a transaction did, or would do. When it is done, not to be able to say so does not mean that it is not.
 pub(super) fn changes(plan: &Plan, done: bool, json: bool) -> anyhow::Result<()> {
+    match print(plan, done, json) {
+        Err(e) if done && !common::cli::is_closed_pipe(&e) => {
+            crate::tx::committed("done, but it could not be printed", &e)
+        }
+        result => result,
+    }
+}
+
+fn print(plan: &Plan, done: bool, json: bool) -> anyhow::Result<()> {
     let Journal { tx, packages, .. } = &plan.journal;
     for note in &plan.notes {
         common::cli::tell(note);

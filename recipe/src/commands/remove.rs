@@ -88,7 +88,14 @@ fn remove(
     dry_run: bool,
 ) -> anyhow::Result<ExitCode> {
     let tx = Desk::new_tx();
-    let recipes: Vec<_> = names.iter().filter_map(|n| graph.installed.get(n)).collect();
+    let installed = |name: &String| {
+        // Between two looks it may have become unreadable: then this says why.
+        graph
+            .installed
+            .get(name)
+            .map_or_else(|| shelf::installed(&desk.places, name), |recipe| Ok(recipe.clone()))
+    };
+    let recipes = names.iter().map(installed).collect::<anyhow::Result<Vec<_>>>()?;
     let mut planner = Planner::new(desk, tx.clone(), &|_| false);
     recipes.iter().try_for_each(|recipe| planner.remove(recipe))?;
     let plan = planner.finish()?;

@@ -8,6 +8,7 @@ mod build;
 mod install;
 mod files;
 mod find;
+mod verify;
 
 use common::cli::Mark;
 use rhai::{Engine, EvalAltResult, ImmutableString, NativeCallContext, Position, Variant};
@@ -76,7 +77,40 @@ pub const TABLE: &[Helper] = &[
         group: Group::Acquire,
         usage: "verify_sha256(hex)",
         about: "Fails unless the last download has this SHA-256. What does not match is removed from the cache.",
-        add: |r| r.f1(acquire::verify_sha256),
+        add: |r| r.f1(verify::sha256),
+    },
+    Helper {
+        name: "verify_sha512",
+        group: Group::Acquire,
+        usage: "verify_sha512(hex)",
+        about: "The same by SHA-512.",
+        add: |r| r.f1(verify::sha512),
+    },
+    Helper {
+        name: "verify_blake3",
+        group: Group::Acquire,
+        usage: "verify_blake3(hex)",
+        about: "The same by BLAKE3.",
+        add: |r| r.f1(verify::blake3),
+    },
+    Helper {
+        name: "verify_checksums",
+        group: Group::Acquire,
+        usage: "verify_checksums(url)",
+        about: "Downloads a list of SHA-256 or SHA-512 digests, as sha256sum, BSD or certutil write it, and fails unless the \
+                last download's is in it. This finds damage, not malice: who can change the file can change the list.",
+        add: |r| r.f1(verify::checksums),
+    },
+    Helper {
+        name: "verify_minisign",
+        group: Group::Acquire,
+        usage: "verify_minisign(key)\nverify_minisign(key, url)",
+        about: "Downloads the signature (the last download's URL with .minisig, or this one) and fails unless this public key \
+                made it of the last download.",
+        add: |r| {
+            r.f1(verify::minisign);
+            r.f2(verify::minisign_at);
+        },
     },
     Helper {
         name: "copy_source",

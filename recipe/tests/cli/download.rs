@@ -118,3 +118,22 @@ fn an_interrupt_ends_a_download_and_changes_nothing() {
     assert_eq!((rig.recipe("p"), rig.tree().len()), (before, 0));
     assert!(!rig.prefix(".recipe/stage").exists() && !rig.prefix(".recipe/build").exists());
 }
+
+/// A disk that fails to give a file once is no reason to lose it.
+#[test]
+fn a_cached_file_that_cannot_be_read_stays() {
+    let (rig, bytes, _) = rig("download(\"URL\");");
+    rig.write("www/f/p-1.tar.gz", bytes);
+    rig.run(&["install", "p"]).ok();
+    rig.run(&["remove", "p"]).ok();
+    let strace = testkit::oracle("strace");
+    let find =
+        common::cmd::Cmd::new("find").arg(rig.path("cache/downloads")).args(["-type", "f", "-size", "+0"]);
+    let file = find.read().expect("there is one");
+    let args = ["-f", "-qq", "-o", "/dev/null", "-P", file.trim(), "-e", "inject=read:error=EIO:when=1"];
+    let broken = |args: &[&str], strace_args: &[&str]| {
+        rig.ran(rig.cmd(args).under(strace.to_str().expect("UTF-8"), strace_args))
+    };
+    broken(&["install", "p", "--offline"], &args).fails(13, "Input/output error");
+    rig.run(&["install", "p", "--offline"]).ok();
+}

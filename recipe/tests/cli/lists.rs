@@ -2,6 +2,8 @@
 
 use common::cmd::Cmd;
 
+use std::os::unix::ffi::OsStrExt;
+
 use crate::rig::Rig;
 
 #[test]
@@ -101,4 +103,47 @@ fn json_has_a_version_and_what_the_file_says() {
     assert_eq!(json(&["files", "p", "--json"])["files"]["p"][0], file.as_str());
     assert_eq!(json(&["owns", &file, "--json"])["owners"][&file], "p");
     rig.run(&["owns", "/etc/passwd"]).fails(11, "belongs to no package");
+}
+
+#[test]
+fn what_cannot_be_read_is_not_taken_for_gone() {
+    let rig = Rig::new();
+    rig.release("p", "1", &[("bin/p", "p")]);
+    rig.add("p", "1", "install_bin(\"p\");");
+    rig.write("recipes/\u{e9}.txt", "no recipe");
+    std::fs::write(rig.path("recipes").join(std::ffi::OsStr::from_bytes(b"x\xff.rhai")), "")
+        .expect("written");
+    rig.run(&["install", "p"]).ok();
+    // Each call that the removal reads the recipe by fails once: it must not end as if there were nothing to remove.
+    let strace = testkit::oracle("strace");
+    for call in ["openat", "read"] {
+        for when in 1..=3 {
+            let recipe = rig.path("recipes/p.rhai");
+            let path = recipe.to_str().expect("UTF-8");
+            let inject = format!("inject={call}:error=EIO:when={when}");
+            let args = ["-f", "-qq", "-o", "/dev/null", "-P", path, "-e", &inject];
+            let out = rig.ran(rig.cmd(&["remove", "p"]).under(strace.to_str().expect("UTF-8"), &args));
+            let is_there = rig.prefix("bin/p").exists();
+            assert_eq!(out.code == Some(0), !is_there, "{call} {when}: {out:?}");
+            if !is_there {
+                rig.run(&["install", "p"]).ok();
+            }
+        }
+    }
+}
+
+#[test]
+fn done_is_done_although_it_cannot_be_printed() {
+    let rig = Rig::new();
+    rig.release("p", "1", &[("bin/p", "p")]);
+    rig.add("p", "1", "install_bin(\"p\");");
+    let full = |args: &[&str]| rig.ran(rig.cmd(args).under("sh", &["-c", "exec \"$@\" >/dev/full", "sh"]));
+    full(&["install", "p"]).fails(19, "done, but it could not be printed");
+    assert!(rig.prefix("bin/p").exists());
+    full(&["remove", "--dry-run", "p"]).fails(3, "No space left");
+    assert!(rig.prefix("bin/p").exists());
+    // Whoever stopped reading is no error.
+    let closed = |args: &[&str]| rig.ran(rig.cmd(args).under("sh", &["-c", "\"$@\" | true", "sh"]));
+    closed(&["remove", "p"]).ok();
+    assert!(!rig.prefix("bin/p").exists());
 }

@@ -12,3 +12,4 @@ mod needs;
 mod archives;
 mod locks;
 mod history;
+mod verify;

@@ -10,7 +10,7 @@ use super::Text;
 use crate::dir::Dir;
 use crate::engine::context::Context;
 use crate::exit;
-use crate::fetch::{Download, wrong};
+use crate::fetch::Download;
 
 pub(super) fn download(context: &mut Context, url: Text) -> anyhow::Result<Text> {
     get(context, &url, None)
@@ -30,17 +30,6 @@ fn get(context: &mut Context, url: &str, want: Option<Sha256>) -> anyhow::Result
 /// The download that helpers mean when they name none.
 pub(super) fn last(context: &Context) -> anyhow::Result<&Download> {
     context.downloads.last().context("nothing was downloaded yet").exit(exit::RECIPE)
-}
-
-pub(super) fn verify_sha256(context: &mut Context, hex: Text) -> anyhow::Result<()> {
-    let want: Sha256 = hex.trim().to_ascii_lowercase().parse()?;
-    let last = last(context)?;
-    if last.sha256 == want {
-        return Ok(());
-    }
-    // The next run shall not find it.
-    let _ = std::fs::remove_file(&last.path);
-    Err(wrong(&last.url, want, last.sha256)).exit(exit::INTEGRITY)
 }
 
 pub(super) fn copy_source(context: &mut Context, path: Text) -> anyhow::Result<()> {

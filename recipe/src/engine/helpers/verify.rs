@@ -1,0 +1,187 @@
+//! Helpers that prove that the last download is what its makers published. What is not, is removed from the cache: the next run
+//! shall not find it.
+
+use std::fs::File;
+use std::io::Read;
+
+use anyhow::{Context as _, bail, ensure};
+use common::cli::Mark;
+use common::hash::Sha256;
+use minisign_verify::{PublicKey, Signature};
+use sha2::{Digest, Sha512};
+
+use super::Text;
+use super::acquire::last;
+use crate::engine::context::Context;
+use crate::exit;
+use crate::fetch::{Download, wrong};
+
+/// Lists of digests and signatures are not larger.
+const SMALL: u64 = 4 << 20;
+
+pub(super) fn sha256(context: &mut Context, hex: Text) -> anyhow::Result<()> {
+    let want: Sha256 = hex.trim().to_ascii_lowercase().parse()?;
+    let last = last(context)?;
+    same(last, &want.to_string(), &last.sha256.to_string())
+}
+
+pub(super) fn sha512(context: &mut Context, hex: Text) -> anyhow::Result<()> {
+    let want = digits(&hex, 128, "SHA-512")?;
+    let last = last(context)?;
+    same(last, &want, &sha512_of(last)?)
+}
+
+pub(super) fn blake3(context: &mut Context, hex: Text) -> anyhow::Result<()> {
+    let want = digits(&hex, 64, "BLAKE3 digest")?;
+    let last = last(context)?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(open(last)?).with_context(|| format!("failed to read {}", last.path.display()))?;
+    same(last, &want, &hasher.finalize().to_hex())
+}
+
+pub(super) fn checksums(context: &mut Context, url: Text) -> anyhow::Result<()> {
+    let file = last(context)?.clone();
+    let list = small(context, &url)?;
+    let want = digest_of(&list, &file.name);
+    let want = want.with_context(|| format!("{url} has no digest of {}", file.name)).exit(exit::INTEGRITY)?;
+    let found = if want.len() == 128 { sha512_of(&file)? } else { file.sha256.to_string() };
+    same(&file, &want, &found)
+}
+
+pub(super) fn minisign(context: &mut Context, key: Text) -> anyhow::Result<()> {
+    let url = format!("{}.minisig", last(context)?.url);
+    minisign_at(context, key, url.into())
+}
+
+pub(super) fn minisign_at(context: &mut Context, key: Text, url: Text) -> anyhow::Result<()> {
+    let file = last(context)?.clone();
+    let key = PublicKey::from_base64(key.trim())
+        .map_err(|e| anyhow::anyhow!("expected a minisign public key in base64, found {key:?}: {e}"))?;
+    let signature = small(context, &url)?;
+    let signature = Signature::decode(&signature)
+        .map_err(|e| anyhow::anyhow!("{url} is no minisign signature: {e}"))
+        .exit(exit::INTEGRITY)?;
+    let check = || -> anyhow::Result<()> {
+        let mut verifier = key.verify_stream(&signature)?;
+        each(&file, |bytes| verifier.update(bytes))?;
+        Ok(verifier.finalize()?)
+    };
+    check()
+        .map_err(|e| {
+            forget(&file);
+            anyhow::anyhow!("{} is not signed by this key as it is: {e}", file.url)
+        })
+        .exit(exit::INTEGRITY)
+}
+
+/// The digest that a list has for a name: `HEX  NAME` or `HEX *NAME` (sha256sum), `SHA256 (NAME) = HEX` (BSD), or a single
+/// digest alone (certutil, release pages).
+fn digest_of(list: &str, name: &str) -> Option<String> {
+    let words = |line: &str| -> Vec<String> {
+        line.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | '=' | '*'))
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect()
+    };
+    let is_digest =
+        |word: &&String| matches!(word.len(), 64 | 128) && word.bytes().all(|b| b.is_ascii_hexdigit());
+    let of_line = |line: &str| words(line).iter().find(is_digest).map(|word| word.to_ascii_lowercase());
+    let is_its = |line: &&str| words(line).iter().any(|word| word.rsplit('/').next() == Some(name));
+    if let Some(digest) = list.lines().filter(is_its).find_map(of_line) {
+        return Some(digest);
+    }
+    let mut all = list.lines().filter_map(of_line);
+    match (all.next(), all.next()) {
+        // It is a list, and the file is not in it.
+        (Some(_), Some(_)) | (None, _) => None,
+        (Some(only), None) => {
+            let names_another =
+                list.lines().filter(|line| of_line(line).is_some()).any(|line| words(line).len() > 1);
+            (!names_another).then_some(only)
+        }
+    }
+}
+
+/// A small text from the net. It is no source of the package: `extract` still means what was downloaded before.
+fn small(context: &Context, url: &str) -> anyhow::Result<String> {
+    let download = context.fetcher.get(url, None)?;
+    let read = || -> anyhow::Result<String> {
+        ensure!(download.size <= SMALL, "it is larger than {SMALL} bytes");
+        Ok(String::from_utf8(std::fs::read(&download.path)?)?)
+    };
+    read().with_context(|| format!("failed to read {url}")).exit(exit::INTEGRITY)
+}
+
+fn digits(hex: &str, len: usize, what: &str) -> anyhow::Result<String> {
+    let hex = hex.trim().to_ascii_lowercase();
+    if hex.len() != len || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+        bail!("expected a {what} of {len} hex digits, found {hex:?}");
+    }
+    Ok(hex)
+}
+
+fn open(file: &Download) -> anyhow::Result<File> {
+    File::open(&file.path).with_context(|| format!("failed to open {}", file.path.display()))
+}
+
+/// All bytes of a download, piece by piece.
+fn each(file: &Download, mut work: impl FnMut(&[u8])) -> anyhow::Result<()> {
+    let mut reader = open(file)?;
+    let mut buffer = vec![0; 128 << 10];
+    loop {
+        let len = reader.read(&mut buffer);
+        match len.with_context(|| format!("failed to read {}", file.path.display()))? {
+            0 => return Ok(()),
+            len => work(&buffer[..len]),
+        }
+    }
+}
+
+fn sha512_of(file: &Download) -> anyhow::Result<String> {
+    let mut hasher = Sha512::new();
+    each(file, |bytes| hasher.update(bytes))?;
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn same(file: &Download, want: &str, found: &str) -> anyhow::Result<()> {
+    if want == found {
+        return Ok(());
+    }
+    forget(file);
+    Err(wrong(&file.url, want, found)).exit(exit::INTEGRITY)
+}
+
+fn forget(file: &Download) {
+    // A cache that cannot be written says so when it is written.
+    let _ = std::fs::remove_file(&file.path);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_digests_come_in_many_forms() {
+        let (a, b) = ("a".repeat(64), "B".repeat(64));
+        let long = "c".repeat(128);
+        for (list, expected) in [
+            (format!("{a}  x.tar.gz\n{b}  y.tar.gz\n"), Some(b.to_lowercase())),
+            (format!("{a} *./dist/y.tar.gz\n"), Some(a.clone())),
+            (format!("SHA256 (y.tar.gz) = {b}\n"), Some(b.to_lowercase())),
+            (format!("{long}  y.tar.gz\n"), Some(long.clone())),
+            (format!("{a}\n"), Some(a.clone())),
+            (
+                format!(
+                    "SHA256 hash of y.tar.gz:\n{a}\nCertUtil: -hashfile command completed successfully.\n"
+                ),
+                Some(a.clone()),
+            ),
+            (format!("{a}  x.tar.gz\n"), None),
+            (format!("{a}\n{b}\n"), None),
+            (format!("{a}  y.tar.gz.sig\n{b}  x\n"), None),
+            ("not found\n".to_owned(), None),
+        ] {
+            assert_eq!(digest_of(&list, "y.tar.gz"), expected, "{list}");
+        }
+    }
+}
