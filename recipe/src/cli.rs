@@ -63,6 +63,11 @@ enum Command {
     /// List recipes with their versions and what is installed of them.
     #[command(visible_alias = "ls")]
     List(commands::list::Options),
+    /// Find recipes by words in their names and descriptions.
+    #[command(visible_alias = "find")]
+    Search(commands::search::Options),
+    /// List what is installed in another version than its recipe has.
+    Outdated,
     /// Show what a recipe says of itself.
     Info {
         /// Names or files of recipes.
@@ -153,6 +158,8 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Upgrade(options) => commands::install::upgrade(&settings, &options),
         Command::Remove(options) => commands::remove::run(&settings, &options),
         Command::List(options) => commands::list::run(&settings, &options),
+        Command::Search(options) => commands::search::run(&settings, &options),
+        Command::Outdated => commands::list::run(&settings, &commands::list::Options::outdated()),
         Command::Info { names } => commands::info::run(&settings, &names),
         Command::Files { names } => commands::files::run(&settings, &names),
         Command::Owns { paths } => commands::owns::run(&settings, &paths),

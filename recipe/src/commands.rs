@@ -3,6 +3,7 @@
 pub mod install;
 pub mod remove;
 pub mod list;
+pub mod search;
 pub mod info;
 pub mod files;
 pub mod owns;

@@ -10,7 +10,7 @@ use crate::exit;
 use crate::shelf;
 
 /// Options.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Options {
     /// Only what is installed.
     #[arg(short, long)]
@@ -24,6 +24,14 @@ pub struct Options {
     /// Only what was installed because something needed it.
     #[arg(long)]
     deps: bool,
+}
+
+impl Options {
+    /// Those of `recipe outdated`.
+    #[must_use]
+    pub fn outdated() -> Self {
+        Self { outdated: true, ..Self::default() }
+    }
 }
 
 /// Runs it. Recipes that cannot be read are reported; the others are listed all the same.

@@ -147,3 +147,32 @@ fn done_is_done_although_it_cannot_be_printed() {
     closed(&["remove", "p"]).ok();
     assert!(!rig.prefix("bin/p").exists());
 }
+
+#[test]
+fn search_finds_the_best_first() {
+    let rig = Rig::new();
+    for (name, description) in [
+        ("ripgrep", "Search text recursively"),
+        ("grep", "The original"),
+        ("grepper", "Another one"),
+        ("other", "Not a GREP at all"),
+        ("none", "Something else"),
+    ] {
+        let text = format!(
+            "let pkg = #{{ name: \"{name}\", version: \"1\", description: \"{description}\" }};\nfn install() {{ }}\n"
+        );
+        rig.write(&format!("recipes/{name}.rhai"), text);
+    }
+    let names = |args: &[&str]| -> Vec<String> {
+        let text = rig.run(args).ok().stdout;
+        text.lines().map(|l| l.split(' ').next().expect("a name").to_owned()).collect()
+    };
+    assert_eq!(names(&["search", "Grep"]), ["grep", "grepper", "ripgrep", "other"]);
+    assert_eq!(names(&["search", "--names", "grep"]), ["grep", "grepper", "ripgrep"]);
+    assert_eq!(names(&["find", "grep", "text"]), ["ripgrep"]);
+    rig.run(&["search", "ripgerp"]).fails(11, "did you mean ripgrep?");
+    let json = rig.run(&["search", "grep", "text", "--json"]).ok().stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["recipes"][0]["name"], "ripgrep");
+    assert_eq!(rig.run(&["outdated"]).ok().stdout, "");
+}
