@@ -148,6 +148,9 @@ enum Command {
 /// # Errors
 /// Whatever the command fails with; the exit code is in it.
 pub fn run() -> anyhow::Result<ExitCode> {
+    if let Some(code) = crate::confine::role() {
+        return Ok(code);
+    }
     let Cli { command, global } = Cli::parse();
     let interrupt = Interrupt::install()?;
     let Global { recipes, prefix, sysroot, cache, offline, wait, json } = global;

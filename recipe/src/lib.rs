@@ -7,6 +7,7 @@
 //! - [`places`], [`dir`], [`lock`], [`interrupt`]: paths, directories as descriptors, who works here, ^C
 //! - [`fetch`], [`archive`]: URL -> verified file -> tree
 //! - [`version`], [`resolve`]: what needs what, and in which version
+//! - [`confine`]: programs of recipes, in a cage
 //! - [`engine`]: the recipe's code and the helpers it can call
 //! - [`stage`], [`db`], [`tx`]: what was made -> installed, all of it or nothing
 //! - [`commands`], [`cli`]: what can be typed
@@ -22,6 +23,7 @@ pub mod lock;
 pub mod interrupt;
 pub mod fetch;
 pub mod archive;
+pub mod confine;
 pub mod engine;
 pub mod version;
 pub mod resolve;

@@ -32,12 +32,17 @@ pub struct Recipe {
     pub deps: Vec<String>,
     /// `pkg.build_deps`: what it needs to be built.
     pub build_deps: Vec<String>,
+    /// `pkg.allow`: what its programs may do that others may not; one of [`ALLOW`].
+    pub allow: Vec<String>,
     /// What is installed of it.
     #[serde(flatten)]
     pub state: State,
     /// Names of the functions it defines, in the order of the text.
     pub functions: Vec<String>,
 }
+
+/// What `pkg.allow` can have: `network-in-build` gives programs a network after `acquire`, too.
+pub const ALLOW: &[&str] = &["network-in-build"];
 
 impl Recipe {
     /// Reads a recipe file.
@@ -115,6 +120,11 @@ fn parse(text: &str, path: &Path) -> Result<Recipe, SyntaxError> {
             format!("expected `pkg.version` without spaces and slashes, found {version:?}"),
         ));
     }
+    let allow = list("allow")?;
+    if let Some(other) = allow.iter().find(|a| !ALLOW.contains(&a.as_str())) {
+        let message = format!("expected `pkg.allow` to name some of {}, found {other:?}", ALLOW.join(", "));
+        return Err(at(offset, message));
+    }
     if !top.has_function("install") {
         return Err(at(offset, "`fn install()` is missing".to_owned()));
     }
@@ -127,6 +137,7 @@ fn parse(text: &str, path: &Path) -> Result<Recipe, SyntaxError> {
         license: field("license")?,
         deps: list("deps")?,
         build_deps: list("build_deps")?,
+        allow,
         state: State::of(&top)?,
         functions: top.functions.into_iter().map(|(name, _)| name).collect(),
     })

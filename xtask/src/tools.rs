@@ -73,6 +73,8 @@ pub(crate) const TOOLS: &[Tool] = &[
     program("patch", "patch", Need::Test, "plant sabotage"),
     program("setfacl", "acl", Need::Test, "give files ACLs"),
     program("setfattr", "attr", Need::Test, "give files attributes"),
+    program("make", "make", Need::Test, "build what a recipe builds"),
+    program("bash", "bash", Need::Test, "open sockets from where there are none"),
     program("setpriv", "util-linux", Need::Test, "run as somebody else"),
     program("time", "time", Need::Test, "measure memory"),
     program("xorriso", "xorriso", Need::Test, "read ISO images"),

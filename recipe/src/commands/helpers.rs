@@ -6,7 +6,7 @@ use common::cli::Mark;
 use serde_json::json;
 
 use super::{Settings, output};
-use crate::engine::helpers::{Group, Helper, TABLE};
+use crate::engine::helpers::{Group, Helper, table};
 use crate::exit;
 use crate::shelf::similar;
 
@@ -19,10 +19,10 @@ pub fn run(settings: &Settings, name: Option<&str>, markdown: bool) -> anyhow::R
         output::line(page().trim_end())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let chosen: Vec<&Helper> = TABLE.iter().filter(|h| name.is_none_or(|n| h.name == n)).collect();
+    let chosen: Vec<&Helper> = table().filter(|h| name.is_none_or(|n| h.name == n)).collect();
     if let Some(name) = name.filter(|_| chosen.is_empty()) {
         let missing = Err(anyhow::anyhow!("there is no helper {name:?}")).exit(exit::NOT_FOUND);
-        return match similar(name, TABLE.iter().map(|h| h.name)) {
+        return match similar(name, table().map(|h| h.name)) {
             Some(other) => missing.hint(format!("did you mean {other}?")),
             None => missing.hint("`recipe helpers` shows all"),
         };
@@ -55,7 +55,7 @@ pub fn page() -> String {
     );
     for (group, title) in Group::ALL {
         out.push_str(&format!("\n## {title}\n"));
-        for helper in TABLE.iter().filter(|h| h.group == *group) {
+        for helper in table().filter(|h| h.group == *group) {
             out.push_str(&format!(
                 "\n### {}\n\n    {}\n\n{}\n",
                 helper.name,

@@ -39,7 +39,7 @@ fn calls(engine: &Engine, ast: &AST) -> Vec<Mistake> {
         if qualified || operator || known.contains(name) {
             return;
         }
-        let names = helpers::TABLE.iter().map(|h| h.name).chain(own.iter().map(String::as_str));
+        let names = helpers::table().map(|h| h.name).chain(own.iter().map(String::as_str));
         let hint = similar(name, names).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
         found.push(Mistake { position, message: format!("there is no function `{name}`{hint}") });
     };
@@ -73,7 +73,7 @@ fn variables(text: &str, top: &Top) -> Option<Mistake> {
 
 /// A function of the recipe that hides a helper: it would be called instead, everywhere.
 fn overrides(top: &Top, text: &str) -> Vec<Mistake> {
-    let hides = |name: &str| helpers::TABLE.iter().any(|h| h.name == name);
+    let hides = |name: &str| helpers::table().any(|h| h.name == name);
     let hidden = top.functions.iter().filter(|(name, _)| hides(name));
     hidden
         .map(|(name, at)| {

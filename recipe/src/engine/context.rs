@@ -24,6 +24,8 @@ pub struct Context {
     pub prefix: PathBuf,
     /// The directory of the recipe: patches and files beside it.
     pub beside: PathBuf,
+    /// What programs may do and see.
+    pub cage: Cage,
     /// Downloads.
     pub fetcher: Rc<Fetcher>,
     /// What was downloaded so far; the last one is what `extract` and `verify_*` mean.
@@ -32,6 +34,17 @@ pub struct Context {
     pub configs: Vec<String>,
     /// ^C.
     pub interrupt: Interrupt,
+}
+
+/// What programs of a package may do and see, besides what all may.
+#[derive(Debug, Clone, Default)]
+pub struct Cage {
+    /// Whether they have a network after `acquire`.
+    pub network: bool,
+    /// Where the prefix is, as a path of this system.
+    pub prefix: PathBuf,
+    /// What is not theirs to see, as they would see it.
+    pub hidden: Vec<PathBuf>,
 }
 
 impl Context {
@@ -50,6 +63,7 @@ impl Context {
             stage: root()?,
             prefix: PathBuf::new(),
             beside: PathBuf::new(),
+            cage: Cage::default(),
             fetcher: Rc::new(Fetcher::new("/nonexistent".as_ref(), true, interrupt.clone())),
             downloads: Vec::new(),
             configs: Vec::new(),

@@ -9,8 +9,9 @@ use common::cli::Mark;
 use super::desk::Desk;
 use super::journal::{BUILD, STAGE};
 use crate::db::Source;
-use crate::engine::{Context, Program};
+use crate::engine::{Cage, Context, Program};
 use crate::exit;
+use crate::places::OWN;
 use crate::recipe::{Recipe, with_text};
 use crate::stage::{self, Listing};
 
@@ -92,6 +93,11 @@ pub fn program(desk: &Desk, tx: &str, recipe: &Recipe, text: &str) -> anyhow::Re
             .and_then(|_| desk.own.make(path, 0o755))
             .with_context(|| format!("failed to create {}/{path}", desk.own.path.display()))
     };
+    let places = &desk.places;
+    let real = desk.own.path.parent().unwrap_or(Path::new("/")).to_owned();
+    let mut hidden = vec![places.prefix.join(OWN), places.recipes.clone()];
+    hidden.extend(places.recipes.strip_prefix(&real).ok().map(|below| places.prefix.join(below)));
+    let cage = Cage { network: recipe.allow.iter().any(|a| a == "network-in-build"), prefix: real, hidden };
     let context = Context {
         package: recipe.name.clone(),
         phase: None,
@@ -100,6 +106,7 @@ pub fn program(desk: &Desk, tx: &str, recipe: &Recipe, text: &str) -> anyhow::Re
         stage: open(&staged(tx, &recipe.name))?,
         prefix: desk.places.prefix.clone(),
         beside: recipe.path.parent().unwrap_or(Path::new(".")).to_owned(),
+        cage,
         fetcher: desk.fetcher.clone(),
         downloads: Vec::new(),
         configs: Vec::new(),

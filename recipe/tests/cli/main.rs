@@ -13,3 +13,5 @@ mod archives;
 mod locks;
 mod history;
 mod verify;
+mod programs;
+mod confinement;

@@ -6,11 +6,33 @@ use anyhow::{Context as _, ensure};
 use common::cli::Mark;
 use common::hash::Sha256;
 
-use super::Text;
+use super::{Group, Helper, Text};
 use crate::dir::Dir;
 use crate::engine::context::Context;
 use crate::exit;
 use crate::fetch::Download;
+
+/// The helpers of this file.
+pub(super) const TABLE: &[Helper] = &[
+    Helper {
+        name: "download",
+        group: Group::Acquire,
+        usage: "download(url) -> path\ndownload(url, sha256) -> path",
+        about: "Downloads a file into the cache and remembers it for `extract`, `verify_*` and `install_*`. With a digest any \
+                other file is refused. Interrupted downloads go on where they ended; https never turns into http.",
+        add: |r| {
+            r.f1(download);
+            r.f2(download_sha256);
+        },
+    },
+    Helper {
+        name: "copy_source",
+        group: Group::Acquire,
+        usage: "copy_source(path)",
+        about: "Copies a file that lies beside the recipe (a patch, a service) into the build directory.",
+        add: |r| r.f1(copy_source),
+    },
+];
 
 pub(super) fn download(context: &mut Context, url: Text) -> anyhow::Result<Text> {
     get(context, &url, None)

@@ -5,12 +5,35 @@ use std::fs::File;
 use anyhow::Context as _;
 use common::cli::Mark;
 
-use super::Text;
 use super::acquire::last;
+use super::{Group, Helper, Text};
 use crate::archive::{self, Format};
 use crate::dir;
 use crate::engine::context::Context;
 use crate::exit;
+
+/// The helpers of this file.
+pub(super) const TABLE: &[Helper] = &[
+    Helper {
+        name: "extract",
+        group: Group::Build,
+        usage: "extract()\nextract(format)",
+        about: "Unpacks the last download: tar.gz, tar.xz, tar.zst, tar.bz2, tar, zip, crate, whl; gz, xz, zst, bz2 for a \
+                single file; bare for a file that is not packed. Without a format the name decides. If all of it lies in one \
+                directory, the helpers after it begin there.",
+        add: |r| {
+            r.f0(extract);
+            r.f1(extract_format);
+        },
+    },
+    Helper {
+        name: "cd",
+        group: Group::Build,
+        usage: "cd(path)",
+        about: "Lets relative paths begin at another directory of the build directory; `..` leads up, but not out.",
+        add: |r| r.f1(cd),
+    },
+];
 
 pub(super) fn extract(context: &mut Context) -> anyhow::Result<()> {
     let format = Format::of_file(&last(context)?.name);

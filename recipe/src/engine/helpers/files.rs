@@ -5,12 +5,44 @@ use std::io::{Read, Write};
 use anyhow::{Context as _, ensure};
 use rhai::Array;
 
-use super::Text;
+use super::{Group, Helper, Text};
 use crate::dir;
 use crate::engine::context::Context;
 
 /// The largest text that becomes a string of a recipe.
 const MAX_TEXT: u64 = 8 << 20;
+
+/// The helpers of this file.
+pub(super) const TABLE: &[Helper] = &[
+    Helper {
+        name: "exists",
+        group: Group::Files,
+        usage: "exists(path) -> bool",
+        about: "Whether something of this name lies in the build directory.",
+        add: |r| r.f1(exists),
+    },
+    Helper {
+        name: "read_file",
+        group: Group::Files,
+        usage: "read_file(path) -> string",
+        about: "The content of a text file of the build directory.",
+        add: |r| r.f1(read),
+    },
+    Helper {
+        name: "write_file",
+        group: Group::Files,
+        usage: "write_file(path, text)",
+        about: "Writes a text file into the build directory; directories are made.",
+        add: |r| r.f2(write),
+    },
+    Helper {
+        name: "list_dir",
+        group: Group::Files,
+        usage: "list_dir(path) -> array",
+        about: "Names in a directory of the build directory, sorted.",
+        add: |r| r.f1(list),
+    },
+];
 
 pub(super) fn exists(context: &mut Context, path: Text) -> anyhow::Result<bool> {
     let path = context.inside(&path)?;

@@ -10,11 +10,55 @@ use common::hash::Sha256;
 use minisign_verify::{PublicKey, Signature};
 use sha2::{Digest, Sha512};
 
-use super::Text;
 use super::acquire::last;
+use super::{Group, Helper, Text};
 use crate::engine::context::Context;
 use crate::exit;
 use crate::fetch::{Download, wrong};
+
+/// The helpers of this file.
+pub(super) const TABLE: &[Helper] = &[
+    Helper {
+        name: "verify_sha256",
+        group: Group::Acquire,
+        usage: "verify_sha256(hex)",
+        about: "Fails unless the last download has this SHA-256. What does not match is removed from the cache.",
+        add: |r| r.f1(sha256),
+    },
+    Helper {
+        name: "verify_sha512",
+        group: Group::Acquire,
+        usage: "verify_sha512(hex)",
+        about: "The same by SHA-512.",
+        add: |r| r.f1(sha512),
+    },
+    Helper {
+        name: "verify_blake3",
+        group: Group::Acquire,
+        usage: "verify_blake3(hex)",
+        about: "The same by BLAKE3.",
+        add: |r| r.f1(blake3),
+    },
+    Helper {
+        name: "verify_checksums",
+        group: Group::Acquire,
+        usage: "verify_checksums(url)",
+        about: "Downloads a list of SHA-256 or SHA-512 digests, as sha256sum, BSD or certutil write it, and fails unless the \
+                last download's is in it. This finds damage, not malice: who can change the file can change the list.",
+        add: |r| r.f1(checksums),
+    },
+    Helper {
+        name: "verify_minisign",
+        group: Group::Acquire,
+        usage: "verify_minisign(key)\nverify_minisign(key, url)",
+        about: "Downloads the signature (the last download's URL with .minisig, or this one) and fails unless this public key \
+                made it of the last download.",
+        add: |r| {
+            r.f1(minisign);
+            r.f2(minisign_at);
+        },
+    },
+];
 
 /// Lists of digests and signatures are not larger.
 const SMALL: u64 = 4 << 20;

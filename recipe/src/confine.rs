@@ -1,0 +1,109 @@
+//! Programs of recipes, in a cage.
+//!
+//! [`Order`] -> [`Ended`]: what the program printed and how it ended. docs/reference/confinement.md says what it can see and do;
+//! TEAM/0017 why.
+//!
+//! Three processes: `recipe` waits, reads what is printed and looks at the clock; `outer` makes the namespaces; `inner`, the
+//! first process of the new PID namespace, makes the mounts, gives up what it may do, and starts the program. Each
+//! dies with the one before it, and the kernel ends all of a PID namespace with its first process: nothing survives,
+//! however `recipe` ends.
+
+mod inner;
+mod mounts;
+mod outer;
+mod owner;
+mod wait;
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{ExitCode, Stdio};
+
+use anyhow::Context;
+use common::cmd::Cmd;
+use serde::{Deserialize, Serialize};
+
+use crate::interrupt::Interrupt;
+pub use owner::{Owner, give, take_back};
+pub use wait::Ended;
+
+/// Where programs see the build directory.
+pub const BUILD: &str = "/build";
+/// Where programs see the stage: its content is at this path and the prefix, as DESTDIR has it.
+pub const STAGE: &str = "/stage";
+/// How `inner` and `outer` begin what they say of themselves.
+const OURS: &str = "recipe cannot confine programs: ";
+/// The status with which they end then.
+const FAILED: u8 = 125;
+
+/// A program that is to be run, and what it may see and do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Order {
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// The whole environment.
+    pub env: Vec<(String, String)>,
+    /// Working directory, as programs see it.
+    pub cwd: String,
+    /// The build directory, if it may be written.
+    pub build: Option<PathBuf>,
+    /// The stage, if it may be written.
+    pub stage: Option<PathBuf>,
+    /// The prefix where it is, and as programs see it; read-only.
+    pub prefix: (PathBuf, PathBuf),
+    /// What is hidden of what they could see otherwise.
+    pub hidden: Vec<PathBuf>,
+    /// Files and directories that can be read too, at their own paths.
+    pub shown: Vec<PathBuf>,
+    /// Whether there is a network.
+    pub network: bool,
+    /// Who runs it.
+    pub owner: Owner,
+}
+
+/// Which of the processes this is, if it is none that a user started; its exit code then.
+#[must_use]
+pub fn role() -> Option<ExitCode> {
+    let mut args = std::env::args_os();
+    let role = match args.next()?.to_str()? {
+        outer::NAME => outer::main,
+        inner::NAME => inner::main,
+        _ => return None,
+    };
+    let result = args.next().context("no order").and_then(|json| {
+        serde_json::from_slice::<Order>(json.as_encoded_bytes()).context("this is for recipe itself")
+    });
+    Some(ExitCode::from(result.and_then(|order| role(&order)).unwrap_or_else(|e| {
+        common::cli::tell(&format!("{OURS}{e:#}"));
+        FAILED
+    })))
+}
+
+/// This program again, in another role.
+fn again(name: &str, order: &Order) -> anyhow::Result<std::process::Command> {
+    let json: OsString = serde_json::to_string(order).context("failed to hand on the order")?.into();
+    let mut command = Cmd::new("/proc/self/exe").arg(json).std();
+    command.arg0(name).env_clear();
+    Ok(command)
+}
+
+/// Runs a program. With `capture` its standard output is kept apart from what is shown when it fails.
+///
+/// # Errors
+/// It cannot be confined or started, runs too long, or a signal came.
+pub fn run(order: &Order, capture: bool, interrupt: &Interrupt) -> anyhow::Result<Ended> {
+    let what = "failed to start recipe again";
+    let (read, write) = std::io::pipe().context(what)?;
+    let mut command = again(outer::NAME, order)?;
+    command.stdin(Stdio::piped()).stderr(write.try_clone().context(what)?);
+    if capture {
+        command.stdout(Stdio::piped());
+    } else {
+        command.stdout(write.try_clone().context(what)?);
+    }
+    drop(write);
+    let child = command.spawn().context(what)?;
+    // Its ends of the pipes go with the command.
+    drop(command);
+    wait::wait(child, read, interrupt)
+}

@@ -1,0 +1,113 @@
+//! Whom programs run as, and whose the files are meanwhile.
+//!
+//! Of root's packages the build directory and the stage belong to `recipe-build` while a program runs, and to root
+//! afterwards. Nothing of the program is alive then, so the tree is walked in peace.
+
+use anyhow::{Context, bail};
+use rustix::fs::{AtFlags, Gid, Uid, chownat};
+use serde::{Deserialize, Serialize};
+
+use crate::dir::{self, Dir};
+
+/// The account that an image has for it.
+const ACCOUNT: &str = "recipe-build";
+/// Where a number that nobody has is looked for: no range of systemd's or of ordinary users.
+const FREE: std::ops::Range<u32> = 60_600..60_700;
+
+/// Who runs programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Whether we are root, and so this is somebody else.
+    pub root: bool,
+}
+
+impl Owner {
+    /// Ourselves; for root the account `recipe-build`, or a number that is free.
+    ///
+    /// # Errors
+    /// None is free.
+    pub fn find() -> anyhow::Result<Self> {
+        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+        if !uid.is_root() {
+            return Ok(Self { uid: uid.as_raw(), gid: gid.as_raw(), root: false });
+        }
+        choose(&std::fs::read_to_string("/etc/passwd").unwrap_or_default())
+    }
+}
+
+fn choose(passwd: &str) -> anyhow::Result<Owner> {
+    let accounts = || {
+        passwd.lines().filter_map(|line| {
+            let fields: Vec<_> = line.split(':').collect();
+            Some((*fields.first()?, fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?))
+        })
+    };
+    let named =
+        accounts().find(|(name, uid, gid): &(&str, u32, u32)| *name == ACCOUNT && *uid > 0 && *gid > 0);
+    if let Some((_, uid, gid)) = named {
+        return Ok(Owner { uid, gid, root: true });
+    }
+    let free =
+        FREE.into_iter().find(|n| !accounts().any(|(_, uid, gid): (&str, u32, u32)| uid == *n || gid == *n));
+    free.map(|n| Owner { uid: n, gid: n, root: true })
+        .with_context(|| format!("there is no user {ACCOUNT}, and no number for one"))
+}
+
+/// Lets programs write below a directory.
+///
+/// # Errors
+/// An owner cannot be changed.
+pub fn give(dir: &Dir, owner: Owner) -> anyhow::Result<()> {
+    if owner.root { walk(dir, "", Some((owner.uid, owner.gid)), false) } else { Ok(()) }
+}
+
+/// Makes what they left root's again, and looks at it.
+///
+/// # Errors
+/// A file would run as its owner, whoever starts it; an owner cannot be changed.
+pub fn take_back(dir: &Dir, owner: Owner) -> anyhow::Result<()> {
+    walk(dir, "", owner.root.then_some((0, 0)), true)
+}
+
+fn walk(dir: &Dir, at: &str, ids: Option<(u32, u32)>, look: bool) -> anyhow::Result<()> {
+    let own = |name: &str| {
+        let Some((uid, gid)) = ids else { return Ok(()) };
+        let flags = if name.is_empty() { AtFlags::EMPTY_PATH } else { AtFlags::SYMLINK_NOFOLLOW };
+        chownat(dir, name, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), flags)
+            .with_context(|| format!("failed to change the owner of {}/{name}", dir.path.display()))
+    };
+    own("")?;
+    for name in dir.names()? {
+        let path = if at.is_empty() { name.clone() } else { format!("{at}/{name}") };
+        let Some(stat) = dir.stat(&name)? else { continue };
+        if dir::kind(&stat).is_dir() {
+            walk(&dir.sub(&name)?, &path, ids, look)?;
+            continue;
+        }
+        if look && dir::kind(&stat).is_file() && stat.st_mode & 0o6000 != 0 {
+            bail!(
+                "{path} is set to run as its owner or group (mode {:04o}): packages cannot have that",
+                stat.st_mode & 0o7777
+            );
+        }
+        own(&name)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_account_is_taken_else_a_free_number_and_never_root() {
+        let id = |text: &str| choose(text).unwrap().uid;
+        assert_eq!(id("root:x:0:0::/:\nrecipe-build:x:977:976::/:\n"), 977);
+        assert_eq!(id("root:x:0:0::/:\nrecipe-build:x:0:0::/:\n"), 60_600);
+        assert_eq!(id("a:x:60600:1::/:\nb:x:5:60601::/:\n"), 60_602);
+    }
+}

@@ -1,0 +1,200 @@
+//! Helpers that run programs: no shell in between, confined ([`crate::confine`]).
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use common::cli::Mark;
+use rhai::{Array, Dynamic};
+
+use super::{Group, Helper, Text};
+use crate::confine::{self, BUILD, Ended, Order, Owner, STAGE};
+use crate::engine::context::Context;
+use crate::exit;
+
+/// The helpers of this file.
+pub(super) const TABLE: &[Helper] = &[
+    Helper {
+        name: "exec",
+        group: Group::Programs,
+        usage: "exec([program, argument, ...])\nexec(program, [argument, ...])",
+        about: "Runs a program in the current directory of the build directory; no shell, every argument is passed as it is. \
+                Fails, with the last 40 lines it printed, unless it exits with 0. What programs may do is in \
+                [confinement](confinement.md).",
+        add: |r| {
+            r.f1(|c, argv: Array| exec(c, &words(&argv)?));
+            r.f2(|c, program: Text, args: Array| exec(c, &with(&program, &words(&args)?)));
+        },
+    },
+    Helper {
+        name: "shell",
+        group: Group::Programs,
+        usage: "shell(script)\nshell(script, [argument, ...])",
+        about: "Runs a script with `sh -eu`. Pass values as arguments and write \"$1\" for them, never put them into the text: \
+                `shell(\"mv \\\"$1\\\" new\", [name])`. $PREFIX is the prefix; in `install`, $DESTDIR and $STAGE are where files go.",
+        add: |r| {
+            r.f1(|c, script: Text| exec(c, &script_of(&script, &[])));
+            r.f2(|c, script: Text, args: Array| exec(c, &script_of(&script, &words(&args)?)));
+        },
+    },
+    Helper {
+        name: "output",
+        group: Group::Programs,
+        usage: "output([program, argument, ...]) -> string",
+        about: "As `exec`; what the program writes to its standard output comes back, without the newlines at its end.",
+        add: |r| r.f1(|c, argv: Array| output(c, &words(&argv)?)),
+    },
+    Helper {
+        name: "has_program",
+        group: Group::Programs,
+        usage: "has_program(name) -> bool",
+        about: "Whether there is a program of this name for `exec`.",
+        add: |r| r.f1(|c, name: Text| Ok(which(c, &name)?.is_some())),
+    },
+    Helper {
+        name: "which",
+        group: Group::Programs,
+        usage: "which(name) -> path",
+        about: "Where `exec` finds a program; fails if it is nowhere.",
+        add: |r| {
+            r.f1(|c, name: Text| {
+                let found = which(c, &name)?.with_context(|| format!("there is no program {name:?}"));
+                found.map(Text::from).exit(exit::NOT_FOUND)
+            });
+        },
+    },
+];
+
+/// Arguments of a recipe -> words.
+pub(super) fn words(array: &Array) -> anyhow::Result<Vec<String>> {
+    let word = |value: &Dynamic| {
+        let text = if value.is_int() { Ok(value.to_string()) } else { value.clone().into_string() };
+        match text {
+            Ok(text) if !text.contains('\0') => Ok(text),
+            Ok(text) => bail!("expected arguments without NUL, found {text:?}"),
+            Err(kind) => bail!("expected arguments to be strings, found one that is {kind}"),
+        }
+    };
+    array.iter().map(word).collect::<anyhow::Result<_>>().exit(exit::RECIPE)
+}
+
+/// A program and its arguments.
+pub(super) fn with<T: AsRef<str>>(program: &str, args: &[T]) -> Vec<String> {
+    std::iter::once(program.to_owned()).chain(args.iter().map(|a| a.as_ref().to_owned())).collect()
+}
+
+fn script_of(script: &str, args: &[String]) -> Vec<String> {
+    let head = ["sh", "-euc", script, "sh"].map(str::to_owned);
+    head.into_iter().chain(args.iter().cloned()).collect()
+}
+
+/// Runs a program, which has to succeed.
+pub(super) fn exec(context: &mut Context, argv: &[String]) -> anyhow::Result<()> {
+    run(context, argv, false).map(drop)
+}
+
+/// As [`exec`]; what it writes to its standard output.
+pub(super) fn output(context: &mut Context, argv: &[String]) -> anyhow::Result<Text> {
+    let ended = run(context, argv, true)?;
+    let text = String::from_utf8(ended.output)
+        .with_context(|| format!("`{}` printed what is not UTF-8", line(argv)))?;
+    Ok(text.trim_end_matches('\n').into())
+}
+
+fn which(context: &mut Context, name: &str) -> anyhow::Result<Option<String>> {
+    let argv = with("sh", &["-c", "command -v -- \"$1\" || true", "sh", name]);
+    Ok(Some(output(context, &argv)?.to_string()).filter(|p| p.starts_with('/')))
+}
+
+/// The phases that may call a helper.
+pub(super) fn only_in(context: &Context, helper: &str, phases: &[&str]) -> anyhow::Result<()> {
+    let phase = context.phase.as_deref().unwrap_or_default();
+    if phases.contains(&phase) {
+        return Ok(());
+    }
+    let all: Vec<_> = phases.iter().map(|p| format!("{p}()")).collect();
+    Err(anyhow::anyhow!("`{helper}` can only be called in {}, not in {phase}()", all.join(" and ")))
+        .exit(exit::RECIPE)
+}
+
+fn line(argv: &[String]) -> String {
+    common::cmd::Cmd::new(argv.first().cloned().unwrap_or_default())
+        .args(&argv[1.min(argv.len())..])
+        .display()
+}
+
+fn run(context: &mut Context, argv: &[String], capture: bool) -> anyhow::Result<Ended> {
+    if argv.first().is_none_or(String::is_empty) {
+        return Err(anyhow::anyhow!("expected a program and its arguments, found nothing"))
+            .exit(exit::RECIPE);
+    }
+    let phase = context.phase.clone().unwrap_or_default();
+    let owner = Owner::find()?;
+    let installs = phase == "install";
+    let builds = installs || phase == "acquire" || phase == "build";
+    let order = Order {
+        argv: argv.to_vec(),
+        env: environment(context, &phase),
+        cwd: if builds { format!("{BUILD}/{}", context.cwd) } else { "/".to_owned() },
+        build: builds.then(|| context.build.path.clone()),
+        stage: installs.then(|| context.stage.path.clone()),
+        prefix: (context.cage.prefix.clone(), context.prefix.clone()),
+        hidden: context.cage.hidden.clone(),
+        shown: context.downloads.iter().map(|d| d.path.clone()).chain(tools()).collect(),
+        network: phase == "acquire" || (builds && context.cage.network),
+        owner,
+    };
+    if builds {
+        confine::give(&context.build, owner)?;
+    }
+    if installs {
+        confine::give(&context.stage, owner)?;
+    }
+    let ended = confine::run(&order, capture, &context.interrupt);
+    if installs {
+        confine::take_back(&context.stage, owner).with_context(|| format!("`{}`", line(argv)))?;
+    }
+    let ended = ended.with_context(|| format!("`{}`", line(argv)))?;
+    if ended.status == 0 {
+        return Ok(ended);
+    }
+    let tail = ended.tail.trim_end();
+    let said = if tail.is_empty() { String::new() } else { format!("\n{tail}") };
+    bail!("`{}` failed (exit status {}){said}", line(argv), ended.status)
+}
+
+/// Directories of tools that the user lends: RECIPE_TOOLS, as PATH is written.
+fn tools() -> Vec<PathBuf> {
+    let list = std::env::var_os("RECIPE_TOOLS").unwrap_or_default();
+    std::env::split_paths(&list).filter(|p| p.is_absolute()).collect()
+}
+
+/// All that programs have of an environment.
+fn environment(context: &Context, phase: &str) -> Vec<(String, String)> {
+    let prefix = context.prefix.display().to_string();
+    let lent = tools().into_iter().map(|t| format!("{}/bin:", t.display())).collect::<String>();
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from).to_string();
+    let mut env: Vec<(String, String)> = [
+        ("PATH", format!("{lent}{prefix}/bin:/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin")),
+        ("HOME", "/tmp".to_owned()),
+        ("TMPDIR", "/tmp".to_owned()),
+        ("LC_ALL", "C.UTF-8".to_owned()),
+        ("TZ", "UTC".to_owned()),
+        ("TERM", "dumb".to_owned()),
+        ("PREFIX", prefix.clone()),
+        ("MAKEFLAGS", format!("-j{jobs}")),
+        ("JOBS", jobs),
+        ("CARGO_HOME", format!("{BUILD}/.cargo")),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    if phase == "install" {
+        env.push(("DESTDIR".to_owned(), STAGE.to_owned()));
+        env.push(("STAGE".to_owned(), format!("{STAGE}{prefix}")));
+    }
+    if phase == "acquire" {
+        for name in ["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"] {
+            env.extend(std::env::var(name).ok().map(|value| (name.to_owned(), value)));
+        }
+    }
+    env
+}

@@ -1,0 +1,128 @@
+//! Helpers that run programs: what they pass, what they say, in which phase they work, and a real build.
+
+use crate::rig::Rig;
+
+/// A recipe without a download; `body` is its functions.
+fn of(body: &str) -> Rig {
+    let rig = Rig::new();
+    rig.write("recipes/p.rhai", format!("let pkg = #{{ name: \"p\", version: \"1\" }};\n{body}\n"));
+    rig
+}
+
+#[test]
+fn a_c_program_is_configured_built_and_installed_by_make() {
+    let rig = Rig::new();
+    let make = "hello: hello.c\n\t$(CC) -o hello hello.c -DPREFIX='\"$(PREFIX)\"'\n\ninstall: hello\n\t\
+                mkdir -p $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc\n\tcp hello $(DESTDIR)$(PREFIX)/bin\n\t\
+                echo text > $(DESTDIR)$(PREFIX)/share/doc/hello\n";
+    let source = "#include <stdio.h>\nint main(void) { puts(\"old \" PREFIX); return 0; }\n";
+    rig.release("hello", "2", &[("Makefile", make), ("hello.c", source)]);
+    rig.write("recipes/fix.patch", "--- a/hello.c\n+++ b/hello.c\n@@ -1,2 +1,2 @@\n #include <stdio.h>\n-int main(void) { puts(\"old \" PREFIX); return 0; }\n+int main(void) { puts(\"new \" PREFIX); return 0; }\n");
+    let url = rig.server.url("/hello-2.tar.gz");
+    rig.write(
+        "recipes/hello.rhai",
+        format!(
+            "let pkg = #{{ name: \"hello\", version: \"2\" }};\nfn acquire() {{ download(\"{url}\"); extract(); copy_source(\"fix.patch\"); }}\n\
+             fn build() {{ patch(\"fix.patch\"); make(); print(output([\"./hello\"])); }}\nfn install() {{ make([\"install\"]); }}\n\
+             fn post_install() {{ print(output([prefix() + \"/bin/hello\"])); }}\n"
+        ),
+    );
+    let out = rig.run(&["install", "hello"]).ok();
+    let says = format!("new {}", rig.path("prefix").display());
+    assert_eq!(out.stderr.matches(&says).count(), 2, "{}", out.stderr);
+    let program = common::cmd::Cmd::new(rig.prefix("bin/hello")).read().expect("it runs");
+    assert_eq!(program.trim(), says);
+    assert_eq!(rig.run(&["files", "hello"]).ok().stdout.lines().count(), 2);
+    // What the program's user made is not his afterwards.
+    let owner = |path: &str| {
+        let meta = std::fs::metadata(rig.prefix(path)).expect("it is there");
+        (std::os::unix::fs::MetadataExt::uid(&meta), std::os::unix::fs::MetadataExt::gid(&meta))
+    };
+    let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    assert_eq!([owner("bin/hello"), owner("share/doc"), owner("share/doc/hello")], [own; 3]);
+    rig.run(&["remove", "hello"]).ok();
+    assert!(!rig.prefix("bin/hello").exists());
+}
+
+#[test]
+fn failures_show_command_status_last_lines_and_place() {
+    let rig =
+        of("fn install() {\n    exec([\"sh\", \"-c\", \"seq 100; echo bad >&2; exit 3\", \"it's\"]);\n}");
+    let out = rig
+        .run(&["install", "p"])
+        .fails(17, "p.rhai:3:5: `sh -c 'seq 100; echo bad >&2; exit 3' 'it'\\''s'` failed (exit status 3)");
+    assert!(out.stderr.contains("\n62\n63\n") && out.stderr.contains("\n100\nbad\n"), "{}", out.stderr);
+    assert!(!out.stderr.contains("\n61\n"), "{}", out.stderr);
+    let rig = of("fn install() { exec(\"no-such-program\", []); }");
+    rig.run(&["install", "p"]).fails(17, "no-such-program: there is no such program");
+    let rig = of("fn install() { exec([]); }");
+    rig.run(&["install", "p"]).fails(10, "expected a program and its arguments");
+    let rig = of("fn install() { exec([\"echo\", #{}]); }");
+    rig.run(&["install", "p"]).fails(10, "expected arguments to be strings");
+}
+
+#[test]
+fn values_are_never_code() {
+    let evil = "$(touch owned); `touch owned`; touch owned; ' \\\" && touch owned";
+    let rig = Rig::new();
+    rig.write(
+        "recipes/p.rhai",
+        format!(
+            "let pkg = #{{ name: \"p\", version: \"1\", license: \"{evil}\" }};\nfn install() {{\n    shell(\"printf %s \\\"$1\\\" > a\", [pkg.license]);\n    \
+             exec([\"sh\", \"-c\", \"printf %s \\\"$0\\\" > b\", pkg.license]);\n    print(exists(\"owned\"));\n    install_file(\"a\", \"share/a\"); install_file(\"b\", \"share/b\");\n}}\n"
+        ),
+    );
+    let out = rig.run(&["install", "p"]).ok();
+    assert!(out.stderr.contains("p: false"), "{}", out.stderr);
+    for name in ["share/a", "share/b"] {
+        assert_eq!(
+            std::fs::read_to_string(rig.prefix(name)).expect("read"),
+            evil.replace("\\\"", "\""),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn helpers_say_in_which_phase_they_work() {
+    for (body, says) in [
+        (
+            "fn install() { git_clone(\"https://127.0.0.1/x\", \"1\"); }",
+            "`git_clone` can only be called in acquire(), not in install()",
+        ),
+        (
+            "fn build() { cargo_fetch(); }\nfn install() { }",
+            "`cargo_fetch` can only be called in acquire(), not in build()",
+        ),
+        (
+            "fn build() { cmake_install(); }\nfn install() { }",
+            "`cmake_install` can only be called in install(), not in build()",
+        ),
+        (
+            "fn acquire() { git_clone(\"https://127.0.0.1/x\", \"v1.0\"); }\nfn install() { }",
+            "expected a commit of 40 digits",
+        ),
+    ] {
+        of(body).run(&["install", "p"]).fails(10, says);
+    }
+    let rig = Rig::new();
+    rig.write(
+        "recipes/p.rhai",
+        "let pkg = #{ name: \"p\", version: \"1\", allow: [\"everything\"] };\nfn install() { }\n",
+    );
+    rig.run(&["lint", "p"])
+        .fails(10, "expected `pkg.allow` to name some of network-in-build, found \"everything\"");
+}
+
+#[test]
+fn a_program_may_not_run_forever() {
+    let rig = of("fn install() { exec([\"sleep\", \"1000\"]); }");
+    let begin = std::time::Instant::now();
+    let out = rig.cmd(&["install", "p"]).env("RECIPE_DEADLINE", "1").output().expect("it starts");
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(
+        out.status.code() == Some(17) && said.contains("`sleep 1000`: still running after 1 s"),
+        "{said}"
+    );
+    assert!(begin.elapsed().as_secs() < 60);
+}
