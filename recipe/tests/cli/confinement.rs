@@ -225,9 +225,11 @@ fn an_ordinary_user_is_confined_too() {
         return;
     }
     let rig = Rig::new();
+    // What he owns himself is closed to his programs as well.
+    std::fs::write(rig.prefix("there"), "as it was").expect("written");
     rig.write(
         "recipes/p.rhai",
-        "let pkg = #{ name: \"p\", version: \"1\" };\nfn install() {\n    shell(\"mkdir -p $STAGE/bin; echo hi > $STAGE/bin/p\");\n    print(output([\"sh\", \"-c\", \"id -u; ls -a \\\"$HOME\\\" /root 2>&1 | wc -l; echo x > /usr/x || echo ro\"]));\n}\n",
+        "let pkg = #{ name: \"p\", version: \"1\" };\nfn install() {\n    print(output([\"sh\", \"-c\", \"echo x > $PREFIX/there || echo sealed\"]));\n    shell(\"mkdir -p $STAGE/bin; echo hi > $STAGE/bin/p\");\n    print(output([\"sh\", \"-c\", \"id -u; ls -a \\\"$HOME\\\" /root 2>&1 | wc -l; echo x > /usr/x || echo ro\"]));\n}\n",
     );
     let top = rig.path("");
     let all = |path: &std::path::Path| {
@@ -246,5 +248,7 @@ fn an_ordinary_user_is_confined_too() {
     let out = cmd.dir(&top).output().expect("starts");
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(out.status.success() && said.contains("12345") && said.contains("ro"), "{said}");
+    assert!(said.contains("sealed"), "{said}");
+    assert_eq!(std::fs::read_to_string(rig.prefix("there")).expect("read"), "as it was");
     assert!(rig.prefix("bin/p").exists());
 }
