@@ -107,7 +107,9 @@ fn programs_need_no_library_and_manuals_render() {
             testkit::skip("our programs in an empty root", "chroot needs root");
         }
         let share = |path: String| assert!(usr.join("share").join(&path).is_file(), "there is no {path}");
-        share(format!("man/man8/{name}.8"));
+        // Commands for everybody are in section 1, those of the administrator in 8.
+        let pages = [1, 8].map(|section| usr.join(format!("share/man/man{section}/{name}.{section}")));
+        assert_eq!(pages.iter().filter(|page| page.is_file()).count(), 1, "one manual page of {name}");
         share(format!("bash-completion/completions/{name}.bash"));
         share(format!("zsh/site-functions/_{name}"));
         share(format!("fish/vendor_completions.d/{name}.fish"));
