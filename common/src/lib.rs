@@ -9,6 +9,7 @@
 //! - [`hash`]: SHA-256 as a type, hashing readers
 //! - [`listing`]: a file tree as text, and its digest
 //! - [`layout`]: names two tools must agree on (labels, paths on the disc, kernel parameters)
+//! - [`mounts`]: what is mounted where
 //! - [`url`]: where the web may lead us
 
 pub mod beneath;
@@ -18,4 +19,5 @@ pub mod fs;
 pub mod hash;
 pub mod listing;
 pub mod layout;
+pub mod mounts;
 pub mod url;

@@ -20,7 +20,6 @@ pub mod exit;
 pub mod control;
 pub mod progress;
 pub mod manifest;
-pub mod mounts;
 pub mod source;
 pub mod plan;
 pub mod builder;

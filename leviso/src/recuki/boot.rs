@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use common::cli::{Mark, code};
 use common::fs::AtomicFile;
+use common::mounts::{self, Mount};
 
 use super::exit;
 
@@ -85,7 +86,7 @@ pub fn find(root: &Path, given: Option<&Path>) -> anyhow::Result<PathBuf> {
         // An automount point mounts when it is looked into.
         let _ = std::fs::read_dir(place).map(|mut d| d.next().is_some());
     }
-    let mounts = common::fs::read_to_string(Path::new("/proc/self/mountinfo"))?;
+    let mounts = mounts::read()?;
     let fat =
         |place: &PathBuf| place.canonicalize().is_ok_and(|real| file_system(&mounts, &real) == Some("vfat"));
     places
@@ -100,21 +101,9 @@ pub fn find(root: &Path, given: Option<&Path>) -> anyhow::Result<PathBuf> {
         .exit(exit::NO_ESP)
 }
 
-/// The type of the file system mounted last on exactly this directory, by /proc/self/mountinfo.
-fn file_system<'m>(mounts: &'m str, dir: &Path) -> Option<&'m str> {
-    let mount = |line: &'m str| {
-        let (mount, rest) = line.split_once(" - ")?;
-        let on = unescaped(mount.split(' ').nth(4)?);
-        (Path::new(&on) == dir).then(|| rest.split(' ').next())?
-    };
-    mounts.lines().rev().find_map(mount)
-}
-
-/// Spaces, tabs, newlines and backslashes are octal there.
-fn unescaped(text: &str) -> String {
-    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
-        .iter()
-        .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+/// The type of the file system mounted last on exactly this directory.
+fn file_system<'m>(mounts: &'m [Mount], dir: &Path) -> Option<&'m str> {
+    mounts.iter().rfind(|mount| mount.point == dir).map(|mount| mount.fstype.as_str())
 }
 
 /// Our files on the partition, by name.
@@ -241,7 +230,8 @@ mod tests {
     fn the_last_mount_on_a_directory_counts() {
         let mounts = "1 0 0:1 / / rw - ext4 /dev/a rw\n2 1 0:2 / /my\\040efi rw - autofs systemd-1 rw\n\
                       3 2 8:1 / /my\\040efi rw shared:1 - vfat /dev/b rw\n";
-        assert_eq!(file_system(mounts, Path::new("/my efi")), Some("vfat"));
-        assert_eq!(file_system(mounts, Path::new("/boot")), None);
+        let mounts = mounts::parse(mounts.as_bytes()).unwrap();
+        assert_eq!(file_system(&mounts, Path::new("/my efi")), Some("vfat"));
+        assert_eq!(file_system(&mounts, Path::new("/boot")), None);
     }
 }

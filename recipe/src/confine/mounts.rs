@@ -149,22 +149,20 @@ fn flags(at: &Path, flags: MountFlags) -> anyhow::Result<()> {
 /// already may not be taken away.
 fn seal(root: &Path) -> anyhow::Result<()> {
     let own = root.join("tmp");
-    let table = std::fs::read_to_string("/proc/self/mountinfo").context("failed to read the mounts")?;
+    let table = common::mounts::read()?;
     // Not what lay at this path before: that is below our mount.
-    let field = |line: &str, n| line.split(' ').nth(n).unwrap_or_default().to_owned();
-    let ours = table.lines().rfind(|l| Path::new(&unescape(&field(l, 4))) == root);
-    let mut ids = vec![field(ours.context("the new root is no mount")?, 0)];
-    for line in table.lines() {
-        if !ids.contains(&field(line, 1)) {
+    let ours = table.iter().rfind(|mount| mount.point == root);
+    let mut ids = vec![ours.context("the new root is no mount")?.id];
+    for mount in &table {
+        if !ids.contains(&mount.parent) {
             continue;
         }
-        ids.push(field(line, 0));
-        let at = PathBuf::from(unescape(&field(line, 4)));
-        if at == own {
+        ids.push(mount.id);
+        if mount.point == own {
             continue;
         }
         let mut all = PLAIN | MountFlags::RDONLY;
-        for option in field(line, 5).split(',') {
+        for option in mount.flags.split(',') {
             all |= match option {
                 "noexec" => MountFlags::NOEXEC,
                 "noatime" => MountFlags::NOATIME,
@@ -173,15 +171,7 @@ fn seal(root: &Path) -> anyhow::Result<()> {
                 _ => MountFlags::empty(),
             };
         }
-        flags(&at, all)?;
+        flags(&mount.point, all)?;
     }
     Ok(())
-}
-
-/// mountinfo writes blanks and backslashes as three octal digits.
-fn unescape(text: &str) -> String {
-    ["\\040", "\\011", "\\012", "\\134"]
-        .iter()
-        .zip([" ", "\t", "\n", "\\"])
-        .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use common::hash::Sha256;
 use common::layout::INSTALLED_RECORD;
+use common::mounts::{self, Mount};
 use globset::GlobSet;
 
 use self::refusal::Refusal;
@@ -19,7 +20,6 @@ use super::builder::Builder;
 use super::control::Control;
 use super::image::{self, Opened};
 use super::manifest::Manifest;
-use super::mounts::{self, Mount};
 use super::plan::{Fate, Place, Plan};
 use super::root::{Root, as_path};
 use super::{firststate, marker};

@@ -24,11 +24,11 @@ use anyhow::Context;
 use common::cli::Mark;
 use common::hash::Sha256;
 use common::layout::INSTALLED_RECORD;
+use common::mounts::Mount;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde::Serialize;
 
-use super::mounts::Mount;
 use super::plan::Plan;
 use super::root::Root;
 use super::{attributes, exit};

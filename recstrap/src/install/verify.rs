@@ -17,15 +17,16 @@ use anyhow::Context;
 use common::cli::Mark;
 use common::hash::Sha256;
 use common::listing::{Kind, Listing};
+use common::mounts;
 use rustix::io::Errno;
 
 use super::control::Control;
+use super::exit;
 use super::extract::Digests;
 use super::plan::{Fate, Plan};
 use super::preflight::target;
 use super::progress::Progress;
 use super::root::{self, Root};
-use super::{exit, mounts};
 use disk::{Disks, Placed};
 
 /// How many threads read files for each processor: most of the time, each waits for the disk.

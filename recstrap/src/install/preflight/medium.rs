@@ -8,8 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use common::layout::LIVE_MEDIUM_DIR;
-
-use super::super::mounts::Mount;
+use common::mounts::Mount;
 
 /// Where the kernel describes block devices, and btrfs its pools.
 const SYS: &str = "/sys/dev/block";

@@ -3,12 +3,12 @@
 //! In: a settled plan, the image. Out: the file systems that are surely too small, or cannot hold what is meant for them. It
 //! is a lower bound: what passes may still turn out too small while installing, which then ends with exit code 3.
 
+use common::mounts::Mount;
 use std::collections::BTreeMap;
 
 use anyhow::Context;
 
 use super::super::image::Opened;
-use super::super::mounts::Mount;
 use super::super::plan::{Fate, Node, Plan, What};
 use super::super::root::as_path;
 use super::refusal::Refusal;

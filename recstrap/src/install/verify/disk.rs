@@ -10,11 +10,11 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use common::listing::Xattr;
+use common::mounts::Mount;
 use fiemap::{Fiemap, FiemapExtentFlags};
 use rustix::fs::{FileType, IFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::super::mounts::Mount;
 use super::read::{SECTOR, WINDOW};
 
 /// Files so far from each other are still read at once: seeking costs more than reading what is between.

@@ -11,10 +11,14 @@ use anyhow::Context;
 pub struct Mount {
     /// The kernel's number for it, as statx(2) gives it too.
     pub id: u64,
+    /// The mount it lies on.
+    pub parent: u64,
     /// Device number of its files: major, minor.
     pub dev: (u32, u32),
     /// Where it is mounted.
     pub point: PathBuf,
+    /// Options of this mount (not of the file system).
+    pub flags: String,
     /// Type of file system.
     pub fstype: String,
     /// What is mounted, as the file system says it.
@@ -44,7 +48,9 @@ pub fn below<'m>(mounts: &'m [Mount], dir: &Path) -> Vec<&'m Mount> {
     found
 }
 
-fn parse(text: &[u8]) -> Option<Vec<Mount>> {
+/// The same from the text of that file. `None`: a line is none of it.
+#[must_use]
+pub fn parse(text: &[u8]) -> Option<Vec<Mount>> {
     text.split(|&b| b == b'\n').filter(|line| !line.is_empty()).map(parse_line).collect()
 }
 
@@ -58,8 +64,10 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
     let (major, minor) = dev.split_once(':')?;
     Some(Mount {
         id: text(0)?.parse().ok()?,
+        parent: text(1)?.parse().ok()?,
         dev: (major.parse().ok()?, minor.parse().ok()?),
         point: path(4)?,
+        flags: text(5)?,
         fstype: text(dash + 1)?,
         source: path(dash + 2)?,
         options: String::from_utf8_lossy(words.get(dash + 3).copied().unwrap_or_default()).into_owned(),
@@ -89,6 +97,7 @@ mod tests {
                      37 36 0:31 / /mnt/a\\040b/c\\134 rw - btrfs none rw\n";
         let mounts = parse(text).unwrap();
         assert_eq!((mounts[0].id, mounts[0].dev, mounts[0].fstype.as_str()), (36, (98, 0), "ext4"));
+        assert_eq!((mounts[1].parent, mounts[1].flags.as_str()), (36, "rw"));
         assert_eq!(mounts[0].point, Path::new("/mnt/a b"));
         assert_eq!(mounts[0].options, "rw,errors=continue");
         assert_eq!(mounts[1].point, Path::new("/mnt/a b/c\\"));
@@ -100,6 +109,8 @@ mod tests {
     fn a_later_mount_hides_what_is_under_it() {
         let mount = |id, point: &str| Mount {
             id,
+            parent: 0,
+            flags: "rw".into(),
             dev: (8, 1),
             point: point.into(),
             fstype: "ext4".into(),
