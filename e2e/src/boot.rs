@@ -15,7 +15,7 @@ pub const COMMAND: Duration = Duration::from_secs(90);
 pub const SETTLE: Duration = Duration::from_secs(300);
 
 /// What the live system says on the serial line before its root prompt.
-pub const LIVE: &str = "login: root (automatic login)";
+const LIVE: &str = "login: root (automatic login)";
 /// What an installed system asks there.
 pub const LOGIN: &str = "login: ";
 
@@ -83,6 +83,17 @@ fn arrive(
 #[must_use]
 pub fn stage(console: &str) -> &'static str {
     STAGES.iter().rfind(|(text, _)| console.contains(text)).map_or("QEMU", |(_, name)| name)
+}
+
+/// From power on to the root prompt of the live system, ready for commands.
+///
+/// # Errors
+/// As [`wait`].
+pub fn live(vm: &mut Vm) -> anyhow::Result<()> {
+    wait(vm, LIVE, &[])?;
+    vm.console.wait_for("# ", COMMAND)?;
+    tame(&mut vm.console)?;
+    vm.reached("prompt")
 }
 
 /// After a login as root: no kernel messages in the middle of lines, no wrapped lines.

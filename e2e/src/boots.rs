@@ -172,9 +172,7 @@ impl Start {
             Setting::File => machine = machine.disk(&store(iso, &dir.with_extension("store"))?),
         }
         let mut vm = Vm::start(&machine, dir)?;
-        boot::wait(&mut vm, boot::LIVE, &[])?;
-        vm.console.wait_for("# ", COMMAND)?;
-        boot::tame(&mut vm.console)?;
+        boot::live(&mut vm)?;
         row.prompt = Some(vm.seconds());
         boot::settled(&mut vm.console)?;
         row.settled = Some(vm.seconds());

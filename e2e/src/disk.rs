@@ -55,34 +55,24 @@ impl Disk {
     pub fn create(image: &Path, mib: u64) -> anyhow::Result<Self> {
         let context = || format!("failed to make a disk of {mib} MiB as {}", image.display());
         File::create(image).and_then(|f| f.set_len(mib << 20)).with_context(context)?;
-        Ok(Self {
-            image: image.to_owned(),
-            format: "raw",
-            bus: Bus::Virtio,
-            sector: 512,
-            durable: false,
-            read_only: false,
-        })
+        Ok(Self::virtio(image, "raw"))
     }
 
     /// A disk that a person made and keeps (qcow2).
     #[must_use]
     pub fn qcow2(image: &Path) -> Self {
-        Self {
-            image: image.to_owned(),
-            format: "qcow2",
-            bus: Bus::Virtio,
-            sector: 512,
-            durable: true,
-            read_only: false,
-        }
+        Self { durable: true, ..Self::virtio(image, "qcow2") }
     }
 
     /// A file that stays as it is.
     #[must_use]
     pub fn read_only(image: &Path) -> Self {
+        Self { read_only: true, ..Self::virtio(image, "raw") }
+    }
+
+    fn virtio(image: &Path, format: &'static str) -> Self {
         let image = image.to_owned();
-        Self { image, format: "raw", bus: Bus::Virtio, sector: 512, durable: false, read_only: true }
+        Self { image, format, bus: Bus::Virtio, sector: 512, durable: false, read_only: false }
     }
 
     /// Plugs it in elsewhere; without this it is a virtio disk.

@@ -103,10 +103,7 @@ impl Computer {
     pub fn boot_disc(&self, phase: &str) -> anyhow::Result<Vm> {
         let machine = self.machine().disc(Medium::Optical, &self.iso);
         let mut vm = Vm::start(&machine, &self.dir.join(phase))?;
-        boot::wait(&mut vm, boot::LIVE, &[])?;
-        vm.console.wait_for("# ", COMMAND)?;
-        boot::tame(&mut vm.console)?;
-        vm.reached("prompt")?;
+        boot::live(&mut vm)?;
         Ok(vm)
     }
 
@@ -187,11 +184,7 @@ impl Computer {
     }
 
     fn machine(&self) -> Machine {
-        let machine = Machine::new(self.accel).isolated().variables(&self.variables());
-        let machine = match self.served {
-            Some(port) => machine.serve(port),
-            None => machine,
-        };
+        let machine = Machine::new(self.accel).isolated().variables(&self.variables()).serve(self.served);
         self.disks.iter().fold(machine, Machine::disk)
     }
 

@@ -126,8 +126,8 @@ impl Machine {
 
     /// Port 80 of [`SERVED`] is this port of the host's loopback interface, also for an isolated guest.
     #[must_use]
-    pub fn serve(mut self, port: u16) -> Self {
-        self.served = Some(port);
+    pub fn serve(mut self, port: impl Into<Option<u16>>) -> Self {
+        self.served = port.into();
         self
     }
 

@@ -100,9 +100,6 @@ fn boots_from_a_usb_stick_with_1_gib() -> anyhow::Result<()> {
 fn start(name: &str, medium: Medium, memory: u32) -> anyhow::Result<Vm> {
     let machine = Machine::new(Accel::probe()?).memory(memory).disc(medium, &disc::iso()?).isolated();
     let mut vm = Vm::start(&machine, &testkit::target().join("e2e").join(name))?;
-    boot::wait(&mut vm, boot::LIVE, &[])?;
-    vm.console.wait_for("# ", COMMAND)?;
-    boot::tame(&mut vm.console)?;
-    vm.reached("prompt")?;
+    boot::live(&mut vm)?;
     Ok(vm)
 }
