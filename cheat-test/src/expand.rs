@@ -13,9 +13,9 @@ pub(crate) fn expand(args: &Args, function: &ItemFn) -> Result<TokenStream> {
     }
     guarded(args, function)?;
     let ItemFn { attrs, vis, sig, block } = function;
-    let message = message(args, &sig.ident.to_string());
-    let output = &sig.output;
     let name = sig.ident.to_string();
+    let message = message(args, &name);
+    let output = &sig.output;
     let severity = &args.severity;
     // A panic is noticed by a guard that is dropped while the thread unwinds, an `Err` by looking at the result.
     let on_error = returns_result(output).then(|| {

@@ -42,7 +42,7 @@ struct Row<'p> {
 
 /// Prints the table or JSON; with `write`, renews the page.
 pub(crate) fn cheats(paths: &Paths, json: bool, write: bool) -> anyhow::Result<()> {
-    let promises = scan::promises(&paths.root)?;
+    let promises = scan::promises(paths)?;
     if write {
         let page = paths.root.join(PAGE);
         common::fs::write_atomic(&page, page_of(&promises).as_bytes())?;
@@ -103,7 +103,7 @@ pub(crate) fn all_critical_ran(paths: &Paths) -> anyhow::Result<()> {
     let ran = ran(&paths.cheat_ledger())?;
     let skipped = paths.skip_ledger();
     let skipped = if skipped.exists() { common::fs::read_to_string(&skipped)? } else { String::new() };
-    let promises = scan::promises(&paths.root)?;
+    let promises = scan::promises(paths)?;
     let mut wrong = Vec::new();
     for promise in promises.iter().filter(|p| p.severity == "CRITICAL") {
         let is_skipped = skipped.lines().any(|line| line.ends_with(&format!(" [{}]", promise.path)));

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use common::cmd::Cmd;
 
 /// The workspace and its build directory.
 #[derive(Debug, Clone)]
@@ -63,6 +64,14 @@ impl Paths {
     /// Where sabotage is planted.
     pub(crate) fn sabotage(&self) -> PathBuf {
         self.target.join("sabotage")
+    }
+
+    /// Files of the workspace, from its root: those that git tracks, or would.
+    pub(crate) fn files(&self) -> anyhow::Result<Vec<String>> {
+        let list = Cmd::new("git").args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+        let list = list.dir(&self.root).read()?;
+        let is_file = |name: &&str| self.root.join(name).is_file();
+        Ok(list.split('\0').filter(|name| !name.is_empty()).filter(is_file).map(str::to_owned).collect())
     }
 
     /// The newest ISO in [`Paths::iso_dir`].

@@ -2,11 +2,12 @@
 //!
 //! In: `sabotage/NAME.patch` (what it does, the words that a noticing test says, a patch), and the tests that name them. Out: a table
 //! and `target/sabotage/results.json`. A sabotage counts as noticed only when the patched workspace compiles, the test
-//! fails, says the expected words and its own promise, and passed without the patch ([`Control`]). The workspace itself is never touched.
+//! fails, says the expected words and its own promise, and passed without the patch. The workspace itself is never touched.
 
 pub(crate) mod patch;
 mod tree;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -81,15 +82,15 @@ pub(crate) fn sabotage(paths: &Paths, args: &SabotageArgs) -> anyhow::Result<()>
     }
     let tree = Tree::new(paths)?;
     let mut outcomes: Vec<Outcome> = Vec::new();
-    let mut sound: Vec<(String, bool)> = Vec::new();
+    // Whether a test passes without any patch.
+    let mut sound: BTreeMap<&str, bool> = BTreeMap::new();
     for case in &cases {
-        let test = &case.promise.test;
-        if !args.after_test && !sound.iter().any(|(known, _)| known == test) {
+        let test = case.promise.test.as_str();
+        if !args.after_test && !sound.contains_key(test) {
             eprintln_step(&format!("{test}, as it is"));
-            let run = run(&tree, &case.promise, "control")?;
-            sound.push((test.clone(), run.passed));
+            sound.insert(test, run(&tree, &case.promise, "control")?.passed);
         }
-        let is_sound = args.after_test || sound.iter().any(|(known, passed)| known == test && *passed);
+        let is_sound = args.after_test || sound[test];
         eprintln_step(&format!("{}: {}", case.patch.name, case.patch.what));
         let outcome = plant(&tree, case, is_sound)?;
         eprintln_step(outcome.why.as_deref().unwrap_or("noticed"));
@@ -116,7 +117,7 @@ pub(crate) fn sabotage(paths: &Paths, args: &SabotageArgs) -> anyhow::Result<()>
 /// Every sabotage with the test that names it; each file must be named, and each cheat it plants be declared.
 fn cases(paths: &Paths, args: &SabotageArgs) -> anyhow::Result<Vec<Case>> {
     let mut cases = Vec::new();
-    for promise in scan::promises(&paths.root)? {
+    for promise in scan::promises(paths)? {
         for name in &promise.sabotage {
             let patch = Patch::read(&paths.root, name)?;
             patch.check(&promise)?;
@@ -173,7 +174,7 @@ fn run(tree: &Tree, promise: &Promise, name: &str) -> anyhow::Result<Run> {
     let mut passed = false;
     if compiled {
         let ran = test(&["--", "--exact", &promise.path, "--nocapture"]).output()?;
-        output = [&ran.stdout[..], b"\n", &ran.stderr].concat().utf8();
+        output = String::from_utf8_lossy(&[&ran.stdout[..], b"\n", &ran.stderr].concat()).into_owned();
         // A name that the harness does not know is no test that passed.
         passed = ran.status.success() && output.contains("1 passed");
     }
@@ -244,14 +245,4 @@ fn table(outcomes: &[Outcome]) -> String {
     let killed = outcomes.iter().filter(|o| o.killed).count();
     out.push_str(&format!("{killed} of {} noticed", outcomes.len()));
     out
-}
-
-trait Utf8 {
-    fn utf8(self) -> String;
-}
-
-impl Utf8 for Vec<u8> {
-    fn utf8(self) -> String {
-        String::from_utf8_lossy(&self).into_owned()
-    }
 }

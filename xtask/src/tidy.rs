@@ -17,10 +17,8 @@ use crate::sabotage::patch::Patch;
 
 /// Fails with a list of all findings.
 pub(crate) fn tidy(paths: &Paths) -> anyhow::Result<()> {
-    let listed = Cmd::new("git").args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"]);
-    let listed = listed.dir(&paths.root).read()?;
-    let files: Vec<&str> =
-        listed.split('\0').filter(|f| !f.is_empty() && paths.root.join(f).is_file()).collect();
+    let listed = paths.files()?;
+    let files: Vec<&str> = listed.iter().map(String::as_str).collect();
     let hosts = registry_hosts();
     let mut findings = Vec::new();
     let mut tests = String::new();
@@ -72,7 +70,7 @@ pub(crate) fn tidy(paths: &Paths) -> anyhow::Result<()> {
 
 /// What is wrong with the page of promises and with the sabotages.
 fn promises(paths: &Paths, files: &[&str]) -> anyhow::Result<Vec<String>> {
-    let promises = scan::promises(&paths.root)?;
+    let promises = scan::promises(paths)?;
     let mut findings = Vec::new();
     let page = paths.root.join(cheats::PAGE);
     if std::fs::read_to_string(&page).ok().as_deref() != Some(&*cheats::page_of(&promises)) {

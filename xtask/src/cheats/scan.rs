@@ -5,10 +5,11 @@
 use std::path::{Component, Path};
 
 use anyhow::{Context, bail, ensure};
-use common::cmd::Cmd;
 use serde::Serialize;
 use syn::punctuated::Punctuated;
 use syn::{Expr, ItemFn, Lit, Meta, MetaNameValue, Token};
+
+use crate::paths::Paths;
 
 /// As in cheat-test, most first.
 pub(crate) const SEVERITIES: &[&str] = &["CRITICAL", "HIGH", "MEDIUM", "LOW"];
@@ -41,16 +42,14 @@ impl Promise {
 }
 
 /// All of them, the most severe first, then by name.
-pub(crate) fn promises(root: &Path) -> anyhow::Result<Vec<Promise>> {
-    let list = Cmd::new("git").arg("-C").arg(root);
-    let list = list.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.rs"]).read()?;
+pub(crate) fn promises(paths: &Paths) -> anyhow::Result<Vec<Promise>> {
     let mut promises = Vec::new();
-    for file in list.split('\0').filter(|file| !file.is_empty()) {
+    for file in paths.files()?.iter().filter(|file| file.ends_with(".rs")) {
         // What is compiled to fail, and what explains the attribute, protects nothing.
-        if file.starts_with("cheat-test/") || !root.join(file).exists() {
+        if file.starts_with("cheat-test/") {
             continue;
         }
-        let text = common::fs::read_to_string(&root.join(file))?;
+        let text = common::fs::read_to_string(&paths.root.join(file))?;
         if text.contains("#[cheat_aware(") {
             let source = syn::parse_file(&text).with_context(|| format!("failed to parse {file}"))?;
             in_items(&source.items, &[], file, &mut promises)?;

@@ -29,11 +29,8 @@ impl Tree {
     pub(super) fn new(paths: &Paths) -> anyhow::Result<Self> {
         let dir = paths.sabotage();
         let root = dir.join("tree");
-        let list = Cmd::new("git").arg("-C").arg(&paths.root);
-        let list = list.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).read()?;
-        let is_file = |name: &&str| paths.root.join(name).symlink_metadata().is_ok_and(|m| m.is_file());
-        let names: BTreeSet<&str> =
-            list.split('\0').filter(|name| !name.is_empty()).filter(is_file).collect();
+        let files = paths.files()?;
+        let names: BTreeSet<&str> = files.iter().map(String::as_str).collect();
         for name in &names {
             renew(&paths.root.join(name), &root.join(name))?;
         }
