@@ -1,7 +1,11 @@
 //! A staged directory -> what is in it: what a package will install, and what it did install.
 
+use std::fs::File;
+use std::io;
+
 use anyhow::{Context, bail};
 use common::hash::Sha256;
+use rustix::fs::Mode;
 use serde::{Deserialize, Serialize};
 
 use crate::dir::{self, Dir};
@@ -59,6 +63,17 @@ pub fn list(root: &Dir) -> anyhow::Result<Listing> {
     let mut listing = Listing::default();
     walk(root, "", &mut listing)?;
     Ok(listing)
+}
+
+/// Copies an open file to a new name in a staged directory.
+///
+/// # Errors
+/// The name is taken, or something cannot be read or written.
+pub fn copy(from: &mut File, into: &Dir, name: &str, mode: u32) -> io::Result<File> {
+    let mut to = into.create(name.as_bytes(), 0o600)?;
+    io::copy(from, &mut to)?;
+    rustix::fs::fchmod(&to, Mode::from_raw_mode(mode))?;
+    Ok(to)
 }
 
 fn walk(dir: &Dir, at: &str, out: &mut Listing) -> anyhow::Result<()> {

@@ -51,10 +51,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
 }
 
 fn json_of(journal: &Journal) -> serde_json::Value {
-    let packages = journal.packages.iter();
-    let packages: Vec<_> = packages
-        .map(|p| json!({ "name": p.name, "from": p.from, "to": p.to, "files": p.state.files }))
-        .collect();
+    let packages: Vec<_> = journal.packages.iter().map(output::change_json).collect();
     json!({ "tx": journal.tx, "time": journal.time, "packages": packages })
 }
 

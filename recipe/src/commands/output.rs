@@ -44,10 +44,7 @@ fn print(plan: &Plan, done: bool, json: bool) -> anyhow::Result<()> {
         common::cli::tell(note);
     }
     if json {
-        let packages: Vec<_> = packages
-            .iter()
-            .map(|p| json!({ "name": p.name, "from": p.from, "to": p.to, "files": p.state.files }))
-            .collect();
+        let packages: Vec<_> = packages.iter().map(change_json).collect();
         let all =
             json!({ "schema": SCHEMA, "tx": tx, "done": done, "packages": packages, "notes": plan.notes });
         return line(serde_json::to_string_pretty(&all)?);
@@ -64,6 +61,11 @@ pub(super) fn change(package: &Package) -> String {
         (Some(from), None) => format!("- {name} {from}"),
         (None, None) => format!("- {name}"),
     }
+}
+
+/// The same as JSON.
+pub(super) fn change_json(package: &Package) -> Value {
+    json!({ "name": package.name, "from": package.from, "to": package.to, "files": package.state.files })
 }
 
 /// Prints rows as columns, all but the last as wide as their widest cell.

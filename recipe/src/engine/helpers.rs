@@ -14,7 +14,7 @@ mod tools;
 mod verify;
 
 use common::cli::Mark;
-use rhai::{Engine, EvalAltResult, ImmutableString, NativeCallContext, Position, Variant};
+use rhai::{Array, Engine, EvalAltResult, ImmutableString, NativeCallContext, Position, Variant};
 
 use super::Shared;
 use super::context::Context;
@@ -123,6 +123,18 @@ impl Registrar<'_> {
         let (context, name) = (self.context.clone(), self.name);
         let body = move |call: NativeCallContext<'_>, a: A| run(&context, name, &call, |c| f(c, a));
         self.engine.register_fn(self.name, body);
+    }
+
+    /// A helper that takes a list of arguments, or none.
+    fn args(&mut self, f: fn(&mut Context, &[String]) -> anyhow::Result<()>) {
+        let (context, name) = (self.context.clone(), self.name);
+        let body = move |call: NativeCallContext<'_>| run(&context, name, &call, |c| f(c, &[]));
+        self.engine.register_fn(name, body);
+        let context = self.context.clone();
+        let body = move |call: NativeCallContext<'_>, args: Array| {
+            run(&context, name, &call, |c| f(c, &programs::words(&args)?))
+        };
+        self.engine.register_fn(name, body);
     }
 
     fn f2<A: Plain, B: Plain, R: Plain>(&mut self, f: fn(&mut Context, A, B) -> anyhow::Result<R>) {

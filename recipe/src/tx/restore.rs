@@ -102,8 +102,6 @@ fn fetch(desk: &Desk, history: &History, name: &str, entry: &Entry, stage: &Dir)
 fn copy(from: &Dir, path: &str, entry: &Entry, into: &Dir, leaf: &str) -> anyhow::Result<()> {
     let What::File { mode, .. } = entry.what else { bail!("expected a file") };
     let mut source = from.read(path)?;
-    let mut file = into.create(leaf.as_bytes(), 0o600)?;
-    std::io::copy(&mut source, &mut file)?;
-    rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(mode))?;
+    let file = stage::copy(&mut source, into, leaf, mode)?;
     Ok(file.set_modified(source.metadata()?.modified()?)?)
 }

@@ -34,11 +34,11 @@ pub(super) const TABLE: &[Helper] = &[
     },
 ];
 
-pub(super) fn download(context: &mut Context, url: Text) -> anyhow::Result<Text> {
+fn download(context: &mut Context, url: Text) -> anyhow::Result<Text> {
     get(context, &url, None)
 }
 
-pub(super) fn download_sha256(context: &mut Context, url: Text, sha256: Text) -> anyhow::Result<Text> {
+fn download_sha256(context: &mut Context, url: Text, sha256: Text) -> anyhow::Result<Text> {
     get(context, &url, Some(sha256.trim().to_ascii_lowercase().parse()?))
 }
 
@@ -54,7 +54,7 @@ pub(super) fn last(context: &Context) -> anyhow::Result<&Download> {
     context.downloads.last().context("nothing was downloaded yet").exit(exit::RECIPE)
 }
 
-pub(super) fn copy_source(context: &mut Context, path: Text) -> anyhow::Result<()> {
+fn copy_source(context: &mut Context, path: Text) -> anyhow::Result<()> {
     ensure!(
         !path.contains('/') && !path.starts_with('.'),
         "expected the name of a file beside the recipe, found {path:?}"

@@ -35,12 +35,12 @@ pub(super) const TABLE: &[Helper] = &[
     },
 ];
 
-pub(super) fn extract(context: &mut Context) -> anyhow::Result<()> {
+fn extract(context: &mut Context) -> anyhow::Result<()> {
     let format = Format::of_file(&last(context)?.name);
     unpack(context, format)
 }
 
-pub(super) fn extract_format(context: &mut Context, format: Text) -> anyhow::Result<()> {
+fn extract_format(context: &mut Context, format: Text) -> anyhow::Result<()> {
     unpack(context, Format::named(&format).exit(exit::RECIPE)?)
 }
 
@@ -64,7 +64,7 @@ fn unpack(context: &mut Context, format: Format) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(super) fn cd(context: &mut Context, path: Text) -> anyhow::Result<()> {
+fn cd(context: &mut Context, path: Text) -> anyhow::Result<()> {
     let path = context.inside(&path)?;
     context.build.sub(&path).with_context(|| format!("failed to enter {path}"))?;
     context.cwd = path;

@@ -44,12 +44,12 @@ pub(super) const TABLE: &[Helper] = &[
     },
 ];
 
-pub(super) fn exists(context: &mut Context, path: Text) -> anyhow::Result<bool> {
+fn exists(context: &mut Context, path: Text) -> anyhow::Result<bool> {
     let path = context.inside(&path)?;
     Ok(path.is_empty() || context.build.stat(&path)?.is_some())
 }
 
-pub(super) fn read(context: &mut Context, path: Text) -> anyhow::Result<Text> {
+fn read(context: &mut Context, path: Text) -> anyhow::Result<Text> {
     let path = context.inside(&path)?;
     let what = || format!("failed to read {path}");
     let mut text = String::new();
@@ -59,7 +59,7 @@ pub(super) fn read(context: &mut Context, path: Text) -> anyhow::Result<Text> {
     Ok(text.into())
 }
 
-pub(super) fn write(context: &mut Context, path: Text, text: Text) -> anyhow::Result<()> {
+fn write(context: &mut Context, path: Text, text: Text) -> anyhow::Result<()> {
     let path = context.inside(&path)?;
     let what = || format!("failed to write {path}");
     let (parent, name) = dir::split(&path);
@@ -70,7 +70,7 @@ pub(super) fn write(context: &mut Context, path: Text, text: Text) -> anyhow::Re
     file.write_all(text.as_bytes()).with_context(what)
 }
 
-pub(super) fn list(context: &mut Context, path: Text) -> anyhow::Result<Array> {
+fn list(context: &mut Context, path: Text) -> anyhow::Result<Array> {
     let path = context.inside(&path)?;
     let dir = context.build.sub(&path).with_context(|| format!("failed to open {path:?}"))?;
     Ok(dir.names()?.into_iter().map(Into::into).collect())

@@ -1,17 +1,14 @@
 //! Helpers that put files into the package: below the stage, as they will lie below the prefix.
 
-use std::fs::File;
-use std::io;
-
 use anyhow::{Context as _, bail, ensure};
 use common::cli::Mark;
-use rustix::fs::Mode;
 
 use super::{Group, Helper, Text, find};
 use crate::dir::{self, Dir};
 use crate::engine::context::Context;
 use crate::exit;
 use crate::places::OWN;
+use crate::stage;
 
 /// The helpers of this file.
 pub(super) const TABLE: &[Helper] = &[
@@ -95,25 +92,25 @@ pub(super) const TABLE: &[Helper] = &[
     },
 ];
 
-pub(super) fn bin(context: &mut Context, word: Text) -> anyhow::Result<()> {
+fn bin(context: &mut Context, word: Text) -> anyhow::Result<()> {
     let name = last_name(&word).to_owned();
     put(context, &word, &format!("bin/{name}"), 0o755)
 }
 
-pub(super) fn bin_as(context: &mut Context, word: Text, name: Text) -> anyhow::Result<()> {
+fn bin_as(context: &mut Context, word: Text, name: Text) -> anyhow::Result<()> {
     put(context, &word, &format!("bin/{}", plain(&name)?), 0o755)
 }
 
-pub(super) fn lib(context: &mut Context, word: Text) -> anyhow::Result<()> {
+fn lib(context: &mut Context, word: Text) -> anyhow::Result<()> {
     let name = last_name(&word).to_owned();
     put(context, &word, &format!("lib/{name}"), 0o755)
 }
 
-pub(super) fn lib_as(context: &mut Context, word: Text, name: Text) -> anyhow::Result<()> {
+fn lib_as(context: &mut Context, word: Text, name: Text) -> anyhow::Result<()> {
     put(context, &word, &format!("lib/{}", plain(&name)?), 0o755)
 }
 
-pub(super) fn man(context: &mut Context, word: Text) -> anyhow::Result<()> {
+fn man(context: &mut Context, word: Text) -> anyhow::Result<()> {
     let name = last_name(&word).to_owned();
     let bare = [".gz", ".xz", ".zst", ".bz2"].iter().find_map(|e| name.strip_suffix(e)).unwrap_or(&name);
     let section = bare.rsplit_once('.').and_then(|(_, ending)| ending.chars().next());
@@ -123,7 +120,7 @@ pub(super) fn man(context: &mut Context, word: Text) -> anyhow::Result<()> {
     put(context, &word, &format!("share/man/man{section}/{name}"), 0o644)
 }
 
-pub(super) fn completion(context: &mut Context, word: Text) -> anyhow::Result<()> {
+fn completion(context: &mut Context, word: Text) -> anyhow::Result<()> {
     let name = last_name(&word).to_owned();
     let path = if let Some(command) = name.strip_suffix(".fish") {
         completion_path("fish", command)?
@@ -141,12 +138,7 @@ pub(super) fn completion(context: &mut Context, word: Text) -> anyhow::Result<()
     put(context, &word, &path, 0o644)
 }
 
-pub(super) fn completion_for(
-    context: &mut Context,
-    word: Text,
-    shell: Text,
-    command: Text,
-) -> anyhow::Result<()> {
+fn completion_for(context: &mut Context, word: Text, shell: Text, command: Text) -> anyhow::Result<()> {
     let path = completion_path(&shell, &command)?;
     put(context, &word, &path, 0o644)
 }
@@ -161,29 +153,29 @@ fn completion_path(shell: &str, command: &str) -> anyhow::Result<String> {
     }
 }
 
-pub(super) fn desktop(context: &mut Context, word: Text) -> anyhow::Result<()> {
+fn desktop(context: &mut Context, word: Text) -> anyhow::Result<()> {
     let name = last_name(&word).to_owned();
     ensure!(name.ends_with(".desktop"), "expected a file whose name ends in .desktop, found {name:?}");
     put(context, &word, &format!("share/applications/{name}"), 0o644)
 }
 
-pub(super) fn file(context: &mut Context, word: Text, path: Text) -> anyhow::Result<()> {
+fn file(context: &mut Context, word: Text, path: Text) -> anyhow::Result<()> {
     put(context, &word, &path, 0o644)
 }
 
-pub(super) fn file_mode(context: &mut Context, word: Text, path: Text, mode: i64) -> anyhow::Result<()> {
+fn file_mode(context: &mut Context, word: Text, path: Text, mode: i64) -> anyhow::Result<()> {
     let bits = u32::try_from(mode).ok().filter(|m| *m <= 0o777);
     let bits = bits.with_context(|| format!("expected a mode from 0 to 0o777, found {mode:#o}"))?;
     put(context, &word, &path, bits)
 }
 
-pub(super) fn config(context: &mut Context, word: Text, path: Text) -> anyhow::Result<()> {
+fn config(context: &mut Context, word: Text, path: Text) -> anyhow::Result<()> {
     put(context, &word, &path, 0o644)?;
     context.configs.push(path.trim_end_matches('/').to_owned());
     Ok(())
 }
 
-pub(super) fn tree(context: &mut Context, from: Text, path: Text) -> anyhow::Result<()> {
+fn tree(context: &mut Context, from: Text, path: Text) -> anyhow::Result<()> {
     let from = context.inside(&from)?;
     let source = context.build.sub(&from).with_context(|| format!("failed to open {from}"))?;
     let path = target(&path)?;
@@ -204,7 +196,7 @@ fn copy_tree(context: &Context, from: &Dir, into: &Dir) -> anyhow::Result<()> {
             rustix::fs::symlinkat(&*to, into, &*name).with_context(what)?;
         } else if kind.is_file() {
             let mode = if stat.st_mode & 0o111 == 0 { 0o644 } else { 0o755 };
-            copy(&mut from.read(&name).with_context(what)?, into, &name, mode).with_context(what)?;
+            stage::copy(&mut from.read(&name).with_context(what)?, into, &name, mode).with_context(what)?;
         } else {
             bail!("{} is neither file nor directory nor link", from.path.join(&name).display());
         }
@@ -212,7 +204,7 @@ fn copy_tree(context: &Context, from: &Dir, into: &Dir) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(super) fn symlink(context: &mut Context, to: Text, path: Text) -> anyhow::Result<()> {
+fn symlink(context: &mut Context, to: Text, path: Text) -> anyhow::Result<()> {
     let path = target(&path)?;
     ensure!(!to.is_empty() && !to.contains('\0'), "expected where the link {path:?} leads");
     let absolute_or_relative = to.starts_with('/') || to.starts_with("..") || to.starts_with("./");
@@ -234,14 +226,7 @@ fn put(context: &mut Context, word: &str, path: &str, mode: u32) -> anyhow::Resu
     let (parent, name) = dir::split(path);
     let what = || format!("failed to stage {path} from {from}");
     let parent = context.stage.make(parent, 0o755).with_context(what)?;
-    copy(&mut file, &parent, name, mode).with_context(what)
-}
-
-fn copy(from: &mut File, into: &Dir, name: &str, mode: u32) -> io::Result<()> {
-    let mut to = into.create(name.as_bytes(), 0o600)?;
-    io::copy(from, &mut to)?;
-    rustix::fs::fchmod(&to, Mode::from_raw_mode(mode))?;
-    Ok(())
+    stage::copy(&mut file, &parent, name, mode).map(drop).with_context(what)
 }
 
 /// A path below the prefix that a package may have.

@@ -2,9 +2,8 @@
 
 use anyhow::ensure;
 use common::cli::Mark;
-use rhai::Array;
 
-use super::programs::{exec, only_in, output, with, words};
+use super::programs::{exec, only_in, output, with};
 use super::{Group, Helper, Text};
 use crate::confine::BUILD;
 use crate::engine::context::Context;
@@ -17,10 +16,7 @@ pub(super) const TABLE: &[Helper] = &[
         group: Group::Programs,
         usage: "configure()\nconfigure([argument, ...])",
         about: "`./configure --prefix=PREFIX`, with these arguments.",
-        add: |r| {
-            r.f0(|c| configure(c, &[]));
-            r.f1(|c, args: Array| configure(c, &words(&args)?));
-        },
+        add: |r| r.args(configure),
     },
     Helper {
         name: "make",
@@ -28,20 +24,14 @@ pub(super) const TABLE: &[Helper] = &[
         usage: "make()\nmake([argument, ...])",
         about: "`make` with all processors. In `install`, `make([\"install\"])` has DESTDIR set: what it installs below the \
                 prefix is in the package, anything else is an error.",
-        add: |r| {
-            r.f0(|c| make(c, &[]));
-            r.f1(|c, args: Array| make(c, &words(&args)?));
-        },
+        add: |r| r.args(make),
     },
     Helper {
         name: "cmake",
         group: Group::Programs,
         usage: "cmake()\ncmake([argument, ...])",
         about: "Configures by CMake, as a release for the prefix, and builds; in the directory `build`.",
-        add: |r| {
-            r.f0(|c| cmake(c, &[]));
-            r.f1(|c, args: Array| cmake(c, &words(&args)?));
-        },
+        add: |r| r.args(cmake),
     },
     Helper {
         name: "cmake_install",
@@ -60,10 +50,7 @@ pub(super) const TABLE: &[Helper] = &[
         group: Group::Programs,
         usage: "meson()\nmeson([argument, ...])",
         about: "Configures by Meson, as a release for the prefix, and builds; in the directory `build`.",
-        add: |r| {
-            r.f0(|c| meson(c, &[]));
-            r.f1(|c, args: Array| meson(c, &words(&args)?));
-        },
+        add: |r| r.args(meson),
     },
     Helper {
         name: "meson_install",
@@ -94,10 +81,7 @@ pub(super) const TABLE: &[Helper] = &[
         group: Group::Programs,
         usage: "cargo_build()\ncargo_build([argument, ...])",
         about: "`cargo build --release --frozen`; programs are in target/release.",
-        add: |r| {
-            r.f0(|c| cargo(c, &[]));
-            r.f1(|c, args: Array| cargo(c, &words(&args)?));
-        },
+        add: |r| r.args(cargo),
     },
     Helper {
         name: "patch",

@@ -63,19 +63,19 @@ pub(super) const TABLE: &[Helper] = &[
 /// Lists of digests and signatures are not larger.
 const SMALL: u64 = 4 << 20;
 
-pub(super) fn sha256(context: &mut Context, hex: Text) -> anyhow::Result<()> {
+fn sha256(context: &mut Context, hex: Text) -> anyhow::Result<()> {
     let want: Sha256 = hex.trim().to_ascii_lowercase().parse()?;
     let last = last(context)?;
     same(last, &want.to_string(), &last.sha256.to_string())
 }
 
-pub(super) fn sha512(context: &mut Context, hex: Text) -> anyhow::Result<()> {
+fn sha512(context: &mut Context, hex: Text) -> anyhow::Result<()> {
     let want = digits(&hex, 128, "SHA-512")?;
     let last = last(context)?;
     same(last, &want, &sha512_of(last)?)
 }
 
-pub(super) fn blake3(context: &mut Context, hex: Text) -> anyhow::Result<()> {
+fn blake3(context: &mut Context, hex: Text) -> anyhow::Result<()> {
     let want = digits(&hex, 64, "BLAKE3 digest")?;
     let last = last(context)?;
     let mut hasher = blake3::Hasher::new();
@@ -83,7 +83,7 @@ pub(super) fn blake3(context: &mut Context, hex: Text) -> anyhow::Result<()> {
     same(last, &want, &hasher.finalize().to_hex())
 }
 
-pub(super) fn checksums(context: &mut Context, url: Text) -> anyhow::Result<()> {
+fn checksums(context: &mut Context, url: Text) -> anyhow::Result<()> {
     let file = last(context)?.clone();
     let list = small(context, &url)?;
     let want = digest_of(&list, &file.name);
@@ -92,12 +92,12 @@ pub(super) fn checksums(context: &mut Context, url: Text) -> anyhow::Result<()> 
     same(&file, &want, &found)
 }
 
-pub(super) fn minisign(context: &mut Context, key: Text) -> anyhow::Result<()> {
+fn minisign(context: &mut Context, key: Text) -> anyhow::Result<()> {
     let url = format!("{}.minisig", last(context)?.url);
     minisign_at(context, key, url.into())
 }
 
-pub(super) fn minisign_at(context: &mut Context, key: Text, url: Text) -> anyhow::Result<()> {
+fn minisign_at(context: &mut Context, key: Text, url: Text) -> anyhow::Result<()> {
     let file = last(context)?.clone();
     let key = PublicKey::from_base64(key.trim())
         .map_err(|e| anyhow::anyhow!("expected a minisign public key in base64, found {key:?}: {e}"))?;
