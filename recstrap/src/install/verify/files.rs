@@ -141,6 +141,10 @@ impl Job<'_> {
         buffer: &mut Buffer,
         part: &mut Part,
     ) -> anyhow::Result<()> {
+        // On most disks all files of a directory were left for their places.
+        if names.is_empty() {
+            return Ok(());
+        }
         let from = From::of(dir).map_err(|e| self.failed(e, dir_path))?;
         let open = |node: &Node| {
             matches!(node.what, What::File(_)).then(|| read::open(dir, &node.name, node.size(), from))
