@@ -53,15 +53,25 @@ pub(crate) fn require(need: Need) -> anyhow::Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Err(anyhow::anyhow!("these tools are missing: {what}")).hint(format!("run `sudo {command}`"));
     }
-    eprintln_step(&format!("installing {}", packages.join(" ")));
-    let env = |cmd: Cmd| cmd.env("DEBIAN_FRONTEND", "noninteractive");
-    env(Cmd::new("apt-get").args(["update", "-qq"])).output().context("failed to update apt's lists")?;
-    let install = env(Cmd::new("apt-get").args(["install", "-y", "-qq", "--no-install-recommends"]));
-    install.args(&packages).read().context("failed to install the missing tools")?;
+    apt_install(&packages)?;
+    // A package may have pushed out another one of ours (qemu-utils of a newer suite, say): that comes again, as it fits.
+    let pushed_out = missing_tools(need);
+    if !pushed_out.is_empty() {
+        apt_install(&self::packages(&pushed_out))?;
+    }
     let left = missing_tools(need);
     if let Some(tool) = left.first() {
         anyhow::bail!("installed {}, but {} is still not there", tool.package, tool.name());
     }
+    Ok(())
+}
+
+fn apt_install(packages: &[String]) -> anyhow::Result<()> {
+    eprintln_step(&format!("installing {}", packages.join(" ")));
+    let env = |cmd: Cmd| cmd.env("DEBIAN_FRONTEND", "noninteractive");
+    env(Cmd::new("apt-get").args(["update", "-qq"])).output().context("failed to update apt's lists")?;
+    let install = env(Cmd::new("apt-get").args(["install", "-y", "-qq", "--no-install-recommends"]));
+    install.args(packages).read().context("failed to install the missing tools")?;
     Ok(())
 }
 
