@@ -109,6 +109,44 @@ pub fn parse(recipe: &Recipe, text: &str) -> anyhow::Result<Requirement> {
         .exit(exit::RECIPE)
 }
 
+/// A package that will be there in another version, or not at all.
+#[derive(Debug, Clone)]
+pub struct Changed {
+    /// Its name.
+    pub name: String,
+    /// The version and what that needs; none if it goes.
+    pub becomes: Option<(String, Vec<Requirement>)>,
+}
+
+/// A need that would not be met any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// Whose it is.
+    pub by: String,
+    /// What is needed.
+    pub requirement: Requirement,
+    /// The version that would be there.
+    pub will_be: Option<String>,
+}
+
+/// None of these, or an error that names them all.
+///
+/// # Errors
+/// There is one (exit code [`exit::DEPENDENCY`]).
+pub fn none_broken(broken: &[Broken]) -> anyhow::Result<()> {
+    if broken.is_empty() {
+        return Ok(());
+    }
+    let line = |b: &Broken| match &b.will_be {
+        Some(version) => format!("{} is needed by {}, and {version} would be installed", b.requirement, b.by),
+        None => format!("{} is needed by {}, and would not be installed", b.requirement, b.by),
+    };
+    let lines: Vec<_> = broken.iter().map(line).collect();
+    Err(anyhow::anyhow!("{}", lines.join("\n  ")))
+        .exit(exit::DEPENDENCY)
+        .hint("--no-deps does it all the same")
+}
+
 /// Installed packages and who needs them.
 pub struct Graph {
     /// Installed packages by name.
@@ -159,6 +197,35 @@ impl Graph {
             }
         }
         all
+    }
+
+    /// Needs that would not be met any more after these changes, though they are now, or that come with them.
+    #[must_use]
+    pub fn broken(&self, changes: &[Changed]) -> Vec<Broken> {
+        let version = |name: &str| match changes.iter().find(|c| c.name == name) {
+            Some(change) => change.becomes.as_ref().map(|b| b.0.as_str()),
+            None => self.version(name),
+        };
+        let stays = self.needs.iter().filter(|(by, _)| changes.iter().all(|c| c.name != **by));
+        let comes = changes.iter().filter_map(|c| Some((&c.name, &c.becomes.as_ref()?.1)));
+        let mut broken = Vec::new();
+        for (by, needs) in stays.chain(comes) {
+            for requirement in needs {
+                let met = |version: Option<&str>| version.is_some_and(|v| requirement.accepts(v));
+                let was_met =
+                    || met(self.version(&requirement.name)) || !self.needs(by).any(|r| r == requirement);
+                let will_be = version(&requirement.name);
+                if !met(will_be) && was_met() {
+                    let will_be = will_be.map(str::to_owned);
+                    broken.push(Broken { by: by.clone(), requirement: requirement.clone(), will_be });
+                }
+            }
+        }
+        broken
+    }
+
+    fn version(&self, name: &str) -> Option<&str> {
+        self.installed.get(name).and_then(Recipe::installed_version)
     }
 
     /// Packages that came for others which are gone, or would be without `without`.

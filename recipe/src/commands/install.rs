@@ -8,10 +8,10 @@ use clap::Args;
 use common::cli::{Mark, code, tell};
 use globset::GlobMatcher;
 
-use super::{Settings, output};
+use super::{Settings, graph, output};
 use crate::exit;
 use crate::recipe::Recipe;
-use crate::resolve::{self, Step};
+use crate::resolve::{self, Changed, Step};
 use crate::shelf;
 use crate::tx::make::{self, Outcome};
 use crate::tx::{self, Desk, Plan, plan::Planner};
@@ -47,6 +47,9 @@ pub struct UpgradeOptions {
     /// Make the packages and say what would happen; change nothing.
     #[arg(short = 'n', long)]
     dry_run: bool,
+    /// Do it although other packages would lack what they need, and install nothing that is not named here.
+    #[arg(long)]
+    no_deps: bool,
 }
 
 /// Runs it.
@@ -90,7 +93,7 @@ pub fn upgrade(settings: &Settings, options: &UpgradeOptions) -> anyhow::Result<
         }
     };
     let old = recipes.into_iter().filter(Recipe::is_outdated).collect();
-    let all = Options { dry_run: options.dry_run, ..Options::default() };
+    let all = Options { dry_run: options.dry_run, no_deps: options.no_deps, ..Options::default() };
     Work { desk: &desk, options: &all, overwrite: &[], json: settings.json }.run(old, Why::Same)
 }
 
@@ -131,6 +134,9 @@ impl Work<'_> {
                 self.build_deps(&step.recipe, chain)?;
             }
         }
+        if !self.options.no_deps {
+            self.needed_by_others(&steps)?;
+        }
         let tx = Desk::new_tx();
         let overwrite = |path: &str| self.overwrite.iter().any(|p| p.is_match(path));
         let mut planner = Planner::new(self.desk, tx.clone(), &overwrite);
@@ -156,6 +162,23 @@ impl Work<'_> {
             tx::run(self.desk, &plan)?;
         }
         Ok(plan)
+    }
+
+    /// Packages that are not in the transaction must have what they need afterwards, too.
+    fn needed_by_others(&self, steps: &[Step]) -> anyhow::Result<()> {
+        if !steps.iter().any(|step| step.recipe.is_outdated()) {
+            return Ok(());
+        }
+        let change = |Step { recipe, .. }: &Step| {
+            let needs = recipe.deps.iter().map(|text| resolve::parse(recipe, text));
+            let becomes = Some((recipe.version.clone(), needs.collect::<anyhow::Result<_>>()?));
+            Ok(Changed { name: recipe.name.clone(), becomes })
+        };
+        let changes = steps.iter().map(change).collect::<anyhow::Result<Vec<_>>>()?;
+        let mut broken = graph(&self.desk.places, &self.desk.own)?.broken(&changes);
+        // What the steps themselves need was resolved.
+        broken.retain(|b| steps.iter().all(|step| step.recipe.name != b.by));
+        resolve::none_broken(&broken)
     }
 
     /// What a recipe needs to be built has to be installed before its code runs.

@@ -2,15 +2,17 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use common::cli::Mark;
 
-use super::{Settings, output, remove};
+use super::{Settings, graph, output, remove};
 use crate::db;
 use crate::exit;
 use crate::recipe::Recipe;
+use crate::resolve::{self, Changed};
 use crate::shelf;
 use crate::tx::history::History;
+use crate::tx::journal::Journal;
 use crate::tx::restore::restore;
 use crate::tx::{self, Desk, plan::Planner};
 
@@ -19,9 +21,19 @@ use crate::tx::{self, Desk, plan::Planner};
 pub struct Options {
     /// The transaction; default: the last one. To undo an undoing is to do it again.
     tx: Option<String>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// What both have.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct How {
     /// Say what would happen; change nothing.
     #[arg(short = 'n', long)]
     dry_run: bool,
+    /// Do it although installed packages would lack something.
+    #[arg(long)]
+    no_deps: bool,
 }
 
 /// Options of `recipe rollback`.
@@ -31,9 +43,8 @@ pub struct RollbackOptions {
     name: String,
     /// The version; default: the one before the one that is installed.
     version: Option<String>,
-    /// Say what would happen; change nothing.
-    #[arg(short = 'n', long)]
-    dry_run: bool,
+    #[command(flatten)]
+    how: How,
 }
 
 /// What is to be of a package.
@@ -72,12 +83,22 @@ pub fn undo(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> 
         }
         let goal = match (&package.from, &package.from_tx) {
             (Some(_), Some(from)) => Goal::Installed(from.clone(), package.was_dep),
-            (Some(version), None) => bail!("{} {version} has no record", package.name),
+            (Some(version), None) => {
+                return Err(anyhow::anyhow!(
+                    "what {} {version} had installed was not recorded",
+                    package.name
+                ))
+                .exit(exit::NOT_FOUND)
+                .hint(format!(
+                    "`recipe install --reinstall {}` installs what its recipe says",
+                    package.name
+                ));
+            }
             (None, _) => Goal::Gone,
         };
         goals.push((recipe, goal));
     }
-    carry_out(settings, &desk, &history, goals, options.dry_run)
+    Work { settings, desk: &desk, history: &history, undone: Some(&journal), how: options.how }.run(&goals)
 }
 
 /// Runs `recipe rollback`.
@@ -106,40 +127,71 @@ pub fn rollback(settings: &Settings, options: &RollbackOptions) -> anyhow::Resul
         })?;
     let as_dep = recipe.state.as_dep;
     let goals = vec![(recipe, Goal::Installed(from, as_dep))];
-    carry_out(settings, &desk, &history(&desk)?, goals, options.dry_run)
+    let history = history(&desk)?;
+    Work { settings, desk: &desk, history: &history, undone: None, how: options.how }.run(&goals)
 }
 
 fn history(desk: &Desk) -> anyhow::Result<History> {
     History::open(&desk.own)?.context("nothing has been done here yet").exit(exit::NOT_FOUND)
 }
 
-fn carry_out(
-    settings: &Settings,
-    desk: &Desk,
-    history: &History,
-    goals: Vec<(Recipe, Goal)>,
-    dry_run: bool,
-) -> anyhow::Result<ExitCode> {
-    let tx = Desk::new_tx();
-    let mut planner = Planner::new(desk, tx.clone(), &|_| false);
-    let mut leaving = Vec::new();
-    // What goes makes room for what comes.
-    for (recipe, _) in
-        goals.iter().filter(|(recipe, goal)| matches!(goal, Goal::Gone) && recipe.state.installed)
-    {
-        planner.remove(recipe)?;
-        leaving.push(recipe);
-    }
-    for (recipe, goal) in &goals {
-        if let Goal::Installed(from, as_dep) = goal {
-            planner.install(restore(desk, &tx, recipe, from, history)?, *as_dep)?;
+/// What both work with.
+struct Work<'a> {
+    settings: &'a Settings,
+    desk: &'a Desk,
+    history: &'a History,
+    /// The transaction that is undone, if one is.
+    undone: Option<&'a Journal>,
+    how: How,
+}
+
+impl Work<'_> {
+    fn run(&self, goals: &[(Recipe, Goal)]) -> anyhow::Result<ExitCode> {
+        if !self.how.no_deps {
+            self.needs(goals)?;
         }
+        let desk = self.desk;
+        let tx = Desk::new_tx();
+        let mut planner = Planner::new(desk, tx.clone(), &|_| false);
+        let mut leaving = Vec::new();
+        // What goes makes room for what comes.
+        for (recipe, goal) in goals {
+            if matches!(goal, Goal::Gone) && recipe.state.installed {
+                planner.remove(recipe)?;
+                leaving.push(recipe);
+            }
+        }
+        for (recipe, goal) in goals {
+            if let Goal::Installed(from, as_dep) = goal {
+                let made = restore(desk, &tx, recipe, from, self.history, self.undone)?;
+                planner.install(made, *as_dep)?;
+            }
+        }
+        let plan = planner.finish()?;
+        if !self.how.dry_run {
+            leaving.into_iter().try_for_each(|recipe| remove::before(desk, &tx, recipe))?;
+            tx::run(desk, &plan)?;
+        }
+        output::changes(&plan, !self.how.dry_run, self.settings.json)?;
+        Ok(ExitCode::SUCCESS)
     }
-    let plan = planner.finish()?;
-    if !dry_run {
-        leaving.into_iter().try_for_each(|recipe| remove::before(desk, &tx, recipe))?;
-        tx::run(desk, &plan)?;
+
+    /// What is installed must not lack anything afterwards that it has now.
+    fn needs(&self, goals: &[(Recipe, Goal)]) -> anyhow::Result<()> {
+        let becomes = |recipe: &Recipe, from: &str| -> anyhow::Result<_> {
+            // What is not known any more is an error of its own, later.
+            let Some(record) = db::read(&self.desk.own, &recipe.name, from)? else { return Ok(None) };
+            let needs = record.deps.iter().map(|text| resolve::parse(recipe, text));
+            Ok(Some((record.version, needs.collect::<anyhow::Result<_>>()?)))
+        };
+        let mut changes = Vec::new();
+        for (recipe, goal) in goals {
+            let becomes = match goal {
+                Goal::Installed(from, _) => becomes(recipe, from)?,
+                Goal::Gone => None,
+            };
+            changes.push(Changed { name: recipe.name.clone(), becomes });
+        }
+        resolve::none_broken(&graph(&self.desk.places, &self.desk.own)?.broken(&changes))
     }
-    output::changes(&plan, !dry_run, settings.json)?;
-    Ok(ExitCode::SUCCESS)
 }

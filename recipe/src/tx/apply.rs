@@ -168,7 +168,7 @@ fn undo(stage: &Dir, prefix: &Dir, step: &Step) -> std::io::Result<bool> {
                 None => {}
             }
         }
-        Step::Replace { staged, path, ino: new } => {
+        Step::Replace { staged, path, ino: new, .. } => {
             if ino(stage, staged)? == Some(*new) {
                 return Ok(true);
             }
@@ -179,7 +179,7 @@ fn undo(stage: &Dir, prefix: &Dir, step: &Step) -> std::io::Result<bool> {
                 Some(_) => return Ok(false),
             }
         }
-        Step::Remove { path, kept } => {
+        Step::Remove { path, kept, .. } => {
             if stage.stat(kept)?.is_none() {
                 return Ok(true);
             }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dir::Dir;
 use crate::exit;
+use crate::stage::What;
 use crate::state::State;
 
 /// Name of the journal in our own directory.
@@ -84,6 +85,9 @@ pub enum Step {
         path: String,
         /// The new file's inode.
         ino: u64,
+        /// What the old file is, if it is not what was installed: somebody changed it, and undoing brings that back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        changed: Option<What>,
     },
     /// A name that goes.
     Remove {
@@ -91,6 +95,9 @@ pub enum Step {
         path: String,
         /// Where it is kept.
         kept: String,
+        /// What it is, if it is not what was installed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        changed: Option<What>,
     },
 }
 
@@ -136,6 +143,18 @@ impl Journal {
     pub(super) fn parts(&self) -> (&[Step], &[Step]) {
         let removals = self.steps.iter().take_while(|s| matches!(s, Step::Remove { .. })).count();
         self.steps.split_at(removals)
+    }
+
+    /// Where the transaction keeps a package's file that somebody had changed, below its directory, and what that file is.
+    pub(super) fn changed(&self, package: &str, path: &str) -> Option<(&str, &What)> {
+        let (old, new) = (format!("old/{package}/{path}"), format!("new/{package}/{path}"));
+        self.steps.iter().find_map(|step| match step {
+            Step::Remove { kept, changed: Some(what), .. } if *kept == old => Some((kept.as_str(), what)),
+            Step::Replace { staged, changed: Some(what), .. } if *staged == new => {
+                Some((staged.as_str(), what))
+            }
+            _ => None,
+        })
     }
 
     /// The transaction's directory below our own.

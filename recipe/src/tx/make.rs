@@ -1,5 +1,6 @@
 //! A recipe -> a staged package: its phases, run in a build directory of its own.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -13,7 +14,7 @@ use crate::engine::{Cage, Context, Program};
 use crate::exit;
 use crate::places::OWN;
 use crate::recipe::{Recipe, with_text};
-use crate::stage::{self, Listing};
+use crate::stage::{self, Listing, What};
 
 /// A staged package.
 pub struct Made {
@@ -23,6 +24,8 @@ pub struct Made {
     pub text: String,
     /// What it will install.
     pub listing: Listing,
+    /// Of these files what will be installed is not the package's, but what somebody had made of them; this is the package's.
+    pub changed: BTreeMap<String, What>,
     /// What was downloaded.
     pub sources: Vec<Source>,
     /// For `post_install`.
@@ -77,7 +80,14 @@ pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
     let sources = context.downloads.iter();
     let sources = sources.map(|d| Source { url: d.url.clone(), sha256: d.sha256, size: d.size }).collect();
     drop(context);
-    Ok(Outcome::Made(Box::new(Made { recipe, text, listing, sources, program: Rc::new(program) })))
+    Ok(Outcome::Made(Box::new(Made {
+        recipe,
+        text,
+        listing,
+        changed: BTreeMap::new(),
+        sources,
+        program: Rc::new(program),
+    })))
 }
 
 /// A recipe's code with fresh directories to work in.

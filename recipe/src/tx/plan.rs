@@ -99,7 +99,7 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// The prefix cannot be examined. What is in the way is an error of [`Planner::finish`].
     pub fn install(&mut self, made: Made, as_dep: bool) -> anyhow::Result<()> {
-        let Made { recipe, text, listing, sources, program } = made;
+        let Made { recipe, text, listing, mut changed, sources, program } = made;
         let record = db::installed(&self.desk.own, &recipe)?;
         let old = self.files(&recipe)?;
         let new: BTreeSet<_> = listing.entries.iter().map(|e| e.path.clone()).collect();
@@ -126,12 +126,16 @@ impl<'a> Planner<'a> {
             tx: Some(self.journal.tx.clone()),
             files: listing.entries.iter().map(|e| self.desk.places.installed(&e.path)).collect(),
         };
+        let recorded = |entry: Entry| {
+            let what = changed.remove(&entry.path).unwrap_or(entry.what);
+            Entry { ino: 0, what, ..entry }
+        };
         let record = Record {
             schema: 1,
             name: recipe.name.clone(),
             version: recipe.version.clone(),
             prefix: self.desk.places.prefix.to_string_lossy().into_owned(),
-            files: listing.entries.into_iter().map(|e| Entry { ino: 0, ..e }).collect(),
+            files: listing.entries.into_iter().map(recorded).collect(),
             deps: recipe.deps.clone(),
             sources,
         };
@@ -229,8 +233,9 @@ impl<'a> Planner<'a> {
                 self.conflicts.push(format!("{shown}: another file system is mounted there"));
                 continue;
             }
+            let changed = self.changed(path, before)?;
             let kept = format!("old/{}/{path}", recipe.name);
-            self.journal.steps.push(Step::Remove { path: path.clone(), kept });
+            self.journal.steps.push(Step::Remove { path: path.clone(), kept, changed });
             self.released.insert(path.clone());
         }
         Ok(())
@@ -319,7 +324,21 @@ impl<'a> Planner<'a> {
                 return Ok(None);
             }
         }
-        Ok(Some(Step::Replace { staged, path: path.clone(), ino: entry.ino }))
+        let changed = self.changed(path, before)?;
+        Ok(Some(Step::Replace { staged, path: path.clone(), ino: entry.ino, changed }))
+    }
+
+    /// What an installed file is, if it is not what was installed. It goes all the same, but not silently.
+    fn changed(&mut self, path: &str, before: Option<&Entry>) -> anyhow::Result<Option<What>> {
+        let Some(before) = before else { return Ok(None) };
+        let shown = self.desk.places.installed(path);
+        let now = examine(&self.desk.prefix, path).with_context(|| format!("failed to examine {shown}"))?;
+        let changed = now.filter(|now| *now != before.what);
+        if changed.is_some() {
+            self.notes
+                .push(format!("{shown} was changed since it was installed; `recipe undo` brings it back"));
+        }
+        Ok(changed)
     }
 
     /// Whether all in a directory is given free by this transaction; the directories in it, deepest first.
@@ -360,7 +379,7 @@ impl<'a> Planner<'a> {
         }
         let (staged, ino) = (staged.to_owned(), entry.ino);
         if original.is_some() && local == original {
-            return Ok(Some(Step::Replace { staged, path: path.clone(), ino }));
+            return Ok(Some(Step::Replace { staged, path: path.clone(), ino, changed: None }));
         }
         let beside = format!("{path}.new");
         self.notes.push(format!(
@@ -369,7 +388,7 @@ impl<'a> Planner<'a> {
             self.desk.places.installed(&beside)
         ));
         Ok(Some(match self.desk.prefix.stat(&beside)? {
-            Some(_) => Step::Replace { staged, path: beside, ino },
+            Some(_) => Step::Replace { staged, path: beside, ino, changed: None },
             None => Step::Create { staged, path: beside, ino },
         }))
     }

@@ -1,16 +1,19 @@
 //! A version that was installed before -> a staged package: its record, its recipe's text, and its files, from wherever they are.
 //!
 //! Files are taken from the prefix (unchanged since) and from what finished transactions replaced or removed. Each must be what the
-//! record says, byte for byte: nothing is made up, nothing is downloaded, no code of the recipe runs but `post_install`.
+//! record says, byte for byte, also once it is copied: nothing is made up, nothing is downloaded, no code of the recipe runs but
+//! `post_install`. Only what somebody had changed before the transaction that is undone comes back as it was changed.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::rc::Rc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use common::cli::Mark;
 
 use super::desk::Desk;
 use super::history::History;
+use super::journal::Journal;
 use super::make::{self, Made};
 use crate::db::{self, Record};
 use crate::dir::{Dir, split};
@@ -18,7 +21,8 @@ use crate::exit;
 use crate::recipe::Recipe;
 use crate::stage::{self, Entry, What, examine};
 
-/// Stages what transaction `from` had installed of a package; `recipe` is its recipe file as it is now.
+/// Stages what transaction `from` had installed of a package; `recipe` is its recipe file as it is now. `undone` is the transaction
+/// that is undone by that, if one is.
 ///
 /// # Errors
 /// It is not known any more, or one of its files is nowhere (exit code [`exit::CONFLICT`]).
@@ -28,6 +32,7 @@ pub fn restore(
     recipe: &Recipe,
     from: &str,
     history: &History,
+    undone: Option<&Journal>,
 ) -> anyhow::Result<Made> {
     let name = &recipe.name;
     let forgotten = || format!("what transaction {from} installed of {name} is not known any more");
@@ -37,12 +42,13 @@ pub fn restore(
     old.state = recipe.state.clone();
     let program = make::program(desk, tx, &old, &text)?;
     let stage = desk.own.sub(&make::staged(tx, name)).context("failed to open the stage")?;
-    let mut lost = Vec::new();
+    let sources = Sources { desk, history, undone, name };
+    let (mut staged, mut lost) = (BTreeMap::new(), Vec::new());
     for entry in &record.files {
-        if !fetch(desk, history, name, entry, &stage)
-            .with_context(|| format!("failed to restore {}", entry.path))?
-        {
-            lost.push(desk.places.installed(&entry.path));
+        let found = sources.stage(entry, &stage);
+        match found.with_context(|| format!("failed to restore {}", entry.path))? {
+            Some(what) => drop(staged.insert(entry.path.as_str(), what)),
+            None => lost.push(desk.places.installed(&entry.path)),
         }
     }
     if !lost.is_empty() {
@@ -56,52 +62,88 @@ pub fn restore(
         .hint("they were changed or removed by hand, or the transaction that kept them is forgotten");
     }
     let mut listing = stage::list(&stage).with_context(|| format!("cannot restore {name}"))?;
+    let mut changed = BTreeMap::new();
     for entry in &mut listing.entries {
-        entry.config = record.files.iter().any(|f| f.path == entry.path && f.config);
+        // Between the look at a file and its copying somebody may have written to it.
+        if staged.get(entry.path.as_str()) != Some(&entry.what) {
+            let shown = desk.places.installed(&entry.path);
+            return Err(anyhow::anyhow!("{shown} was changed while it was copied")).exit(exit::CONFLICT);
+        }
+        let before = record.files.iter().find(|f| f.path == entry.path);
+        entry.config = before.is_some_and(|before| before.config);
+        if let Some(before) = before.filter(|before| before.what != entry.what) {
+            changed.insert(entry.path.clone(), before.what.clone());
+        }
     }
     let Record { sources, .. } = record;
-    Ok(Made { recipe: old, text, listing, sources, program: Rc::new(program) })
+    Ok(Made { recipe: old, text, listing, changed, sources, program: Rc::new(program) })
 }
 
-/// Copies one file into the stage; whether it was found.
-fn fetch(desk: &Desk, history: &History, name: &str, entry: &Entry, stage: &Dir) -> anyhow::Result<bool> {
-    let path = &entry.path;
-    let (parent, leaf) = split(path);
-    let into = stage.make(parent, 0o755)?;
-    if let What::Link { target } = &entry.what {
-        rustix::fs::symlinkat(target.as_str(), &into, leaf)?;
-        return Ok(true);
-    }
-    let is_it = |dir: &Dir, at: &str| -> anyhow::Result<bool> {
-        match dir.stat(at) {
-            Ok(Some(_)) => Ok(examine(dir, at)? == Some(entry.what.clone())),
-            Ok(None) => Ok(false),
-            // Something else than a directory is on the way: it is not there.
-            Err(e) if e.kind() == ErrorKind::NotADirectory || e.raw_os_error() == Some(40) => Ok(false),
-            Err(e) => Err(e.into()),
+/// Where a package's older files may be.
+struct Sources<'a> {
+    desk: &'a Desk,
+    history: &'a History,
+    undone: Option<&'a Journal>,
+    name: &'a str,
+}
+
+impl Sources<'_> {
+    /// Copies one file into the stage; what it is there, if it was found.
+    fn stage(&self, entry: &Entry, stage: &Dir) -> anyhow::Result<Option<What>> {
+        let path = &entry.path;
+        let (parent, leaf) = split(path);
+        let into = stage.make(parent, 0o755)?;
+        let prefix = &self.desk.prefix;
+        let changed = self.undone.and_then(|journal| Some((journal, journal.changed(self.name, path)?)));
+        if let Some((journal, (kept, what))) = changed {
+            let kept = format!("{}/{kept}", journal.tx);
+            return Ok(copy_if(&self.history.dir, &kept, what, &into, leaf)?.then(|| what.clone()));
         }
-    };
-    if is_it(&desk.prefix, path)? {
-        return copy(&desk.prefix, path, entry, &into, leaf).map(|()| true);
-    }
-    for tx in history.newest_first() {
-        for kept in [format!("{tx}/old/{name}/{path}"), format!("{tx}/new/{name}/{path}")] {
-            if is_it(&history.dir, &kept)? {
-                return copy(&history.dir, &kept, entry, &into, leaf).map(|()| true);
+        if copy_if(prefix, path, &entry.what, &into, leaf)? {
+            return Ok(Some(entry.what.clone()));
+        }
+        for tx in self.history.newest_first() {
+            for kept in [format!("{tx}/old/{}/{path}", self.name), format!("{tx}/new/{}/{path}", self.name)] {
+                if copy_if(&self.history.dir, &kept, &entry.what, &into, leaf)? {
+                    return Ok(Some(entry.what.clone()));
+                }
             }
         }
+        if let What::Link { target } = &entry.what {
+            rustix::fs::symlinkat(target.as_str(), &into, leaf)?;
+            return Ok(Some(entry.what.clone()));
+        }
+        // A file that users edit stays as they have it, so that nobody kept the package's own.
+        let theirs = if entry.config { here(prefix, path)? } else { None };
+        match theirs {
+            Some(what @ What::File { .. }) if copy_if(prefix, path, &what, &into, leaf)? => Ok(Some(what)),
+            _ => Ok(None),
+        }
     }
-    // A file that users edit stays as they have it, so that nobody kept the package's own.
-    if entry.config && desk.prefix.stat(path).is_ok_and(|s| s.is_some_and(|s| crate::dir::kind(&s).is_file()))
-    {
-        return copy(&desk.prefix, path, entry, &into, leaf).map(|()| true);
-    }
-    Ok(false)
 }
 
-fn copy(from: &Dir, path: &str, entry: &Entry, into: &Dir, leaf: &str) -> anyhow::Result<()> {
-    let What::File { mode, .. } = entry.what else { bail!("expected a file") };
-    let mut source = from.read(path)?;
-    let file = stage::copy(&mut source, into, leaf, mode)?;
-    Ok(file.set_modified(source.metadata()?.modified()?)?)
+/// What is in a place; none if it is not there, or something that is no directory is on the way.
+fn here(dir: &Dir, at: &str) -> anyhow::Result<Option<What>> {
+    match dir.stat(at) {
+        Ok(Some(_)) => examine(dir, at),
+        Ok(None) => Ok(None),
+        Err(e) if e.kind() == ErrorKind::NotADirectory || e.raw_os_error() == Some(40) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Copies a file or link if it is the one that is wanted; whether it was.
+fn copy_if(from: &Dir, path: &str, what: &What, into: &Dir, leaf: &str) -> anyhow::Result<bool> {
+    if here(from, path)?.as_ref() != Some(what) {
+        return Ok(false);
+    }
+    match what {
+        What::Link { target } => rustix::fs::symlinkat(target.as_str(), into, leaf)?,
+        What::File { mode, .. } => {
+            let mut source = from.read(path)?;
+            let file = stage::copy(&mut source, into, leaf, *mode)?;
+            file.set_modified(source.metadata()?.modified()?)?;
+        }
+    }
+    Ok(true)
 }

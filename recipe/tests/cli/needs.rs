@@ -113,3 +113,21 @@ fn the_page_of_helpers_is_the_table() {
     let found = std::fs::read_to_string(page).unwrap_or_default();
     assert!(made == found, "make it anew: recipe helpers --markdown >docs/reference/helpers.md");
 }
+
+#[test]
+fn an_upgrade_that_others_cannot_live_with_is_refused() {
+    let rig = rig(&[("a", &["b < 2"]), ("b", &[])]);
+    rig.run(&["install", "a"]).ok();
+    rig.release("b", "2", &[("bin/b", "b2")]);
+    rig.write("recipes/b.rhai", rig.recipe("b").replace("version: \"1\"", "version: \"2\""));
+    let before = rig.tree();
+    rig.run(&["upgrade"]).fails(12, "b < 2 is needed by a, and 2 would be installed");
+    rig.run(&["install", "b"]).fails(12, "b < 2 is needed by a");
+    assert_eq!(rig.tree(), before);
+    rig.run(&["upgrade", "--no-deps"]).ok();
+    assert_eq!(rig.read("prefix/bin/b"), "b2");
+    // What is broken already stops nothing else.
+    rig.release("c", "1", &[("bin/c", "c")]);
+    rig.add("c", "1", "install_bin(\"c\");");
+    rig.run(&["install", "c"]).ok();
+}
