@@ -14,4 +14,5 @@ mod locks;
 mod history;
 mod verify;
 mod programs;
+mod tools;
 mod confinement;

@@ -11,6 +11,9 @@ use crate::confine::{self, BUILD, Ended, Order, Owner, STAGE};
 use crate::engine::context::Context;
 use crate::exit;
 
+/// The list of all info pages of the prefix: `make install` writes it where install-info is there, and no package can own it.
+const INFO_LIST: &str = "share/info/dir";
+
 /// The helpers of this file.
 pub(super) const TABLE: &[Helper] = &[
     Helper {
@@ -100,9 +103,16 @@ pub(super) fn output(context: &mut Context, argv: &[String]) -> anyhow::Result<T
     Ok(text.trim_end_matches('\n').into())
 }
 
+/// Not `command -v`, which calls what the shell has itself by its name alone, and any file by its path.
+const WHICH: &str = "set -f; IFS=:
+case $1 in /*) set -- \"$1\" \"\";; */*) exit;; *) set -- \"/$1\" \"$PATH\";; esac
+for dir in ${2:-\"\"}; do
+    if [ -f \"$dir$1\" ] && [ -x \"$dir$1\" ]; then echo \"$dir$1\"; exit; fi
+done";
+
 fn which(context: &mut Context, name: &str) -> anyhow::Result<Option<String>> {
-    let argv = with("sh", &["-c", "command -v -- \"$1\" || true", "sh", name]);
-    Ok(Some(output(context, &argv)?.to_string()).filter(|p| p.starts_with('/')))
+    let found = output(context, &script_of(WHICH, &[name.to_owned()]))?;
+    Ok(Some(found.to_string()).filter(|p| !p.is_empty()))
 }
 
 /// The phases that may call a helper.
@@ -152,6 +162,7 @@ fn run(context: &mut Context, argv: &[String], capture: bool) -> anyhow::Result<
     let ended = confine::run(&order, capture, &context.interrupt);
     if installs {
         confine::take_back(&context.stage, owner).with_context(|| format!("`{}`", line(argv)))?;
+        context.stage.remove_file(INFO_LIST).with_context(|| format!("failed to remove {INFO_LIST}"))?;
     }
     let ended = ended.with_context(|| format!("`{}`", line(argv)))?;
     if ended.status == 0 {
@@ -168,11 +179,16 @@ fn tools() -> Vec<PathBuf> {
     std::env::split_paths(&list).filter(|p| p.is_absolute()).collect()
 }
 
+/// How many things programs may do at a time.
+pub(super) fn jobs() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// All that programs have of an environment.
 fn environment(context: &Context, phase: &str) -> Vec<(String, String)> {
     let prefix = context.prefix.display().to_string();
     let lent = tools().into_iter().map(|t| format!("{}/bin:", t.display())).collect::<String>();
-    let jobs = std::thread::available_parallelism().map_or(1, usize::from).to_string();
+    let jobs = jobs().to_string();
     let mut env: Vec<(String, String)> = [
         ("PATH", format!("{lent}{prefix}/bin:/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin")),
         ("HOME", "/tmp".to_owned()),
@@ -184,6 +200,12 @@ fn environment(context: &Context, phase: &str) -> Vec<(String, String)> {
         ("MAKEFLAGS", format!("-j{jobs}")),
         ("JOBS", jobs),
         ("CARGO_HOME", format!("{BUILD}/.cargo")),
+        // What other packages installed is found, and found again when it runs.
+        ("CPATH", format!("{prefix}/include")),
+        ("LIBRARY_PATH", format!("{prefix}/lib")),
+        ("LD_RUN_PATH", format!("{prefix}/lib")),
+        ("PKG_CONFIG_PATH", format!("{prefix}/lib/pkgconfig:{prefix}/share/pkgconfig")),
+        ("CMAKE_PREFIX_PATH", prefix.clone()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
