@@ -135,6 +135,12 @@ impl Rig {
     }
 }
 
+/// Where Rust is, which may be in a home: for RECIPE_TOOLS.
+pub(crate) fn rust() -> PathBuf {
+    let sysroot = Cmd::new(testkit::oracle("rustc")).args(["--print", "sysroot"]).read().expect("rustc");
+    PathBuf::from(sysroot.trim())
+}
+
 /// Everything below a directory: path -> kind, mode, content.
 pub(crate) fn tree(root: &Path) -> BTreeMap<String, String> {
     fn walk(root: &Path, dir: &Path, out: &mut BTreeMap<String, String>) {

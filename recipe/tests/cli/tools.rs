@@ -1,12 +1,10 @@
 //! Helpers of build systems, used for builds that succeed: CMake, Meson, configure, git, Cargo; and packages that are built against
 //! what other packages installed.
 
-use std::path::PathBuf;
-
 use common::cmd::Cmd;
 use common::hash::Sha256;
 
-use crate::rig::Rig;
+use crate::rig::{Rig, rust};
 
 const TINY: &[(&str, &str)] = &[
     (
@@ -147,12 +145,6 @@ fn a_repository_is_cloned_at_its_commit_with_what_belongs_to_it() {
     rig.run(&["install", "p"]).fails(17, "expected a URL that begins with https://");
     recipe("ext::sh -c id", &one);
     rig.run(&["install", "p"]).fails(17, "expected a URL that begins with https://");
-}
-
-/// Where Rust is, which may be in a home.
-fn rust() -> PathBuf {
-    let sysroot = Cmd::new(testkit::oracle("rustc")).args(["--print", "sysroot"]).read().expect("rustc");
-    PathBuf::from(sysroot.trim())
 }
 
 #[test]
