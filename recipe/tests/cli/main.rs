@@ -16,3 +16,4 @@ mod verify;
 mod programs;
 mod tools;
 mod confinement;
+mod attacks;

@@ -52,7 +52,10 @@ const PACKAGES: &[Package] = &[
         install: "make([\"install\"]);",
         uses: &[
             ("$PREFIX/sbin/nginx -v 2>&1", "nginx version"),
-            ("$PREFIX/sbin/nginx -t 2>&1 || true", "syntax is ok"),
+            (
+                "mkdir logs; $PREFIX/sbin/nginx -t -p $PWD -c $PREFIX/conf/nginx.conf 2>&1",
+                "test is successful",
+            ),
         ],
     },
     Package {

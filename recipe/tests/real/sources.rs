@@ -16,10 +16,11 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// What was got; none if it could not be, which is recorded as a check that was skipped.
 pub(crate) fn or_skip<T>(what: &str, got: anyhow::Result<T>) -> Option<T> {
-    got.map_err(|e| {
-        testkit::skip(&format!("{what} is installed from its sources"), &format!("{e:#}").replace('\n', " "))
-    })
-    .ok()
+    let skip = |e: &anyhow::Error| {
+        let why = format!("{e:#}").replace('\n', " ");
+        testkit::skip(&format!("{what} is installed from its sources"), &why);
+    };
+    got.inspect_err(skip).ok()
 }
 
 /// A file as the server of a rig has it: `URL", "SHA-256`, the arguments of `download`.
