@@ -20,10 +20,13 @@ use rig::Rig;
 
 /// Installs a package, uses it, checks it and removes it: nothing of it stays.
 ///
-/// `uses`: scripts, run with the prefix's bin first on PATH in an empty directory, and what they must print among other things.
-fn lives(rig: &Rig, name: &str, uses: &[(&str, &str)]) {
-    let install = rig.cmd(&["install", name]).env("RECIPE_TOOLS", rig::rust());
-    let out = rig.ran(install).ok();
+/// `user`: who installs it, if that is not who runs the test. `uses`: scripts, run with the prefix's bin first on PATH in an empty directory, and what they must print among other things.
+fn lives(rig: &Rig, name: &str, user: Option<u32>, uses: &[(&str, &str)]) {
+    let run = |args: &[&str]| {
+        let own = || rig.cmd(args).env("RECIPE_TOOLS", rig::rust());
+        rig.ran(user.map_or_else(own, |id| rig.cmd_as(id, args))).ok()
+    };
+    let out = run(&["install", name]);
     assert!(out.stdout.ends_with(&format!("+ {name} {}\n", version(rig, name))), "{out:?}");
     let path = format!("{}:/usr/bin:/bin", rig.prefix("bin").display());
     for (script, says) in uses {
@@ -33,8 +36,8 @@ fn lives(rig: &Rig, name: &str, uses: &[(&str, &str)]) {
         let said = sh.read().unwrap_or_else(|e| panic!("{name}: {e:#}"));
         assert!(said.contains(says), "{name}: expected {says:?} in what `{script}` said: {said}");
     }
-    rig.run(&["check", name]).ok();
-    rig.run(&["remove", name]).ok();
+    run(&["check", name]);
+    run(&["remove", name]);
     // Directories that every prefix has stay.
     let left: Vec<_> = rig.tree().into_keys().filter(|path| path.contains('/')).collect();
     assert!(left.is_empty(), "{name} left {left:?}");

@@ -15,5 +15,6 @@ mod history;
 mod verify;
 mod programs;
 mod tools;
+mod leftovers;
 mod confinement;
 mod attacks;

@@ -27,7 +27,7 @@ const MAIN: &str =
     "#include <stdio.h>\n#include <tiny.h>\nint main(void) { printf(\"tiny %d\\n\", tiny()); return 0; }\n";
 
 /// Writes a recipe that builds NAME-1.tar.gz of the server.
-fn source(rig: &Rig, name: &str, head: &str, files: &[(&str, &str)], build: &str, install: &str) {
+pub(crate) fn source(rig: &Rig, name: &str, head: &str, files: &[(&str, &str)], build: &str, install: &str) {
     rig.release(name, "1", files);
     let url = rig.server.url(&format!("/{name}-1.tar.gz"));
     rig.write(
@@ -64,8 +64,14 @@ fn packages_are_built_against_what_others_installed() {
     let build = "cd(\"bin\"); configure([\"--name=by-make\"]); make();";
     source(&rig, "by-make", needs, &files, build, "make([\"install\"]);");
 
-    for name in ["by-meson", "by-cmake", "by-make"] {
-        let out = rig.run(&["install", name]).ok();
+    let toml = "[package]\nname = \"by-cargo\"\nversion = \"1.0.0\"\nedition = \"2021\"\n";
+    let lock = "version = 4\n\n[[package]]\nname = \"by-cargo\"\nversion = \"1.0.0\"\n";
+    let main = "#[link(name = \"tiny\")]\nextern \"C\" { fn tiny() -> i32; }\nfn main() { println!(\"tiny {}\", unsafe { tiny() }); }\n";
+    let files = [("Cargo.toml", toml), ("Cargo.lock", lock), ("src/main.rs", main)];
+    source(&rig, "by-cargo", needs, &files, "cargo_build();", "install_bin(\"by-cargo\");");
+
+    for name in ["by-meson", "by-cmake", "by-make", "by-cargo"] {
+        let out = rig.ran(rig.cmd(&["install", name]).env("RECIPE_TOOLS", rust())).ok();
         let says = Cmd::new(rig.prefix("bin").join(name)).read().expect("it runs");
         assert_eq!(says, "tiny 42\n", "{name}");
         if name == "by-meson" {
@@ -80,7 +86,7 @@ fn packages_are_built_against_what_others_installed() {
     let files: Vec<_> = files.lines().map(|l| l.trim_start_matches(&prefix)).collect();
     assert_eq!(files, ["/include/tiny.h", "/lib/libtiny.so", "/lib/pkgconfig/tiny.pc"]);
     rig.run(&["check"]).ok();
-    rig.run(&["remove", "-s", "by-meson", "by-cmake", "by-make"]).ok();
+    rig.run(&["remove", "-s", "by-meson", "by-cmake", "by-make", "by-cargo"]).ok();
     // What is left are directories that every prefix has.
     assert!(rig.tree().keys().all(|path| !path.contains('/')), "{:?}", rig.tree());
 }
@@ -216,47 +222,4 @@ fn programs_are_found_also_when_a_shell_has_them_itself() {
     {
         assert!(out.stderr.contains(&format!("p: {name}: {there}\n")), "{name}: {}", out.stderr);
     }
-}
-
-#[test]
-fn the_list_of_info_pages_belongs_to_no_package() {
-    let rig = Rig::new();
-    let make = "all:\n\ninstall:\n\tmkdir -p $(DESTDIR)$(PREFIX)/share/info\n\techo a > $(DESTDIR)$(PREFIX)/share/info/$(NAME).info\n\t\
-                echo list > $(DESTDIR)$(PREFIX)/share/info/dir\n";
-    for name in ["a", "b"] {
-        source(
-            &rig,
-            name,
-            "",
-            &[("Makefile", make)],
-            "make();",
-            &format!("make([\"install\", \"NAME={name}\"]);"),
-        );
-    }
-    rig.run(&["install", "a", "b"]).ok();
-    assert_eq!(rig.run(&["files", "b"]).ok().stdout.lines().count(), 1);
-    assert!(!rig.prefix("share/info/dir").exists());
-}
-
-#[test]
-fn empty_directories_come_and_go_with_their_package() {
-    let rig = Rig::new();
-    rig.write(
-        "recipes/p.rhai",
-        "let pkg = #{ name: \"p\", version: \"1\" };\nfn install() { shell(\"cd $STAGE; mkdir -p var/p/log/old var/p/run share/p; \
-         echo x > share/p/x\"); }\n",
-    );
-    rig.run(&["install", "p"]).ok();
-    assert!(rig.prefix("var/p/log/old").is_dir() && rig.prefix("var/p/run").is_dir());
-    let second = rig.recipe("p").replace("var/p/log/old ", "").replace("version: \"1\"", "version: \"2\"");
-    rig.write("recipes/p.rhai", second);
-    rig.run(&["upgrade"]).ok();
-    assert!(!rig.prefix("var/p/log").exists() && rig.prefix("var/p/run").is_dir());
-    rig.run(&["undo"]).ok();
-    assert!(rig.prefix("var/p/log/old").is_dir());
-    // What somebody put there stays.
-    rig.write("prefix/var/p/run/pid", "1");
-    rig.run(&["remove", "p"]).ok();
-    let left: Vec<_> = rig.tree().into_keys().collect();
-    assert_eq!(left, ["share", "var", "var/p", "var/p/run", "var/p/run/pid"]);
 }

@@ -117,6 +117,6 @@ fn install() {{
             args.replace('`', "\"")
         );
         rig.write(&format!("recipes/{}.rhai", tool.name), recipe);
-        lives(&rig, tool.name, tool.uses);
+        lives(&rig, tool.name, None, tool.uses);
     }
 }

@@ -67,7 +67,7 @@ const PACKAGES: &[Package] = &[
     },
 ];
 
-fn build(package: &Package) {
+fn build(package: &Package, user: Option<u32>) {
     let name = package.name;
     let mut found = sources::debian(package.sources[0]);
     for source in &package.sources[1..] {
@@ -83,7 +83,7 @@ fn build(package: &Package) {
         package.install
     );
     rig.write(&format!("recipes/{name}.rhai"), recipe);
-    lives(&rig, name, package.uses);
+    lives(&rig, name, user, package.uses);
 }
 
 #[test]
@@ -91,5 +91,16 @@ fn packages_of_debian_are_built_as_their_authors_say() {
     for tool in ["make", "cmake", "meson", "ninja", "pkg-config"] {
         drop(testkit::oracle(tool));
     }
-    PACKAGES.iter().take(testkit::ledger::planned(PACKAGES.len(), SMALL)).for_each(build);
+    for package in PACKAGES.iter().take(testkit::ledger::planned(PACKAGES.len(), SMALL)) {
+        build(package, None);
+    }
+}
+
+#[test]
+fn an_ordinary_user_builds_too() {
+    if !testkit::is_root() {
+        testkit::skip("an ordinary user builds", "needs root to become somebody else");
+        return;
+    }
+    build(&PACKAGES[0], Some(12345));
 }

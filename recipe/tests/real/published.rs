@@ -30,6 +30,7 @@ fn a_program_of_npm_is_installed() {
     lives(
         &rig,
         "esbuild",
+        None,
         &[
             ("esbuild --version", "0.25.0"),
             ("echo 'let a: number = 1+1' > a.ts; esbuild a.ts", "let a = 1 + 1"),
@@ -52,5 +53,5 @@ fn a_program_of_pypi_is_installed() {
     );
     rig.write("recipes/ninja.rhai", recipe);
     let build = "printf 'rule c\\n command = cp $in $out\\nbuild b: c a\\n' > build.ninja; echo text > a; ninja -v; cat b";
-    lives(&rig, "ninja", &[("ninja --version", "1.11.1"), (build, "cp a b\ntext")]);
+    lives(&rig, "ninja", None, &[("ninja --version", "1.11.1"), (build, "cp a b\ntext")]);
 }

@@ -140,7 +140,10 @@ fn meson(context: &mut Context, args: &[String]) -> anyhow::Result<()> {
 }
 
 fn cargo(context: &mut Context, args: &[String]) -> anyhow::Result<()> {
-    let mut argv = with("cargo", &["build", "--release", "--frozen"]);
+    // Its linker does not know LD_RUN_PATH. A project's own flags of this kind are added to by this, not replaced.
+    let run_path = format!("-Clink-arg=-Wl,-rpath,{}/lib", context.prefix.display());
+    let flags = format!("build.rustflags=[{}]", serde_json::to_string(&run_path)?);
+    let mut argv = with("cargo", &["build", "--release", "--frozen", "--config", &flags]);
     argv.extend_from_slice(args);
     exec(context, &argv)
 }
