@@ -100,3 +100,21 @@ fn recipes_of_the_guide_have_no_mistakes() {
     }
     assert!(count >= 6, "found {count}");
 }
+
+#[test]
+fn a_home_lasts_while_a_package_is_built_and_is_no_part_of_it() {
+    let rig = Rig::new();
+    let body = r#"let pkg = #{ name: "p", version: "1" };
+fn acquire() { shell("mkdir $HOME/.cache; echo kept > $HOME/.cache/x; echo gone > /tmp/x"); }
+fn build() { shell("cat $HOME/.cache/x > x; ! cat /tmp/x"); }
+fn install() { shell("cat $HOME/.cache/x > y"); install_tree(".", "share/p"); }
+fn post_install() { print(output(["sh", "-c", "echo $HOME"])); }
+"#;
+    rig.write("recipes/p.rhai", body);
+    let out = rig.run(&["install", "p"]).ok();
+    assert!(out.stderr.ends_with("p: /tmp\n"), "{}", out.stderr);
+    let files: Vec<_> = rig.tree().into_keys().collect();
+    assert_eq!(files, ["share", "share/p", "share/p/x", "share/p/y"]);
+    assert_eq!(rig.read("prefix/share/p/y"), "kept\n");
+    assert!(!rig.prefix(".recipe/home").exists());
+}

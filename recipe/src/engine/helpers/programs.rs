@@ -7,7 +7,7 @@ use common::cli::Mark;
 use rhai::{Array, Dynamic};
 
 use super::{Group, Helper, Text};
-use crate::confine::{self, BUILD, Ended, Order, Owner, STAGE};
+use crate::confine::{self, BUILD, Ended, HOME, Order, Owner, STAGE};
 use crate::engine::context::Context;
 use crate::exit;
 
@@ -143,9 +143,10 @@ fn run(context: &mut Context, argv: &[String], capture: bool) -> anyhow::Result<
     let builds = installs || phase == "acquire" || phase == "build";
     let order = Order {
         argv: argv.to_vec(),
-        env: environment(context, &phase),
+        env: environment(context, &phase, builds),
         cwd: if builds { format!("{BUILD}/{}", context.cwd) } else { "/".to_owned() },
         build: builds.then(|| context.build.path.clone()),
+        home: builds.then(|| context.home.path.clone()),
         stage: installs.then(|| context.stage.path.clone()),
         prefix: (context.cage.prefix.clone(), context.prefix.clone()),
         hidden: context.cage.hidden.clone(),
@@ -155,6 +156,7 @@ fn run(context: &mut Context, argv: &[String], capture: bool) -> anyhow::Result<
     };
     if builds {
         confine::give(&context.build, owner)?;
+        confine::give(&context.home, owner)?;
     }
     if installs {
         confine::give(&context.stage, owner)?;
@@ -185,13 +187,14 @@ pub(super) fn jobs() -> usize {
 }
 
 /// All that programs have of an environment.
-fn environment(context: &Context, phase: &str) -> Vec<(String, String)> {
+fn environment(context: &Context, phase: &str, builds: bool) -> Vec<(String, String)> {
     let prefix = context.prefix.display().to_string();
     let lent = tools().into_iter().map(|t| format!("{}/bin:", t.display())).collect::<String>();
     let jobs = jobs().to_string();
+    let home = if builds { HOME } else { "/tmp" };
     let mut env: Vec<(String, String)> = [
         ("PATH", format!("{lent}{prefix}/bin:/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin")),
-        ("HOME", "/tmp".to_owned()),
+        ("HOME", home.to_owned()),
         ("TMPDIR", "/tmp".to_owned()),
         ("LC_ALL", "C.UTF-8".to_owned()),
         ("TZ", "UTC".to_owned()),
@@ -199,7 +202,7 @@ fn environment(context: &Context, phase: &str) -> Vec<(String, String)> {
         ("PREFIX", prefix.clone()),
         ("MAKEFLAGS", format!("-j{jobs}")),
         ("JOBS", jobs),
-        ("CARGO_HOME", format!("{BUILD}/.cargo")),
+        ("CARGO_HOME", format!("{home}/.cargo")),
         // What other packages installed is found, and found again when it runs.
         ("CPATH", format!("{prefix}/include")),
         ("LIBRARY_PATH", format!("{prefix}/lib")),
