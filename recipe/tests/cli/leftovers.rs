@@ -118,3 +118,23 @@ fn post_install() { print(output(["sh", "-c", "echo $HOME"])); }
     assert_eq!(rig.read("prefix/share/p/y"), "kept\n");
     assert!(!rig.prefix(".recipe/home").exists());
 }
+
+#[test]
+fn how_the_network_is_reached_is_said_to_acquire_alone() {
+    let rig = Rig::new();
+    let say = "print(output([\"sh\", \"-c\", \"env | grep -E 'PROXY|CERT' | sort | tr '\\\\n' ' '\"]))";
+    let text = format!(
+        "let pkg = #{{ name: \"p\", version: \"1\" }};\nfn acquire() {{ {say}; }}\nfn build() {{ {say}; }}\n\
+         fn install() {{ {say}; write_file(\"d\", \"\"); install_file(\"d\", \"share/d\"); }}\n"
+    );
+    rig.write("recipes/p.rhai", text);
+    let cmd =
+        rig.cmd(&["install", "p"]).env("SSL_CERT_FILE", "/etc/a").env("HTTPS_PROXY", "http://127.0.0.1:9");
+    let out = rig.ran(cmd).ok();
+    let all: Vec<_> = out.stderr.lines().filter(|line| line.starts_with("p:")).collect();
+    assert!(
+        all[0].contains("SSL_CERT_FILE=/etc/a") && all[0].contains("HTTPS_PROXY=http://127.0.0.1:9"),
+        "{all:?}"
+    );
+    assert_eq!(all[1..], ["p: ", "p: "]);
+}

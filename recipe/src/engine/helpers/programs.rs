@@ -14,6 +14,25 @@ use crate::exit;
 /// The list of all info pages of the prefix: `make install` writes it where install-info is there, and no package can own it.
 const INFO_LIST: &str = "share/info/dir";
 
+/// What of the user's environment says how the network is reached: proxies, and whose certificates are trusted, as those of a
+/// proxy that looks into what it passes on.
+const NETWORK: &[&str] = &[
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "CARGO_HTTP_CAINFO",
+    "NODE_EXTRA_CA_CERTS",
+    "PIP_CERT",
+    "REQUESTS_CA_BUNDLE",
+];
+
 /// The helpers of this file.
 pub(super) const TABLE: &[Helper] = &[
     Helper {
@@ -217,8 +236,8 @@ fn environment(context: &Context, phase: &str, builds: bool) -> Vec<(String, Str
         env.push(("STAGE".to_owned(), format!("{STAGE}{prefix}")));
     }
     if phase == "acquire" {
-        for name in ["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"] {
-            env.extend(std::env::var(name).ok().map(|value| (name.to_owned(), value)));
+        for name in NETWORK {
+            env.extend(std::env::var(name).ok().map(|value| ((*name).to_owned(), value)));
         }
     }
     env
