@@ -29,6 +29,8 @@ pub use wait::Ended;
 
 /// Where programs see the build directory.
 pub const BUILD: &str = "/build";
+/// Where programs see their home while they build.
+pub const HOME: &str = "/build-home";
 /// Where programs see the stage: its content is at this path and the prefix, as DESTDIR has it.
 pub const STAGE: &str = "/stage";
 /// How `inner` and `outer` begin what they say of themselves.
@@ -47,6 +49,8 @@ pub struct Order {
     pub cwd: String,
     /// The build directory, if it may be written.
     pub build: Option<PathBuf>,
+    /// The home, where there is one.
+    pub home: Option<PathBuf>,
     /// The stage, if it may be written.
     pub stage: Option<PathBuf>,
     /// The prefix where it is, and as programs see it; read-only.

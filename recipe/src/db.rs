@@ -28,6 +28,9 @@ pub struct Record {
     pub prefix: String,
     /// Files and links.
     pub files: Vec<Entry>,
+    /// Directories that it has nothing in: those of files are known by these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub empty: Vec<String>,
     /// Dependencies that were declared.
     pub deps: Vec<String>,
     /// What was downloaded for it.

@@ -202,7 +202,11 @@ impl Dir {
         Ok(names)
     }
 
-    fn raw_names(&self) -> io::Result<Vec<CString>> {
+    /// As [`Dir::names`], unsorted and as they are.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn raw_names(&self) -> io::Result<Vec<CString>> {
         let mut names = Vec::new();
         // `read_from` opens it once more, so that the position is its own.
         for entry in rustix::fs::Dir::read_from(&self.fd)? {

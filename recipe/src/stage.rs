@@ -1,5 +1,6 @@
 //! A staged directory -> what is in it: what a package will install, and what it did install.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 
@@ -53,6 +54,15 @@ pub struct Listing {
     pub entries: Vec<Entry>,
     /// Directories.
     pub dirs: Vec<String>,
+}
+
+impl Listing {
+    /// Directories without a file or link anywhere in them.
+    #[must_use]
+    pub fn empty(&self) -> Vec<String> {
+        let full: BTreeSet<_> = self.entries.iter().flat_map(|e| dir::parents(&e.path)).collect();
+        self.dirs.iter().filter(|dir| !full.contains(dir.as_str())).cloned().collect()
+    }
 }
 
 /// Reads a staged directory.

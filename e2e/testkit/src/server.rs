@@ -190,6 +190,7 @@ impl Shared {
     }
 
     fn file(&self, path: &str) -> Answer {
+        let path = path.split('?').next().unwrap_or(path);
         let read = |root: &PathBuf| std::fs::read(root.join(path.trim_start_matches('/'))).ok();
         self.root.as_ref().and_then(read).map_or(Answer::Status(404), Answer::Bytes)
     }

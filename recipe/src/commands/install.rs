@@ -127,13 +127,8 @@ impl Work<'_> {
     fn install(&self, wanted: Vec<Recipe>, why: Why, chain: &mut Vec<String>) -> anyhow::Result<Plan> {
         let steps = match self.options.no_deps {
             true => wanted.into_iter().map(|recipe| Step { recipe, wanted: true }).collect(),
-            false => resolve::missing(wanted, &mut |name| self.find(name))?,
+            false => self.steps(wanted, why, chain)?,
         };
-        if !self.options.no_deps {
-            for step in &steps {
-                self.build_deps(&step.recipe, chain)?;
-            }
-        }
         if !self.options.no_deps {
             self.needed_by_others(&steps)?;
         }
@@ -181,25 +176,37 @@ impl Work<'_> {
         resolve::none_broken(&broken)
     }
 
+    /// What is to be made, once all that is needed to build it is installed.
+    fn steps(&self, mut wanted: Vec<Recipe>, why: Why, chain: &mut Vec<String>) -> anyhow::Result<Vec<Step>> {
+        let mut settled = BTreeSet::new();
+        loop {
+            let steps = resolve::missing(wanted.clone(), &mut |name| self.find(name))?;
+            let before = settled.len();
+            for step in &steps {
+                let missing = self.missing_build_deps(&step.recipe, &settled)?;
+                if !missing.is_empty() {
+                    settled.extend(missing.iter().map(|r| r.name.clone()));
+                    self.build_deps(&step.recipe, missing, &wanted, why, chain)?;
+                    break;
+                }
+            }
+            if settled.len() == before {
+                return Ok(steps);
+            }
+            // What has come by now is not made once more.
+            wanted.retain(|recipe| !settled.contains(&recipe.name));
+        }
+    }
+
     /// What a recipe needs to be built has to be installed before its code runs.
-    fn build_deps(&self, recipe: &Recipe, chain: &mut Vec<String>) -> anyhow::Result<()> {
-        let mut missing = Vec::new();
-        for text in &recipe.build_deps {
-            let requirement = resolve::parse(recipe, text)?;
-            let needed = || format!("{requirement} is needed to build {}", recipe.name);
-            let dependency = self.find(&requirement.name).with_context(needed).exit(exit::DEPENDENCY)?;
-            if dependency.installed_version().is_some_and(|v| requirement.accepts(v)) {
-                continue;
-            }
-            if !requirement.accepts(&dependency.version) {
-                let has = anyhow::anyhow!("the recipe of {} has {}", dependency.name, dependency.version);
-                return Err(has).with_context(needed).exit(exit::DEPENDENCY);
-            }
-            missing.push(dependency);
-        }
-        if missing.is_empty() {
-            return Ok(());
-        }
+    fn build_deps(
+        &self,
+        recipe: &Recipe,
+        missing: Vec<Recipe>,
+        wanted: &[Recipe],
+        why: Why,
+        chain: &mut Vec<String>,
+    ) -> anyhow::Result<()> {
         if chain.contains(&recipe.name) {
             chain.push(recipe.name.clone());
             return Err(anyhow::anyhow!("these need each other to be built: {}", chain.join(", ")))
@@ -210,10 +217,40 @@ impl Work<'_> {
             bail!("{} must be installed before {} can be made", names.join(", "), recipe.name);
         }
         chain.push(recipe.name.clone());
-        let plan = self.install(missing, Why::Needed, chain)?;
+        let is_wanted = |r: &Recipe| wanted.iter().any(|w| w.name == r.name);
+        let (asked, needed): (Vec<_>, Vec<_>) = missing.into_iter().partition(is_wanted);
+        for (recipes, why) in [(asked, why), (needed, Why::Needed)] {
+            if recipes.is_empty() {
+                continue;
+            }
+            let plan = self.install(recipes, why, chain)?;
+            // Data on stdout is one document: that of what was asked for.
+            if !self.json {
+                output::changes(&plan, true, false)?;
+            }
+        }
         chain.pop();
-        // Data on stdout is one document: that of what was asked for.
-        if self.json { Ok(()) } else { output::changes(&plan, true, false) }
+        Ok(())
+    }
+
+    /// `settled`: those that were seen to already; some are there by other means, and no state says so.
+    fn missing_build_deps(&self, recipe: &Recipe, settled: &BTreeSet<String>) -> anyhow::Result<Vec<Recipe>> {
+        let mut missing = Vec::new();
+        for text in &recipe.build_deps {
+            let requirement = resolve::parse(recipe, text)?;
+            let needed = || format!("{requirement} is needed to build {}", recipe.name);
+            let dependency = self.find(&requirement.name).with_context(needed).exit(exit::DEPENDENCY)?;
+            let there = dependency.installed_version().is_some_and(|v| requirement.accepts(v));
+            if there || settled.contains(&dependency.name) {
+                continue;
+            }
+            if !requirement.accepts(&dependency.version) {
+                let has = anyhow::anyhow!("the recipe of {} has {}", dependency.name, dependency.version);
+                return Err(has).with_context(needed).exit(exit::DEPENDENCY);
+            }
+            missing.push(dependency);
+        }
+        Ok(missing)
     }
 
     fn find(&self, name: &str) -> anyhow::Result<Recipe> {

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use anyhow::{Context, bail};
 use common::cmd::Cmd;
 use rustix::fs::{Gid, Mode, Uid};
-use rustix::process::{Resource, Rlimit, setrlimit, umask};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit, umask};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid,
     set_thread_res_uid,
@@ -66,6 +66,8 @@ fn give_up(order: &Order) -> anyhow::Result<()> {
     let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
     set_capabilities(None, sets).context(what)?;
     set_no_new_privs(true).context(what)?;
+    // The program has the same user and may not get hold of this process, which judges it. Its own start resets this.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).context(what)?;
     umask(Mode::from_raw_mode(0o022));
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).context(what)
 }

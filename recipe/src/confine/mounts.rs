@@ -15,7 +15,7 @@ use rustix::mount::{
 };
 use rustix::process::{chdir, pivot_root};
 
-use super::{BUILD, Order, STAGE};
+use super::{BUILD, HOME, Order, STAGE};
 
 /// Directories of the system, read-only.
 const SYSTEM: &[&str] =
@@ -40,6 +40,7 @@ pub(super) fn make(order: &Order) -> anyhow::Result<()> {
     }
     let prefix = order.prefix.0.exists().then(|| open(&order.prefix.0)).transpose()?;
     let build = order.build.as_deref().map(open).transpose()?;
+    let home = order.home.as_deref().map(open).transpose()?;
     let stage = order.stage.as_deref().map(open).transpose()?;
     let devices: Vec<_> =
         DEVICES.iter().map(|d| Ok((open(&Path::new("/dev").join(d))?, *d))).collect::<anyhow::Result<_>>()?;
@@ -75,9 +76,11 @@ pub(super) fn make(order: &Order) -> anyhow::Result<()> {
     }
     seal(root)?;
 
-    if let Some(build) = &build {
-        bind(build, &below(Path::new(BUILD)))?;
-        flags(&below(Path::new(BUILD)), PLAIN)?;
+    for (fd, at) in [(&build, BUILD), (&home, HOME)] {
+        if let Some(fd) = fd {
+            bind(fd, &below(Path::new(at)))?;
+            flags(&below(Path::new(at)), PLAIN)?;
+        }
     }
     if let Some(stage) = &stage {
         tmpfs(&below(Path::new(STAGE)), "mode=1777")?;

@@ -3,8 +3,13 @@
 //! Of root's packages the build directory and the stage belong to `recipe-build` while a program runs, and to root
 //! afterwards. Nothing of the program is alive then, so the tree is walked in peace.
 
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use anyhow::{Context, bail};
-use rustix::fs::{AtFlags, Gid, Uid, chownat};
+use rustix::fs::{AtFlags, Gid, Uid, chownat, statat};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::dir::{self, Dir};
@@ -62,7 +67,7 @@ fn choose(passwd: &str) -> anyhow::Result<Owner> {
 /// # Errors
 /// An owner cannot be changed.
 pub fn give(dir: &Dir, owner: Owner) -> anyhow::Result<()> {
-    if owner.root { walk(dir, "", Some((owner.uid, owner.gid)), false) } else { Ok(()) }
+    if owner.root { walk(dir, Path::new(""), Some((owner.uid, owner.gid)), false) } else { Ok(()) }
 }
 
 /// Makes what they left root's again, and looks at it.
@@ -70,31 +75,37 @@ pub fn give(dir: &Dir, owner: Owner) -> anyhow::Result<()> {
 /// # Errors
 /// A file would run as its owner, whoever starts it; an owner cannot be changed.
 pub fn take_back(dir: &Dir, owner: Owner) -> anyhow::Result<()> {
-    walk(dir, "", owner.root.then_some((0, 0)), true)
+    walk(dir, Path::new(""), owner.root.then_some((0, 0)), true)
 }
 
-fn walk(dir: &Dir, at: &str, ids: Option<(u32, u32)>, look: bool) -> anyhow::Result<()> {
-    let own = |name: &str| {
+/// Names need not be text: sources have all sorts of files to test with.
+fn walk(dir: &Dir, at: &Path, ids: Option<(u32, u32)>, look: bool) -> anyhow::Result<()> {
+    let own = |name: &CStr| {
         let Some((uid, gid)) = ids else { return Ok(()) };
         let flags = if name.is_empty() { AtFlags::EMPTY_PATH } else { AtFlags::SYMLINK_NOFOLLOW };
         chownat(dir, name, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), flags)
-            .with_context(|| format!("failed to change the owner of {}/{name}", dir.path.display()))
     };
-    own("")?;
-    for name in dir.names()? {
-        let path = if at.is_empty() { name.clone() } else { format!("{at}/{name}") };
-        let Some(stat) = dir.stat(&name)? else { continue };
+    let context = |path: &Path| format!("failed to change the owner of {}", path.display());
+    own(c"").with_context(|| context(&dir.path))?;
+    let names = dir.raw_names().with_context(|| format!("failed to read {}", dir.path.display()))?;
+    for name in names {
+        let path = at.join(OsStr::from_bytes(name.to_bytes()));
+        let stat = match statat(dir, &*name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => continue,
+            stat => stat.with_context(|| format!("failed to examine {}", path.display()))?,
+        };
         if dir::kind(&stat).is_dir() {
-            walk(&dir.sub(&name)?, &path, ids, look)?;
+            walk(&dir.sub_bytes(name.to_bytes())?, &path, ids, look)?;
             continue;
         }
         if look && dir::kind(&stat).is_file() && stat.st_mode & 0o6000 != 0 {
             bail!(
-                "{path} is set to run as its owner or group (mode {:04o}): packages cannot have that",
+                "{} is set to run as its owner or group (mode {:04o}): packages cannot have that",
+                path.display(),
                 stat.st_mode & 0o7777
             );
         }
-        own(&name)?;
+        own(&name).with_context(|| context(&path))?;
     }
     Ok(())
 }

@@ -16,6 +16,8 @@ pub struct Context {
     pub phase: Option<String>,
     /// Where it is unpacked and built.
     pub build: Dir,
+    /// HOME of programs while it is built: what they keep in there, the next ones find.
+    pub home: Dir,
     /// The directory of `build` that helpers begin at.
     pub cwd: String,
     /// What will be installed, as it will lie below the prefix.
@@ -59,6 +61,7 @@ impl Context {
             package: String::new(),
             phase: None,
             build: root()?,
+            home: root()?,
             cwd: String::new(),
             stage: root()?,
             prefix: PathBuf::new(),

@@ -18,6 +18,8 @@ pub(super) const NAME: &str = "journal.json";
 pub(super) const STAGE: &str = "stage";
 /// Where packages are built.
 pub(super) const BUILD: &str = "build";
+/// What programs keep for each other while a package is built.
+pub(super) const HOME: &str = "home";
 /// Where finished transactions are kept.
 pub(super) const HISTORY: &str = "history";
 

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use common::cli::Mark;
 
 use super::desk::Desk;
-use super::journal::{BUILD, STAGE};
+use super::journal::{BUILD, HOME, STAGE};
 use crate::db::Source;
 use crate::engine::{Cage, Context, Program};
 use crate::exit;
@@ -112,6 +112,7 @@ pub fn program(desk: &Desk, tx: &str, recipe: &Recipe, text: &str) -> anyhow::Re
         package: recipe.name.clone(),
         phase: None,
         build: open(&format!("{BUILD}/{tx}/{}", recipe.name))?,
+        home: open(&format!("{HOME}/{tx}/{}", recipe.name))?,
         cwd: String::new(),
         stage: open(&staged(tx, &recipe.name))?,
         prefix: desk.places.prefix.clone(),

@@ -56,6 +56,8 @@ pub struct Planner<'a> {
     puts: Vec<Step>,
     /// Paths that this transaction gives free, and takes.
     released: BTreeSet<String>,
+    /// What was given free and was empty, with a slash at the end.
+    left: BTreeSet<String>,
     taken: BTreeMap<String, String>,
     /// Whose each installed file is; read when the first question comes.
     owners: Option<BTreeMap<String, String>>,
@@ -75,6 +77,7 @@ impl<'a> Planner<'a> {
             conflicts: Vec::new(),
             puts: Vec::new(),
             released: BTreeSet::new(),
+            left: BTreeSet::new(),
             taken: BTreeMap::new(),
             owners: None,
             overwrite,
@@ -89,6 +92,7 @@ impl<'a> Planner<'a> {
         let record = db::installed(&self.desk.own, recipe)?;
         let files = self.files(recipe)?;
         self.release(recipe, &files, record.as_ref(), &BTreeSet::new())?;
+        self.leave(record.as_ref(), &[]);
         self.package(recipe, None, State { tx: Some(self.journal.tx.clone()), ..State::default() })?;
         self.changes.push(Change { record: None, after: Box::new(|| Ok(())), staged: Vec::new() });
         Ok(())
@@ -104,6 +108,7 @@ impl<'a> Planner<'a> {
         let old = self.files(&recipe)?;
         let new: BTreeSet<_> = listing.entries.iter().map(|e| e.path.clone()).collect();
         self.release(&recipe, &old, record.as_ref(), &new)?;
+        self.leave(record.as_ref(), &listing.dirs);
         for dir in &listing.dirs {
             self.dir(dir)?;
         }
@@ -135,6 +140,7 @@ impl<'a> Planner<'a> {
             name: recipe.name.clone(),
             version: recipe.version.clone(),
             prefix: self.desk.places.prefix.to_string_lossy().into_owned(),
+            empty: listing.empty(),
             files: listing.entries.into_iter().map(recorded).collect(),
             deps: recipe.deps.clone(),
             sources,
@@ -161,7 +167,8 @@ impl<'a> Planner<'a> {
                 .hint("--overwrite PATTERN replaces files that belong to no package");
         }
         self.journal.steps.extend(self.puts);
-        self.journal.leaving = leaving(self.released.iter().map(String::as_str));
+        let left = self.released.iter().chain(&self.left);
+        self.journal.leaving = leaving(left.map(String::as_str));
         Ok(Plan { journal: self.journal, changes: self.changes, notes: self.notes })
     }
 
@@ -239,6 +246,12 @@ impl<'a> Planner<'a> {
             self.released.insert(path.clone());
         }
         Ok(())
+    }
+
+    /// Directories of the installed version that had nothing in them and are not in the new one.
+    fn leave(&mut self, record: Option<&Record>, keep: &[String]) {
+        let empty = record.into_iter().flat_map(|r| &r.empty);
+        self.left.extend(empty.filter(|dir| !keep.contains(dir)).map(|dir| format!("{dir}/")));
     }
 
     /// A directory that must be there.

@@ -6,7 +6,7 @@ use rustix::fs::RenameFlags;
 use serde::Serialize;
 
 use super::desk::Desk;
-use super::journal::{BUILD, HISTORY, Journal, NAME, STAGE};
+use super::journal::{BUILD, HISTORY, HOME, Journal, NAME, STAGE};
 use super::{apply, commit};
 use crate::dir::{Dir, parents, rename};
 use crate::recipe::Recipe;
@@ -140,7 +140,7 @@ fn prune(desk: &Desk, history: &Dir) -> anyhow::Result<()> {
 
 /// Stage and build directories belong to nobody when no transaction is open.
 pub(super) fn litter(desk: &Desk) -> anyhow::Result<()> {
-    for name in [STAGE, BUILD] {
+    for name in [STAGE, BUILD, HOME] {
         desk.own.remove_tree(name.as_bytes())?;
     }
     desk.own.remove_file(&format!("{NAME}.new")).context("failed to remove an unfinished journal")?;

@@ -51,6 +51,9 @@ pub fn restore(
             None => lost.push(desk.places.installed(&entry.path)),
         }
     }
+    for dir in &record.empty {
+        stage.make(dir, 0o755).with_context(|| format!("failed to restore {dir}"))?;
+    }
     if !lost.is_empty() {
         let count = lost.len();
         return Err(anyhow::anyhow!(

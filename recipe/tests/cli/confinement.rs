@@ -3,12 +3,10 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use common::cmd::Cmd;
-
 use crate::rig::Rig;
 
 /// Runs a script in a phase of a recipe; what it printed.
-fn attack(rig: &Rig, phase: &str, head: &str, script: &str) -> String {
+pub(crate) fn attack(rig: &Rig, phase: &str, head: &str, script: &str) -> String {
     rig.write("recipes/attack.sh", script);
     let install = "write_file(\"done\", \"\"); install_file(\"done\", \"share/done\");";
     let run = "copy_source(\"attack.sh\"); print(output([\"sh\", \"attack.sh\"]));";
@@ -231,21 +229,7 @@ fn an_ordinary_user_is_confined_too() {
         "recipes/p.rhai",
         "let pkg = #{ name: \"p\", version: \"1\" };\nfn install() {\n    print(output([\"sh\", \"-c\", \"echo x > $PREFIX/there || echo sealed\"]));\n    shell(\"mkdir -p $STAGE/bin; echo hi > $STAGE/bin/p\");\n    print(output([\"sh\", \"-c\", \"id -u; ls -a \\\"$HOME\\\" /root 2>&1 | wc -l; echo x > /usr/x || echo ro\"]));\n}\n",
     );
-    let top = rig.path("");
-    let all = |path: &std::path::Path| {
-        Cmd::new("chown").args(["-R", "12345:12345"]).arg(path).run().expect("chown");
-    };
-    all(&top);
-    // The program may lie where others cannot go.
-    let program = top.join("recipe");
-    std::fs::copy(env!("CARGO_BIN_EXE_recipe"), &program).expect("copied");
-    let cmd = Cmd::new("setpriv")
-        .args(["--reuid=12345", "--regid=12345", "--clear-groups"])
-        .arg(&program)
-        .args(["install", "p", "-r"]);
-    let cmd =
-        cmd.arg(rig.path("recipes")).arg("-p").arg(rig.path("prefix")).arg("--cache").arg(rig.path("cache"));
-    let out = cmd.dir(&top).output().expect("starts");
+    let out = rig.cmd_as(12345, &["install", "p"]).output().expect("starts");
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(out.status.success() && said.contains("12345") && said.contains("ro"), "{said}");
     assert!(said.contains("sealed"), "{said}");

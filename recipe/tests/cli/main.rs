@@ -14,4 +14,7 @@ mod locks;
 mod history;
 mod verify;
 mod programs;
+mod tools;
+mod leftovers;
 mod confinement;
+mod attacks;

@@ -107,6 +107,34 @@ fn packages_may_need_each_other_to_run_but_not_to_be_built() {
 }
 
 #[test]
+fn what_is_needed_to_build_is_made_once_and_stays_what_it_was_asked_for_as() {
+    let both = |rig: &Rig| {
+        rig.write(
+            "recipes/a.rhai",
+            rig.recipe("a").replace("deps: [\"b\"]", "deps: [\"b\"], build_deps: [\"b\"]"),
+        );
+    };
+    for (names, explicit, there) in [
+        (&["a"][..], "a  1  installed\n", false),
+        (&["a", "b"], "a  1  installed\nb  1  installed\n", false),
+        (&["b", "a"], "a  1  installed\nb  1  installed\n", false),
+        (&["a"], "a  1  installed\n", true),
+    ] {
+        let rig = rig(&[("a", &["b"]), ("b", &[])]);
+        both(&rig);
+        if there {
+            // By other means: no state says that it is there.
+            let text = rig.recipe("b").replace("fn install", "fn is_installed() { true }\nfn install");
+            rig.write("recipes/b.rhai", text);
+        }
+        let out = rig.run(&[&["install"], names].concat()).ok();
+        assert_eq!(out.stdout, if there { "+ a 1\n" } else { "+ b 1\n+ a 1\n" }, "{names:?}");
+        assert_eq!(out.stderr.matches("b: b").count(), usize::from(!there), "{names:?}: {}", out.stderr);
+        assert_eq!(rig.run(&["list", "--explicit"]).ok().stdout, explicit, "{names:?}");
+    }
+}
+
+#[test]
 fn the_page_of_helpers_is_the_table() {
     let page = testkit::workspace().join("docs/reference/helpers.md");
     let made = Rig::new().run(&["helpers", "--markdown"]).ok().stdout;

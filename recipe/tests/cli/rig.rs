@@ -71,6 +71,18 @@ impl Rig {
         cmd.arg("--cache").arg(self.path("cache")).dir(self.dir.path())
     }
 
+    /// The same for somebody else, whose all of the rig is from now on; only root can.
+    pub(crate) fn cmd_as(&self, id: u32, args: &[&str]) -> Cmd {
+        // The program may lie where others cannot go.
+        let program = self.path("recipe");
+        std::fs::copy(env!("CARGO_BIN_EXE_recipe"), &program).expect("copied");
+        Cmd::new("chown").args(["-R", &format!("{id}:{id}")]).arg(self.path("")).run().expect("chown");
+        let cmd =
+            Cmd::new("setpriv").args([&format!("--reuid={id}"), &format!("--regid={id}"), "--clear-groups"]);
+        let cmd = cmd.arg(program).args(args.iter().copied()).arg("-r").arg(self.path("recipes"));
+        cmd.arg("-p").arg(self.path("prefix")).arg("--cache").arg(self.path("cache")).dir(self.dir.path())
+    }
+
     pub(crate) fn run(&self, args: &[&str]) -> Out {
         self.ran(self.cmd(args))
     }
@@ -133,6 +145,12 @@ impl Rig {
         tree.retain(|path, _| path != ".recipe" && !path.starts_with(".recipe/"));
         tree
     }
+}
+
+/// Where Rust is, which may be in a home: for RECIPE_TOOLS.
+pub(crate) fn rust() -> PathBuf {
+    let sysroot = Cmd::new(testkit::oracle("rustc")).args(["--print", "sysroot"]).read().expect("rustc");
+    PathBuf::from(sysroot.trim())
 }
 
 /// Everything below a directory: path -> kind, mode, content.

@@ -49,14 +49,15 @@ fn unpack(context: &mut Context, format: Format) -> anyhow::Result<()> {
     let file =
         File::open(&download.path).with_context(|| format!("failed to open {}", download.path.display()))?;
     let into = context.build.sub(&context.cwd)?;
-    let before = into.names()?;
+    let before = into.raw_names()?;
     archive::extract(&file, format, &download.name, &into, &context.interrupt)
         .with_context(|| format!("failed to unpack {}", download.name))
         .exit(exit::INTEGRITY)?;
     // Most sources lie in one directory, called by name and version.
-    let names = into.names()?;
+    let names = into.raw_names()?;
     let new: Vec<_> = names.iter().filter(|n| !before.contains(n)).collect();
     if let [only] = new[..]
+        && let Ok(only) = only.to_str()
         && into.stat(only)?.is_some_and(|s| dir::kind(&s).is_dir())
     {
         context.cwd = context.inside(only)?;

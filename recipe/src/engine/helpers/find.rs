@@ -33,7 +33,7 @@ pub(super) fn file(context: &Context, word: &str) -> anyhow::Result<String> {
     match &found[..] {
         [only] => Ok(only.clone()),
         [] => {
-            let names = context.build.sub(&context.cwd)?.names()?;
+            let names = context.build.sub(&context.cwd)?.utf8_names()?;
             let all = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
             let what = if names.is_empty() { "nothing".to_owned() } else { all };
             Err(anyhow::anyhow!("there is no file {word:?}; found {what}")).exit(exit::NOT_FOUND)
@@ -94,7 +94,7 @@ fn follow(context: &Context, mut path: String) -> anyhow::Result<String> {
 }
 
 fn search(dir: &Dir, path: &str, name: &str, depth: usize, found: &mut Vec<String>) -> anyhow::Result<()> {
-    for entry in dir.names()? {
+    for entry in dir.utf8_names()? {
         let Some(stat) = dir.stat(&entry)? else { continue };
         let path = if path.is_empty() { entry.clone() } else { format!("{path}/{entry}") };
         let kind = dir::kind(&stat);

@@ -7,9 +7,31 @@ use common::cli::Mark;
 use rhai::{Array, Dynamic};
 
 use super::{Group, Helper, Text};
-use crate::confine::{self, BUILD, Ended, Order, Owner, STAGE};
+use crate::confine::{self, BUILD, Ended, HOME, Order, Owner, STAGE};
 use crate::engine::context::Context;
 use crate::exit;
+
+/// The list of all info pages of the prefix: `make install` writes it where install-info is there, and no package can own it.
+const INFO_LIST: &str = "share/info/dir";
+
+/// What of the user's environment says how the network is reached: proxies, and whose certificates are trusted, as those of a
+/// proxy that looks into what it passes on.
+const NETWORK: &[&str] = &[
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "CARGO_HTTP_CAINFO",
+    "NODE_EXTRA_CA_CERTS",
+    "PIP_CERT",
+    "REQUESTS_CA_BUNDLE",
+];
 
 /// The helpers of this file.
 pub(super) const TABLE: &[Helper] = &[
@@ -100,9 +122,16 @@ pub(super) fn output(context: &mut Context, argv: &[String]) -> anyhow::Result<T
     Ok(text.trim_end_matches('\n').into())
 }
 
+/// Not `command -v`, which calls what the shell has itself by its name alone, and any file by its path.
+const WHICH: &str = "set -f; IFS=:
+case $1 in /*) set -- \"$1\" \"\";; */*) exit;; *) set -- \"/$1\" \"$PATH\";; esac
+for dir in ${2:-\"\"}; do
+    if [ -f \"$dir$1\" ] && [ -x \"$dir$1\" ]; then echo \"$dir$1\"; exit; fi
+done";
+
 fn which(context: &mut Context, name: &str) -> anyhow::Result<Option<String>> {
-    let argv = with("sh", &["-c", "command -v -- \"$1\" || true", "sh", name]);
-    Ok(Some(output(context, &argv)?.to_string()).filter(|p| p.starts_with('/')))
+    let found = output(context, &script_of(WHICH, &[name.to_owned()]))?;
+    Ok(Some(found.to_string()).filter(|p| !p.is_empty()))
 }
 
 /// The phases that may call a helper.
@@ -133,9 +162,10 @@ fn run(context: &mut Context, argv: &[String], capture: bool) -> anyhow::Result<
     let builds = installs || phase == "acquire" || phase == "build";
     let order = Order {
         argv: argv.to_vec(),
-        env: environment(context, &phase),
+        env: environment(context, &phase, builds),
         cwd: if builds { format!("{BUILD}/{}", context.cwd) } else { "/".to_owned() },
         build: builds.then(|| context.build.path.clone()),
+        home: builds.then(|| context.home.path.clone()),
         stage: installs.then(|| context.stage.path.clone()),
         prefix: (context.cage.prefix.clone(), context.prefix.clone()),
         hidden: context.cage.hidden.clone(),
@@ -145,6 +175,7 @@ fn run(context: &mut Context, argv: &[String], capture: bool) -> anyhow::Result<
     };
     if builds {
         confine::give(&context.build, owner)?;
+        confine::give(&context.home, owner)?;
     }
     if installs {
         confine::give(&context.stage, owner)?;
@@ -152,6 +183,7 @@ fn run(context: &mut Context, argv: &[String], capture: bool) -> anyhow::Result<
     let ended = confine::run(&order, capture, &context.interrupt);
     if installs {
         confine::take_back(&context.stage, owner).with_context(|| format!("`{}`", line(argv)))?;
+        context.stage.remove_file(INFO_LIST).with_context(|| format!("failed to remove {INFO_LIST}"))?;
     }
     let ended = ended.with_context(|| format!("`{}`", line(argv)))?;
     if ended.status == 0 {
@@ -168,14 +200,20 @@ fn tools() -> Vec<PathBuf> {
     std::env::split_paths(&list).filter(|p| p.is_absolute()).collect()
 }
 
+/// How many things programs may do at a time.
+pub(super) fn jobs() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// All that programs have of an environment.
-fn environment(context: &Context, phase: &str) -> Vec<(String, String)> {
+fn environment(context: &Context, phase: &str, builds: bool) -> Vec<(String, String)> {
     let prefix = context.prefix.display().to_string();
     let lent = tools().into_iter().map(|t| format!("{}/bin:", t.display())).collect::<String>();
-    let jobs = std::thread::available_parallelism().map_or(1, usize::from).to_string();
+    let jobs = jobs().to_string();
+    let home = if builds { HOME } else { "/tmp" };
     let mut env: Vec<(String, String)> = [
         ("PATH", format!("{lent}{prefix}/bin:/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin")),
-        ("HOME", "/tmp".to_owned()),
+        ("HOME", home.to_owned()),
         ("TMPDIR", "/tmp".to_owned()),
         ("LC_ALL", "C.UTF-8".to_owned()),
         ("TZ", "UTC".to_owned()),
@@ -183,7 +221,13 @@ fn environment(context: &Context, phase: &str) -> Vec<(String, String)> {
         ("PREFIX", prefix.clone()),
         ("MAKEFLAGS", format!("-j{jobs}")),
         ("JOBS", jobs),
-        ("CARGO_HOME", format!("{BUILD}/.cargo")),
+        ("CARGO_HOME", format!("{home}/.cargo")),
+        // What other packages installed is found, and found again when it runs.
+        ("CPATH", format!("{prefix}/include")),
+        ("LIBRARY_PATH", format!("{prefix}/lib")),
+        ("LD_RUN_PATH", format!("{prefix}/lib")),
+        ("PKG_CONFIG_PATH", format!("{prefix}/lib/pkgconfig:{prefix}/share/pkgconfig")),
+        ("CMAKE_PREFIX_PATH", prefix.clone()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
@@ -192,8 +236,8 @@ fn environment(context: &Context, phase: &str) -> Vec<(String, String)> {
         env.push(("STAGE".to_owned(), format!("{STAGE}{prefix}")));
     }
     if phase == "acquire" {
-        for name in ["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"] {
-            env.extend(std::env::var(name).ok().map(|value| (name.to_owned(), value)));
+        for name in NETWORK {
+            env.extend(std::env::var(name).ok().map(|value| ((*name).to_owned(), value)));
         }
     }
     env

@@ -3,7 +3,7 @@
 use anyhow::ensure;
 use common::cli::Mark;
 
-use super::programs::{exec, only_in, output, with};
+use super::programs::{exec, jobs, only_in, output, with};
 use super::{Group, Helper, Text};
 use crate::confine::BUILD;
 use crate::engine::context::Context;
@@ -98,7 +98,8 @@ pub(super) const TABLE: &[Helper] = &[
         name: "git_clone",
         group: Group::Programs,
         usage: "git_clone(url, commit)",
-        about: "Clones a repository, checks out this commit (all 40 digits: a tag can be moved), and begins there.",
+        about: "Clones a repository, checks out this commit (all 40 digits: a tag can be moved) with its submodules, and begins \
+                there.",
         add: |r| r.f2(git_clone),
     },
 ];
@@ -115,23 +116,34 @@ fn make(context: &mut Context, args: &[String]) -> anyhow::Result<()> {
 
 fn cmake(context: &mut Context, args: &[String]) -> anyhow::Result<()> {
     let prefix = format!("-DCMAKE_INSTALL_PREFIX={}", context.prefix.display());
-    let mut argv = with("cmake", &["-S", ".", "-B", "build", "-DCMAKE_BUILD_TYPE=Release", &prefix]);
+    // By itself CMake chooses lib64 or lib/TRIPLET on some systems, and takes away where a program finds its libraries.
+    let fixed = [
+        "-DCMAKE_BUILD_TYPE=Release",
+        "-DCMAKE_INSTALL_LIBDIR=lib",
+        "-DCMAKE_INSTALL_RPATH_USE_LINK_PATH=ON",
+    ];
+    let mut argv = with("cmake", &["-S", ".", "-B", "build", &prefix]);
+    argv.extend(fixed.map(str::to_owned));
     argv.extend_from_slice(args);
     exec(context, &argv)?;
-    exec(context, &with("cmake", &["--build", "build", "--parallel"]))
+    // Without a number it is a process for each file.
+    exec(context, &with("cmake", &["--build", "build", "--parallel", &jobs().to_string()]))
 }
 
 fn meson(context: &mut Context, args: &[String]) -> anyhow::Result<()> {
     let prefix = format!("--prefix={}", context.prefix.display());
-    let mut argv =
-        with("meson", &["setup", "build", "--buildtype=release", "--wrap-mode=nodownload", &prefix]);
+    let fixed = ["setup", "build", "--buildtype=release", "--wrap-mode=nodownload", "--libdir=lib", &prefix];
+    let mut argv = with("meson", &fixed);
     argv.extend_from_slice(args);
     exec(context, &argv)?;
     exec(context, &with("meson", &["compile", "-C", "build"]))
 }
 
 fn cargo(context: &mut Context, args: &[String]) -> anyhow::Result<()> {
-    let mut argv = with("cargo", &["build", "--release", "--frozen"]);
+    // Its linker does not know LD_RUN_PATH. A project's own flags of this kind are added to by this, not replaced.
+    let run_path = format!("-Clink-arg=-Wl,-rpath,{}/lib", context.prefix.display());
+    let flags = format!("build.rustflags=[{}]", serde_json::to_string(&run_path)?);
+    let mut argv = with("cargo", &["build", "--release", "--frozen", "--config", &flags]);
     argv.extend_from_slice(args);
     exec(context, &argv)
 }
@@ -150,7 +162,9 @@ fn git_clone(context: &mut Context, url: Text, commit: Text) -> anyhow::Result<(
             .exit(exit::RECIPE)
             .hint("`git ls-remote URL` says which commit a tag is");
     }
-    ensure!(url.starts_with("https://"), "expected a URL that begins with https://, found {url:?}");
+    // As for downloads: the commit is a digest of all that is in it.
+    let web = url.starts_with("https://") || url.starts_with("http://");
+    ensure!(web, "expected a URL that begins with https://, found {url:?}");
     let last = url.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let name = last.strip_suffix(".git").unwrap_or(last);
     crate::dir::check(name)?;
@@ -159,5 +173,5 @@ fn git_clone(context: &mut Context, url: Text, commit: Text) -> anyhow::Result<(
     exec(context, &with("git", &["checkout", "--quiet", "--detach", &commit]))?;
     let found = output(context, &with("git", &["rev-parse", "HEAD"]))?;
     ensure!(found.eq_ignore_ascii_case(&commit), "expected commit {commit}, found {found}");
-    Ok(())
+    exec(context, &with("git", &["submodule", "--quiet", "update", "--init", "--recursive"]))
 }
