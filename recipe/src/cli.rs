@@ -80,11 +80,17 @@ enum Command {
         #[arg(required = true)]
         names: Vec<String>,
     },
-    /// Show which package a file belongs to.
+    /// Show which package a file belongs to, also if it is one of the base.
     Owns {
         /// Paths of files.
         #[arg(required = true)]
         paths: Vec<PathBuf>,
+    },
+    /// Show where commands are found in PATH, and which package they belong to.
+    Which {
+        /// Names of commands.
+        #[arg(required = true)]
+        commands: Vec<String>,
     },
     /// Compare installed files with what was installed; without names those of all packages.
     Check {
@@ -166,6 +172,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Info { names } => commands::info::run(&settings, &names),
         Command::Files { names } => commands::files::run(&settings, &names),
         Command::Owns { paths } => commands::owns::run(&settings, &paths),
+        Command::Which { commands } => commands::which::run(&settings, &commands),
         Command::Check { names } => commands::check::run(&settings, &names),
         Command::Lint { files } => commands::lint::run(&settings, &files),
         Command::Why { name } => commands::needs::why(&settings, &name),

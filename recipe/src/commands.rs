@@ -7,6 +7,7 @@ pub mod search;
 pub mod info;
 pub mod files;
 pub mod owns;
+pub mod which;
 pub mod check;
 pub mod needs;
 pub mod helpers;

@@ -124,7 +124,7 @@ impl Work<'_> {
     fn install(&self, wanted: Vec<Recipe>, why: Why, chain: &mut Vec<String>) -> anyhow::Result<Plan> {
         let steps = match self.options.no_deps {
             true => wanted.into_iter().map(|recipe| Step { recipe, wanted: true }).collect(),
-            false => resolve::missing(wanted, &mut |name| self.find(name))?,
+            false => resolve::missing(wanted, &self.desk.base, &mut |name| self.find(name))?,
         };
         if !self.options.no_deps {
             for step in &steps {
@@ -164,15 +164,9 @@ impl Work<'_> {
         for text in &recipe.build_deps {
             let requirement = resolve::parse(recipe, text)?;
             let needed = || format!("{requirement} is needed to build {}", recipe.name);
-            let dependency = self.find(&requirement.name).with_context(needed).exit(exit::DEPENDENCY)?;
-            if dependency.installed_version().is_some_and(|v| requirement.accepts(v)) {
-                continue;
-            }
-            if !requirement.accepts(&dependency.version) {
-                let has = anyhow::anyhow!("the recipe of {} has {}", dependency.name, dependency.version);
-                return Err(has).with_context(needed).exit(exit::DEPENDENCY);
-            }
-            missing.push(dependency);
+            let base = &self.desk.base;
+            let choice = resolve::choose(&requirement, false, base, &mut |name| self.find(name));
+            missing.extend(choice.with_context(needed)?);
         }
         if missing.is_empty() {
             return Ok(());

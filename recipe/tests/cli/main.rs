@@ -15,3 +15,4 @@ mod history;
 mod verify;
 mod programs;
 mod confinement;
+mod base;
