@@ -217,6 +217,25 @@ fn what_became_the_bases_is_neither_removed_nor_upgraded() {
 }
 
 #[test]
+fn a_new_configuration_file_is_not_put_over_one_of_the_base() {
+    let system = System::new();
+    let list = "system/usr/lib/levitate/packages.json";
+    system.recipe("p", "1", "", "write_file(\"f\", \"1\"); install_config(\"f\", \"etc/p\");");
+    system.run(&["install", "p"]).ok();
+    system.0.write("system/usr/local/etc/p", "edited");
+    system.0.write("system/usr/local/etc/p.new", "the base's");
+    system.0.write(list, PACKAGES.replace("\"/etc\":[\"hostname\"]", "\"/usr/local/etc\":[\"p.new\"]"));
+    let text = system
+        .0
+        .recipe("p")
+        .replace("version: \"1\"", "version: \"2\"")
+        .replace("\"f\", \"1\"", "\"f\", \"2\"");
+    system.0.write("recipes/p.rhai", text);
+    system.run(&["upgrade"]).fails(15, "/usr/local/etc/p.new: belongs to the base (the image itself)");
+    assert_eq!(system.0.read("system/usr/local/etc/p.new"), "the base's");
+}
+
+#[test]
 fn owners_are_told_apart() {
     let system = System::new();
     system.recipe("p", "1", "", "write_file(\"f\", \"\"); install_bin(\"f\");");
