@@ -97,6 +97,8 @@ enum Command {
         /// Names of packages.
         names: Vec<String>,
     },
+    /// Find what is wrong with the prefix, the recipes and the system, and say what can be done.
+    Doctor,
     /// Explain why a package is there: who needs it, up to what was asked for.
     Why {
         /// Name of a package.
@@ -174,6 +176,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Owns { paths } => commands::owns::run(&settings, &paths),
         Command::Which { commands } => commands::which::run(&settings, &commands),
         Command::Check { names } => commands::check::run(&settings, &names),
+        Command::Doctor => commands::doctor::run(&settings),
         Command::Lint { files } => commands::lint::run(&settings, &files),
         Command::Why { name } => commands::needs::why(&settings, &name),
         Command::Tree { name, reverse } => commands::needs::tree(&settings, &name, reverse),

@@ -9,6 +9,7 @@ pub mod files;
 pub mod owns;
 pub mod which;
 pub mod check;
+pub mod doctor;
 pub mod needs;
 pub mod helpers;
 pub mod lint;

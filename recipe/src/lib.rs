@@ -10,6 +10,7 @@
 //! - [`confine`]: programs of recipes, in a cage
 //! - [`engine`]: the recipe's code and the helpers it can call
 //! - [`stage`], [`db`], [`tx`]: what was made -> installed, all of it or nothing
+//! - [`doctor`]: what is wrong with all of it
 //! - [`commands`], [`cli`]: what can be typed
 
 pub mod exit;
@@ -31,5 +32,6 @@ pub mod resolve;
 pub mod stage;
 pub mod db;
 pub mod tx;
+pub mod doctor;
 pub mod commands;
 pub mod cli;

@@ -23,6 +23,7 @@ pub mod restore;
 
 pub use desk::Desk;
 pub use plan::{Change, Plan};
+pub use recover::LEFTOVERS;
 
 use anyhow::Context;
 use common::cli::Mark;

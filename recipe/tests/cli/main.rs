@@ -16,3 +16,4 @@ mod verify;
 mod programs;
 mod confinement;
 mod base;
+mod doctor;
