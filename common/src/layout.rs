@@ -76,3 +76,7 @@ pub const INSTALLED_UKI: &str = "levitateos.efi";
 
 /// Where the image keeps what the initramfs of an installed system is made from (`init`, module lists), for `recuki`.
 pub const INITRAMFS_DIR: &str = "usr/lib/levitate/initramfs";
+
+/// Where an image says which packages it is made of, what they provide, and whose each of its files is (JSON; written by
+/// leviso's finalise::packages, read by `recipe`).
+pub const PACKAGES: &str = "usr/lib/levitate/packages.json";

@@ -43,12 +43,24 @@ pub struct PackageInfo {
     pub nevra: Arc<str>,
     /// Name.
     pub name: String,
+    /// Epoch; 0 if it has none.
+    pub epoch: u32,
+    /// Version.
+    pub version: String,
+    /// Release.
+    pub release: String,
+    /// Architecture.
+    pub arch: String,
+    /// What it provides, itself included: `NAME = [EPOCH:]VERSION[-RELEASE]`, or `NAME` where no version is given.
+    pub provides: Vec<String>,
     /// Licence expression; empty if the package has none.
     pub license: String,
     /// File name of the source package.
     pub sourcerpm: String,
     /// How many files it owns, ghosts included.
     pub files: usize,
+    /// Absolute paths of all of them that are no directories, as the package writes them.
+    pub paths: Vec<Vec<u8>>,
     /// Absolute paths it owns but does not ship (`%ghost`).
     pub ghosts: Vec<Vec<u8>>,
     /// sysusers.d(5) lines from its `user(x)`, `group(x)` and `groupmember(x/y)` Provides (rpm 4.19 and newer put them
@@ -152,12 +164,40 @@ fn info(rpm: &VerifiedRpm, files: &[File]) -> anyhow::Result<PackageInfo> {
     Ok(PackageInfo {
         nevra: rpm.nevra().clone(),
         name: text(tags::NAME)?,
+        epoch: rpm.header().u32(tags::EPOCH)?.unwrap_or(0),
+        version: text(tags::VERSION)?,
+        release: text(tags::RELEASE)?,
+        arch: text(tags::ARCH)?,
+        provides: provides(rpm.header())?,
         license: text(tags::LICENSE)?,
         sourcerpm: text(tags::SOURCERPM)?,
         files: files.len(),
+        paths: files.iter().filter(|f| f.kind != Kind::Dir).map(|f| f.path.clone()).collect(),
         ghosts: files.iter().filter(|f| f.ghost).map(|f| f.path.clone()).collect(),
         sysusers: sysusers(rpm.header())?,
     })
+}
+
+/// RPMSENSE_EQUAL, and the mask of all comparisons.
+const EQUAL: u32 = 1 << 3;
+const SENSE: u32 = 0b1110;
+
+/// Names and exact versions of the Provides. A version that is no version (of an account: see [`sysusers`]) is left out.
+fn provides(header: &Header) -> anyhow::Result<Vec<String>> {
+    let names = header.strings(tags::PROVIDENAME)?.unwrap_or_default();
+    let versions = header.strings(tags::PROVIDEVERSION)?.unwrap_or_default();
+    let flags = header.u32s(tags::PROVIDEFLAGS)?.unwrap_or_default();
+    let all = names.iter().enumerate().map(|(i, name)| {
+        let name = String::from_utf8_lossy(name);
+        let exact = flags.get(i).is_some_and(|f| f & SENSE == EQUAL) && !is_account(name.as_bytes());
+        let version = versions.get(i).filter(|v| exact && !v.is_empty());
+        version.map_or_else(|| name.to_string(), |v| format!("{name} = {}", String::from_utf8_lossy(v)))
+    });
+    Ok(all.collect())
+}
+
+fn is_account(name: &[u8]) -> bool {
+    [&b"user("[..], b"group(", b"groupmember("].iter().any(|p| name.starts_with(p))
 }
 
 /// `user(dbus) = <base64 of a sysusers.d line>`: names and versions of Provides are parallel arrays.
@@ -166,8 +206,7 @@ fn sysusers(header: &Header) -> anyhow::Result<Vec<String>> {
     let versions = header.strings(tags::PROVIDEVERSION)?.unwrap_or_default();
     let mut lines = Vec::new();
     for (name, version) in names.iter().zip(versions) {
-        let account = [&b"user("[..], b"group(", b"groupmember("].iter().any(|p| name.starts_with(p));
-        if !account || version.is_empty() {
+        if !is_account(name) || version.is_empty() {
             continue;
         }
         let line =

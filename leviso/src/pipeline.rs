@@ -22,7 +22,7 @@ use crate::ids::Ids;
 use crate::kmod::{self, Kernel};
 use crate::lock::Lock;
 use crate::manifest::{BuildReport, Manifest, Output};
-use crate::profile::Profile;
+use crate::profile::{DiskInitramfs, Profile};
 use crate::progress::Progress;
 use crate::repodata::{self, RepoMetadata};
 use crate::tree::{Origin, Tree};
@@ -50,7 +50,7 @@ pub enum Stage {
     Finalise,
     /// Every library, interpreter and unit's program is there.
     Audit,
-    /// The installed system's initramfs and UKI, into the tree.
+    /// The installed system's initramfs and UKI, and the list of packages, into the tree.
     Installed,
     /// Tree -> rootfs.erofs.
     Erofs,
@@ -134,8 +134,7 @@ fn stages(run: &mut Run<'_>) -> Result<(), Stop> {
     let mut system = run.stage(Stage::Extract, |r| extract(r.request, &rpms, epoch, r.progress))?;
     let kernel = run.stage(Stage::Finalise, |r| finalise(&mut system, &r.request.profile, r.progress))?;
     run.outcome.warnings = run.stage(Stage::Audit, |r| audited(&system.tree, &r.request.profile))?;
-    let installed =
-        run.stage(Stage::Installed, |r| installed(&mut system.tree, &r.request.profile, &kernel))?;
+    let installed = run.stage(Stage::Installed, |r| installed(&mut system, &r.request.profile, &kernel))?;
     let tree = &system.tree;
     let ids = Ids::new(&Sha256::of(lock.to_toml().as_bytes()), &run.request.profile.name);
     let rootfs = run.stage(Stage::Erofs, |r| rootfs(r, tree, &kernel, ids, epoch))?;
@@ -332,13 +331,27 @@ fn audited(tree: &Tree, profile: &Profile) -> anyhow::Result<Vec<String>> {
     Ok(findings.warnings().map(ToString::to_string).collect())
 }
 
-/// Puts the recipe of the installed system's initramfs and its UKI into the tree; they are outputs like the disc's own.
+/// Puts what belongs to the installed system into the tree, and last of all whose each file is.
 fn installed(
-    tree: &mut Tree,
+    system: &mut Extracted,
     profile: &Profile,
     kernel: &Kernel,
 ) -> anyhow::Result<Vec<(&'static str, Output)>> {
-    let Some(disk) = &profile.disk_initramfs else { return Ok(Vec::new()) };
+    let outputs = match &profile.disk_initramfs {
+        Some(disk) => installed_uki(&mut system.tree, profile, disk, kernel)?,
+        None => Vec::new(),
+    };
+    finalise::packages::apply(&mut system.tree, &system.packages)?;
+    Ok(outputs)
+}
+
+/// Puts the recipe of the installed system's initramfs and its UKI into the tree; they are outputs like the disc's own.
+fn installed_uki(
+    tree: &mut Tree,
+    profile: &Profile,
+    disk: &DiskInitramfs,
+    kernel: &Kernel,
+) -> anyhow::Result<Vec<(&'static str, Output)>> {
     recuki::recipe::write(tree, profile, disk)?;
     let recipe = recuki::recipe::Recipe::read(tree)?;
     let built = recuki::build(tree, kernel, &recipe, &recipe.cmdline, Epoch(recipe.mtime))?;

@@ -80,17 +80,25 @@ enum Command {
         #[arg(required = true)]
         names: Vec<String>,
     },
-    /// Show which package a file belongs to.
+    /// Show which package a file belongs to, also if it is one of the base.
     Owns {
         /// Paths of files.
         #[arg(required = true)]
         paths: Vec<PathBuf>,
+    },
+    /// Show where commands are found in PATH, and which package they belong to.
+    Which {
+        /// Names of commands.
+        #[arg(required = true)]
+        commands: Vec<String>,
     },
     /// Compare installed files with what was installed; without names those of all packages.
     Check {
         /// Names of packages.
         names: Vec<String>,
     },
+    /// Find what is wrong with the prefix, the recipes and the system, and say what can be done.
+    Doctor,
     /// Explain why a package is there: who needs it, up to what was asked for.
     Why {
         /// Name of a package.
@@ -166,7 +174,9 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Info { names } => commands::info::run(&settings, &names),
         Command::Files { names } => commands::files::run(&settings, &names),
         Command::Owns { paths } => commands::owns::run(&settings, &paths),
+        Command::Which { commands } => commands::which::run(&settings, &commands),
         Command::Check { names } => commands::check::run(&settings, &names),
+        Command::Doctor => commands::doctor::run(&settings),
         Command::Lint { files } => commands::lint::run(&settings, &files),
         Command::Why { name } => commands::needs::why(&settings, &name),
         Command::Tree { name, reverse } => commands::needs::tree(&settings, &name, reverse),

@@ -24,7 +24,7 @@ use common::cmd::Cmd;
 use serde::{Deserialize, Serialize};
 
 use crate::interrupt::Interrupt;
-pub use owner::{Owner, give, take_back};
+pub use owner::{ACCOUNT, Owner, give, has_account, take_back};
 pub use wait::Ended;
 
 /// Where programs see the build directory.
@@ -110,4 +110,28 @@ pub fn run(order: &Order, capture: bool, interrupt: &Interrupt) -> anyhow::Resul
     // Its ends of the pipes go with the command.
     drop(command);
     wait::wait(child, read, interrupt)
+}
+
+/// Whether programs can be confined here: runs one that does nothing.
+///
+/// # Errors
+/// They cannot.
+pub fn probe(interrupt: &Interrupt) -> anyhow::Result<()> {
+    let usr = PathBuf::from("/usr");
+    let order = Order {
+        argv: vec!["true".to_owned()],
+        env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
+        cwd: "/".to_owned(),
+        build: None,
+        home: None,
+        stage: None,
+        prefix: (usr.clone(), usr),
+        hidden: Vec::new(),
+        shown: Vec::new(),
+        network: false,
+        owner: Owner::find()?,
+    };
+    let ended = run(&order, false, interrupt)?;
+    anyhow::ensure!(ended.status == 0, "`true` ended with status {}: {}", ended.status, ended.tail.trim());
+    Ok(())
 }

@@ -8,7 +8,7 @@ pub const NOT_FOUND: u8 = 11;
 pub const DEPENDENCY: u8 = 12;
 /// Something cannot be downloaded.
 pub const FETCH: u8 = 13;
-/// A digest or an archive is not what it should be.
+/// A digest, an archive, or (`check`, `doctor`) what is installed is not what it should be.
 pub const INTEGRITY: u8 = 14;
 /// Files are in the way.
 pub const CONFLICT: u8 = 15;
@@ -31,7 +31,7 @@ pub const TABLE: &[(u8, &str)] = &[
     (NOT_FOUND, "there is no recipe, package or file of this name"),
     (DEPENDENCY, "dependencies cannot be satisfied, or something needs this package"),
     (FETCH, "something cannot be downloaded"),
-    (INTEGRITY, "a digest or an archive is not what it should be"),
+    (INTEGRITY, "a digest, an archive or what is installed is not what it should be"),
     (CONFLICT, "files are in the way"),
     (LOCKED, "another recipe is at work here"),
     (PHASE, "a recipe's own code failed"),

@@ -6,10 +6,11 @@
 //! - [`state`], [`recipe`], [`shelf`]: what a recipe says, and where recipes are
 //! - [`places`], [`dir`], [`lock`], [`interrupt`]: paths, directories as descriptors, who works here, ^C
 //! - [`fetch`], [`archive`]: URL -> verified file -> tree
-//! - [`version`], [`resolve`]: what needs what, and in which version
+//! - [`version`], [`base`], [`resolve`]: what needs what, in which version, and what of it the system has itself
 //! - [`confine`]: programs of recipes, in a cage
 //! - [`engine`]: the recipe's code and the helpers it can call
 //! - [`stage`], [`db`], [`tx`]: what was made -> installed, all of it or nothing
+//! - [`doctor`]: what is wrong with all of it
 //! - [`commands`], [`cli`]: what can be typed
 
 pub mod exit;
@@ -26,9 +27,11 @@ pub mod archive;
 pub mod confine;
 pub mod engine;
 pub mod version;
+pub mod base;
 pub mod resolve;
 pub mod stage;
 pub mod db;
 pub mod tx;
+pub mod doctor;
 pub mod commands;
 pub mod cli;

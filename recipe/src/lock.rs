@@ -56,6 +56,18 @@ impl Lock {
     }
 }
 
+/// Who works in a prefix, as the lock's file says, if he is alive. Takes no lock.
+#[must_use]
+pub fn holder(own: &Dir) -> Option<String> {
+    let text = own.read(NAME).and_then(std::io::read_to_string).ok()?;
+    let (pid, program) = text.trim().strip_prefix("process ")?.split_once(" (")?;
+    let program = program.strip_suffix(')')?;
+    // His number may be another's by now.
+    let command = std::fs::read(format!("/proc/{}/cmdline", pid.parse::<u32>().ok()?)).ok()?;
+    let words: Vec<_> = command.split(|b| *b == 0).take(3).map(String::from_utf8_lossy).collect();
+    (words.join(" ").trim_end() == program.trim_end()).then(|| text.trim().to_owned())
+}
+
 fn hold(what: impl AsFd, until: Instant, who: impl Fn() -> String) -> anyhow::Result<()> {
     let mut told = false;
     loop {

@@ -158,6 +158,30 @@ pub fn check_name(name: &str) -> Result<(), String> {
     ))
 }
 
+/// What dependencies can ask for: what [`check_name`] allows, what packages of the base provide beyond that (names with
+/// something in parentheses behind them, as `pkgconfig(zlib)`), and absolute paths.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_needed(name: &str) -> Result<(), String> {
+    let capability = || {
+        let (head, rest) = name.split_at_checked(name.find('(')?)?;
+        check_name(head).ok()?;
+        // `(a)(b)`, `()(64bit)`: none is in another.
+        let inner = rest.strip_prefix('(')?.strip_suffix(')')?;
+        let plain = |c: char| c.is_ascii_graphic() && !"(),<>=!\"'".contains(c);
+        inner.split(")(").all(|part| part.chars().all(plain)).then_some(())
+    };
+    let path = || {
+        let path = name.strip_prefix('/')?;
+        crate::dir::check(path).ok().map(drop)
+    };
+    match name.len() <= 256 && (path().is_some() || capability().is_some()) {
+        true => Ok(()),
+        false => check_name(name),
+    }
+}
+
 /// Loads a recipe and its text together.
 ///
 /// # Errors

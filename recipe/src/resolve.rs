@@ -1,5 +1,8 @@
 //! Wanted packages -> what must be installed, in order, or an explanation.
 //!
+//! A dependency is satisfied by a recipe or by the base: by a recipe that is installed, else by the base, else by a recipe that
+//! then is installed.
+//!
 //! Every name has one recipe, and so one version: there is nothing to choose between, and a walk of the graph finds the
 //! answer or the contradiction. Pure: recipes come through a function.
 
@@ -8,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Context;
 use common::cli::Mark;
 
+use crate::base::{Answer, Base};
 use crate::exit;
 use crate::recipe::Recipe;
 use crate::version::Requirement;
@@ -27,10 +31,11 @@ pub struct Step {
 /// A dependency has no recipe, or not in the version that is asked for (exit code [`exit::DEPENDENCY`]).
 pub fn missing(
     wanted: Vec<Recipe>,
+    base: &Base,
     find: &mut dyn FnMut(&str) -> anyhow::Result<Recipe>,
 ) -> anyhow::Result<Vec<Step>> {
     let names: BTreeSet<_> = wanted.iter().map(|r| r.name.clone()).collect();
-    let mut walk = Walk { find, names, seen: BTreeMap::new(), steps: Vec::new() };
+    let mut walk = Walk { base, find, names, seen: BTreeMap::new(), steps: Vec::new() };
     for recipe in wanted {
         walk.visit(recipe, &mut Vec::new())?;
     }
@@ -38,6 +43,7 @@ pub fn missing(
 }
 
 struct Walk<'a> {
+    base: &'a Base,
     find: &'a mut dyn FnMut(&str) -> anyhow::Result<Recipe>,
     names: BTreeSet<String>,
     /// Versions as they will be.
@@ -83,20 +89,63 @@ impl Walk<'_> {
                 .with_context(needed)
                 .exit(exit::DEPENDENCY);
         }
-        let recipe = (self.find)(&requirement.name).with_context(needed).exit(exit::DEPENDENCY)?;
-        let installed = recipe.installed_version();
-        let wanted = self.names.contains(&recipe.name);
-        if !wanted && installed.is_some_and(|v| requirement.accepts(v)) {
-            return Ok(None);
-        }
-        if !requirement.accepts(&recipe.version) {
-            let also = installed.map(|v| format!(", and {v} is installed")).unwrap_or_default();
-            return Err(anyhow::anyhow!("the recipe of {} has {}{also}", recipe.name, recipe.version))
-                .with_context(needed)
-                .exit(exit::DEPENDENCY);
-        }
-        Ok(Some(recipe))
+        let wanted = self.names.contains(&requirement.name);
+        choose(requirement, wanted, self.base, self.find).with_context(needed)
     }
+}
+
+/// The recipe to install for a requirement; none if what is installed, or the base, is enough. `wanted`: the recipe will be
+/// installed anyway, whatever there is.
+///
+/// # Errors
+/// Neither has it, or not in the version that is asked for (exit code [`exit::DEPENDENCY`]).
+pub fn choose(
+    requirement: &Requirement,
+    wanted: bool,
+    base: &Base,
+    find: &mut dyn FnMut(&str) -> anyhow::Result<Recipe>,
+) -> anyhow::Result<Option<Recipe>> {
+    let name = &requirement.name;
+    let recipe = if requirement.names_recipe() { find(name) } else { no_recipe(base, name) };
+    let installed = recipe.as_ref().ok().and_then(Recipe::installed_version);
+    if !wanted && installed.is_some_and(|v| requirement.accepts(v)) {
+        return Ok(None);
+    }
+    let answer = base.answer(requirement)?;
+    // A recipe that is there but cannot be read may be installed.
+    let is_there = recipe.as_ref().err().is_none_or(|e| common::cli::exit_code(e) != exit::NOT_FOUND);
+    let decides = wanted || installed.is_some() || (recipe.is_err() && is_there);
+    if matches!(answer, Answer::Enough(_)) && !decides {
+        return Ok(None);
+    }
+    let of_base = match &answer {
+        Answer::Other(has) | Answer::Enough(has) => Some(format!("the base has {has}")),
+        Answer::Nothing => None,
+    };
+    match recipe {
+        Ok(recipe) if requirement.accepts(&recipe.version) => Ok(Some(recipe)),
+        Ok(recipe) => {
+            let of_base = of_base.map(|has| format!("{has}, ")).unwrap_or_default();
+            let also = installed_too(&recipe);
+            Err(anyhow::anyhow!("{of_base}the recipe of {name} has {}{also}", recipe.version))
+                .exit(exit::DEPENDENCY)
+        }
+        Err(e) => match of_base {
+            Some(has) => Err(e).context(has),
+            None => Err(e),
+        }
+        .exit(exit::DEPENDENCY),
+    }
+}
+
+fn installed_too(recipe: &Recipe) -> String {
+    recipe.installed_version().map(|v| format!(", and {v} is installed")).unwrap_or_default()
+}
+
+/// The error for a name that no recipe can have.
+fn no_recipe(base: &Base, name: &str) -> anyhow::Result<Recipe> {
+    let unknown = if base.is_known()? { "" } else { ", and nothing is known of the base of this system" };
+    Err(anyhow::anyhow!("no recipe can be called {name:?}{unknown}")).exit(exit::NOT_FOUND)
 }
 
 /// A dependency of a recipe.
@@ -129,11 +178,20 @@ pub struct Broken {
     pub will_be: Option<String>,
 }
 
-/// None of these, or an error that names them all.
+/// None of these that the base does not meet, or an error that names them all.
 ///
 /// # Errors
-/// There is one (exit code [`exit::DEPENDENCY`]).
-pub fn none_broken(broken: &[Broken]) -> anyhow::Result<()> {
+/// There is one (exit code [`exit::DEPENDENCY`]), or the base's list cannot be read.
+pub fn none_broken(broken: Vec<Broken>, base: &Base) -> anyhow::Result<()> {
+    let mut unmet = Vec::new();
+    for need in broken {
+        // A package of this name decides, as it does when it is chosen.
+        let by_base = need.will_be.is_none() && matches!(base.answer(&need.requirement)?, Answer::Enough(_));
+        if !by_base {
+            unmet.push(need);
+        }
+    }
+    let broken = unmet;
     if broken.is_empty() {
         return Ok(());
     }

@@ -2,7 +2,7 @@
 //!
 //! - [`desk`]: the prefix, opened, locked, and clean
 //! - [`make`]: a recipe -> a staged package
-//! - [`plan`]: packages -> operations, and what is in their way
+//! - [`plan`]: packages -> operations; [`conflict`]: what is in their way; [`config`]: files that users edit
 //! - [`journal`]: the operations, on disk
 //! - [`apply`]: doing and undoing them
 //! - [`commit`]: the state goes into the recipe files
@@ -12,6 +12,8 @@
 pub mod desk;
 pub mod make;
 pub mod plan;
+mod conflict;
+mod config;
 pub mod journal;
 mod apply;
 mod commit;
@@ -21,6 +23,7 @@ pub mod restore;
 
 pub use desk::Desk;
 pub use plan::{Change, Plan};
+pub use recover::LEFTOVERS;
 
 use anyhow::Context;
 use common::cli::Mark;

@@ -8,7 +8,7 @@ use std::fmt;
 
 use anyhow::{Context, ensure};
 
-use crate::recipe::check_name;
+use crate::recipe::{check_name, check_needed};
 
 /// Compares two versions.
 #[must_use]
@@ -24,10 +24,23 @@ pub fn compare(a: &str, b: &str) -> Ordering {
     }
 }
 
+/// Compares a version of rpm's, `[EPOCH:]VERSION[-RELEASE]`, with one that is asked for: by as much as that one has.
+fn compare_evr(evr: &str, wanted: &str) -> Ordering {
+    let (epoch, rest) = evr.split_once(':').unwrap_or(("0", evr));
+    let (version, release) = rest.split_once('-').map_or((rest, None), |(v, r)| (v, Some(r)));
+    let (wanted, has_release) = match (wanted.split_once('-'), release) {
+        (Some((wanted, _)), None) => (wanted, false),
+        (found, _) => (wanted, found.is_some()),
+    };
+    let epoch = if wanted.contains(':') { format!("{epoch}:") } else { String::new() };
+    let release = release.filter(|_| has_release).map(|r| format!("-{r}")).unwrap_or_default();
+    rpm_version::rpm_evr_compare(&format!("{epoch}{version}{release}"), wanted)
+}
+
 /// What a dependency asks for: a name, and conditions that all must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requirement {
-    /// The package.
+    /// The package, or what one of the base provides: a capability (`pkgconfig(zlib)`) or an absolute path.
     pub name: String,
     /// `>= 1.1.0`, ...
     conditions: Vec<(Operator, String)>,
@@ -55,7 +68,7 @@ const OPERATORS: &[(&str, Operator)] = &[
 ];
 
 impl Requirement {
-    /// Reads `name`, `name >= 1.1.0`, `name >= 1.1, < 2`.
+    /// Reads `name`, `name >= 1.1.0`, `name >= 1.1, < 2`, `pkgconfig(zlib) >= 1.2`, `/usr/bin/cc`.
     ///
     /// # Errors
     /// It is none of these.
@@ -63,7 +76,7 @@ impl Requirement {
         let wrong = || format!("expected a dependency like \"openssl >= 1.1.0\", found {text:?}");
         let end = text.find(['<', '>', '=', '!', ' ', '\t']).unwrap_or(text.len());
         let (name, rest) = text.trim_start().split_at(end.min(text.trim_start().len()));
-        check_name(name).map_err(|_| anyhow::anyhow!("{}", wrong()))?;
+        check_needed(name).map_err(|_| anyhow::anyhow!("{}", wrong()))?;
         let rest = rest.trim();
         let parts = if rest.is_empty() { Vec::new() } else { rest.split(',').map(str::trim).collect() };
         let condition = |part: &str| {
@@ -73,15 +86,35 @@ impl Requirement {
             ensure!(!version.is_empty() && !version.contains([' ', '<', '>', '=', '!']), wrong());
             Ok((*operator, version.to_owned()))
         };
+        ensure!(parts.is_empty() || !name.starts_with('/'), "{}: a path has no version", wrong());
         let conditions = parts.into_iter().map(condition).collect::<anyhow::Result<_>>()?;
         Ok(Self { name: name.to_owned(), conditions })
+    }
+
+    /// Whether a recipe could have its name.
+    #[must_use]
+    pub fn names_recipe(&self) -> bool {
+        check_name(&self.name).is_ok()
     }
 
     /// Whether a version is what is asked for.
     #[must_use]
     pub fn accepts(&self, version: &str) -> bool {
+        self.holds(|wanted| compare(version, wanted))
+    }
+
+    /// Whether a version of rpm's is: `[EPOCH:]VERSION[-RELEASE]`, compared as rpm does, without epoch and release where the
+    /// condition has none. What has no version meets no condition.
+    #[must_use]
+    pub fn accepts_evr(&self, evr: Option<&str>) -> bool {
+        evr.map_or(self.conditions.is_empty(), |evr| {
+            self.holds(|wanted| compare_evr(evr, wanted.strip_prefix('v').unwrap_or(wanted)))
+        })
+    }
+
+    fn holds(&self, compare: impl Fn(&str) -> Ordering) -> bool {
         self.conditions.iter().all(|(operator, wanted)| {
-            let order = compare(version, wanted);
+            let order = compare(wanted);
             match operator {
                 Operator::Less => order.is_lt(),
                 Operator::LessEqual => order.is_le(),
@@ -145,8 +178,47 @@ mod tests {
             assert!(requirement.accepts(yes) && !requirement.accepts(no), "{text}");
         }
         assert!(Requirement::parse("a").unwrap().accepts("anything"));
-        for text in ["", ">= 1", "a >=", "a ~ 1", "a 1", "a >= 1 2", "a/b", "a >= 1,"] {
+        for text in [
+            "", ">= 1", "a >=", "a ~ 1", "a 1", "a >= 1 2", "a/b", "a >= 1,", "a(b", "a)b(", "(a)", "()",
+            "/", "/a/../b", "/a//b", "/a/", "/a >= 1", "a(b c)", "a\n",
+        ] {
             assert!(Requirement::parse(text).is_err(), "{text:?}");
         }
+        for text in [
+            "pkgconfig(zlib)",
+            "libc.so.6(GLIBC_2.34)(64bit)",
+            "libc.so.6()(64bit)",
+            "perl(Foo::Bar) >= 1",
+            "/usr/bin/[",
+            "cmake(Qt6/Core)",
+        ] {
+            let requirement = Requirement::parse(text).unwrap();
+            assert!(!requirement.names_recipe() && requirement.to_string() == text, "{text}");
+        }
+    }
+
+    #[test]
+    fn versions_of_the_base_are_compared_by_what_is_asked_for() {
+        for (evr, text, expected) in [
+            ("1:3.2.2-16.el10", "a >= 1.1.0", true),
+            ("1:3.2.2-16.el10", "a == 3.2.2", true),
+            ("1:3.2.2-16.el10", "a == 3.2.2-16.el10", true),
+            ("1:3.2.2-16.el10", "a > 3.2.2", false),
+            ("1:3.2.2-16.el10", "a > 3.2.2-9", true),
+            ("1:3.2.2-16.el10", "a < 1:3", false),
+            ("1:3.2.2-16.el10", "a < 2:1", true),
+            ("3.2.2-16.el10", "a >= 0:3.2", true),
+            ("3.2.2-16.el10", "a >= v3.2, < 4", true),
+            ("3.2.2-16.el10", "a >= 3.2, < 3.2.2", false),
+            ("1.3", "a == 1.3-4", true),
+            ("1.0~beta-1", "a >= 1.0", false),
+            // No semantic version, although it looks like one with a prerelease.
+            ("1.0.0-6.el10", "a >= 1.0.0", true),
+        ] {
+            let requirement = Requirement::parse(text).unwrap();
+            assert_eq!(requirement.accepts_evr(Some(evr)), expected, "{evr} for {text}");
+        }
+        assert!(Requirement::parse("a").unwrap().accepts_evr(None));
+        assert!(!Requirement::parse("a >= 1").unwrap().accepts_evr(None));
     }
 }

@@ -30,6 +30,8 @@ pub const ARCH: u32 = 1022;
 pub const SOURCERPM: u32 = 1044;
 /// Names of what is provided.
 pub const PROVIDENAME: u32 = 1047;
+/// How the versions of what is provided are meant (rpmsenseFlags).
+pub const PROVIDEFLAGS: u32 = 1112;
 /// Versions of what is provided.
 pub const PROVIDEVERSION: u32 = 1113;
 

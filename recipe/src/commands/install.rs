@@ -173,14 +173,14 @@ impl Work<'_> {
         let mut broken = graph(&self.desk.places, &self.desk.own)?.broken(&changes);
         // What the steps themselves need was resolved.
         broken.retain(|b| steps.iter().all(|step| step.recipe.name != b.by));
-        resolve::none_broken(&broken)
+        resolve::none_broken(broken, &self.desk.base)
     }
 
     /// What is to be made, once all that is needed to build it is installed.
     fn steps(&self, mut wanted: Vec<Recipe>, why: Why, chain: &mut Vec<String>) -> anyhow::Result<Vec<Step>> {
         let mut settled = BTreeSet::new();
         loop {
-            let steps = resolve::missing(wanted.clone(), &mut |name| self.find(name))?;
+            let steps = resolve::missing(wanted.clone(), &self.desk.base, &mut |name| self.find(name))?;
             let before = settled.len();
             for step in &steps {
                 let missing = self.missing_build_deps(&step.recipe, &settled)?;
@@ -239,16 +239,9 @@ impl Work<'_> {
         for text in &recipe.build_deps {
             let requirement = resolve::parse(recipe, text)?;
             let needed = || format!("{requirement} is needed to build {}", recipe.name);
-            let dependency = self.find(&requirement.name).with_context(needed).exit(exit::DEPENDENCY)?;
-            let there = dependency.installed_version().is_some_and(|v| requirement.accepts(v));
-            if there || settled.contains(&dependency.name) {
-                continue;
-            }
-            if !requirement.accepts(&dependency.version) {
-                let has = anyhow::anyhow!("the recipe of {} has {}", dependency.name, dependency.version);
-                return Err(has).with_context(needed).exit(exit::DEPENDENCY);
-            }
-            missing.push(dependency);
+            let base = &self.desk.base;
+            let choice = resolve::choose(&requirement, false, base, &mut |name| self.find(name));
+            missing.extend(choice.with_context(needed)?.filter(|recipe| !settled.contains(&recipe.name)));
         }
         Ok(missing)
     }

@@ -7,12 +7,14 @@ use clap::ValueEnum;
 use common::cli::{Mark, tell};
 
 use super::{Settings, graph, output};
+use crate::base::{Answer, Base};
 use crate::dir::Dir;
 use crate::exit;
 use crate::places::OWN;
 use crate::resolve::Graph;
 use crate::shelf;
 use crate::tx;
+use crate::version::Requirement;
 
 /// Why a package is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -23,12 +25,13 @@ pub enum Reason {
     Dep,
 }
 
-/// `recipe why`: from a package up to what was asked for, one line a way.
+/// `recipe why`: from a package up to what was asked for, one line a way. It may be the base's.
 ///
 /// # Errors
 /// The package is not installed.
 pub fn why(settings: &Settings, name: &str) -> anyhow::Result<ExitCode> {
-    let graph = installed(settings, name)?;
+    let base = Base::of(&settings.places.sysroot);
+    let (graph, of_base) = installed(settings, &base, name)?;
     let mut ways = Vec::new();
     up(&graph, &mut vec![name.to_owned()], &mut ways);
     if settings.json {
@@ -38,7 +41,10 @@ pub fn why(settings: &Settings, name: &str) -> anyhow::Result<ExitCode> {
     for way in &ways {
         let version =
             |n: &String| graph.installed.get(n).and_then(|r| r.state.version.clone()).unwrap_or_default();
-        let mut line = format!("{name} {}", version(&way[0]));
+        let mut line = match &of_base {
+            Some(package) => format!("{name} ({package} of the base)"),
+            None => format!("{name} {}", version(&way[0])),
+        };
         for pair in way.windows(2) {
             let asked = graph
                 .needs(&pair[1])
@@ -86,45 +92,66 @@ fn up(graph: &Graph, way: &mut Vec<String>, ways: &mut Vec<Vec<String>>) {
 /// # Errors
 /// The package is not installed.
 pub fn tree(settings: &Settings, name: &str, reverse: bool) -> anyhow::Result<ExitCode> {
-    let graph = installed(settings, name)?;
-    let mut lines = Vec::new();
-    branch(&graph, name, reverse, 0, &mut BTreeSet::new(), &mut lines);
+    let base = Base::of(&settings.places.sysroot);
+    let (graph, _) = installed(settings, &base, name)?;
+    let mut tree = Tree { graph: &graph, base: &base, reverse, seen: BTreeSet::new(), lines: Vec::new() };
+    tree.branch(&Requirement::parse(name)?, 0)?;
     if settings.json {
-        let nodes: Vec<_> =
-            lines.iter().map(|(d, n, _)| serde_json::json!({ "depth": d, "name": n })).collect();
+        let nodes: Vec<_> = tree
+            .lines
+            .iter()
+            .map(|l| serde_json::json!({ "depth": l.depth, "name": l.name, "from": l.from }))
+            .collect();
         output::json_of("tree", &nodes)?;
     } else {
-        for (depth, name, note) in &lines {
+        for Line { depth, name, note, .. } in &tree.lines {
             output::line(format!("{}{name}{note}", "  ".repeat(*depth)))?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn branch(
-    graph: &Graph,
-    name: &str,
+struct Tree<'a> {
+    graph: &'a Graph,
+    base: &'a Base,
     reverse: bool,
+    seen: BTreeSet<String>,
+    lines: Vec<Line>,
+}
+
+struct Line {
     depth: usize,
-    seen: &mut BTreeSet<String>,
-    lines: &mut Vec<(usize, String, String)>,
-) {
-    let version = graph.installed.get(name).and_then(|r| r.state.version.clone());
-    let again = !seen.insert(name.to_owned());
-    let note = match (&version, again) {
-        (None, _) => " (not installed)".to_owned(),
-        (Some(version), true) => format!(" {version} (see above)"),
-        (Some(version), false) => format!(" {version}"),
-    };
-    lines.push((depth, name.to_owned(), note));
-    if again {
-        return;
+    name: String,
+    note: String,
+    /// `recipe`, `base`, or nothing has it.
+    from: Option<&'static str>,
+}
+
+impl Tree<'_> {
+    fn branch(&mut self, wanted: &Requirement, depth: usize) -> anyhow::Result<()> {
+        let name = &wanted.name;
+        let version = self.graph.installed.get(name).and_then(|r| r.state.version.clone());
+        let again = !self.seen.insert(name.clone());
+        let (note, from) = match (version, again) {
+            (Some(version), true) => (format!(" {version} (see above)"), Some("recipe")),
+            (Some(version), false) => (format!(" {version}"), Some("recipe")),
+            (None, _) => match self.base.answer(wanted)? {
+                Answer::Enough(package) => (format!(" ({package} of the base)"), Some("base")),
+                Answer::Other(has) => (format!(" (not installed; the base has {has})"), None),
+                Answer::Nothing => (" (not installed)".to_owned(), None),
+            },
+        };
+        self.lines.push(Line { depth, name: name.clone(), note, from });
+        if again {
+            return Ok(());
+        }
+        let graph = self.graph;
+        let next: Vec<Requirement> = match self.reverse {
+            true => graph.needed_by(name).map(Requirement::parse).collect::<anyhow::Result<_>>()?,
+            false => graph.needs(name).cloned().collect(),
+        };
+        next.iter().try_for_each(|wanted| self.branch(wanted, depth + 1))
     }
-    let next: Vec<String> = match reverse {
-        true => graph.needed_by(name).map(str::to_owned).collect(),
-        false => graph.needs(name).map(|r| r.name.clone()).collect(),
-    };
-    next.iter().for_each(|n| branch(graph, n, reverse, depth + 1, seen, lines));
 }
 
 /// `recipe orphans`: what came for others which are gone.
@@ -167,11 +194,21 @@ fn read_graph(settings: &Settings) -> anyhow::Result<Graph> {
     }
 }
 
-fn installed(settings: &Settings, name: &str) -> anyhow::Result<Graph> {
+/// What is installed, if the package is, or if something needs it of the base: then its package there, too.
+fn installed(settings: &Settings, base: &Base, name: &str) -> anyhow::Result<(Graph, Option<String>)> {
     let graph = read_graph(settings)?;
-    if !graph.installed.contains_key(name) {
-        shelf::find(&settings.places, name)?;
-        return Err(anyhow::anyhow!("{name} is not installed")).exit(exit::NOT_FOUND);
+    if graph.installed.contains_key(name) {
+        return Ok((graph, None));
     }
-    Ok(graph)
+    if let Ok(any) = Requirement::parse(name)
+        && let Answer::Enough(package) = base.answer(&any)?
+    {
+        if graph.needed_by(name).next().is_some() {
+            return Ok((graph, Some(package)));
+        }
+        let nobody = format!("no installed package needs {name} ({package} of the base)");
+        return Err(anyhow::anyhow!(nobody)).exit(exit::NOT_FOUND);
+    }
+    shelf::find(&settings.places, name)?;
+    Err(anyhow::anyhow!("{name} is not installed")).exit(exit::NOT_FOUND)
 }

@@ -17,9 +17,14 @@ pub(super) fn line(text: impl AsRef<str>) -> anyhow::Result<()> {
 
 /// Prints `{"schema": 1, KEY: value}`.
 pub(super) fn json_of(key: &str, value: &impl Serialize) -> anyhow::Result<()> {
+    json_of_all([(key, serde_json::to_value(value)?)])
+}
+
+/// As [`json_of`], with several keys.
+pub(super) fn json_of_all<const N: usize>(values: [(&str, Value); N]) -> anyhow::Result<()> {
     let mut all = Map::new();
     all.insert("schema".to_owned(), SCHEMA.into());
-    all.insert(key.to_owned(), serde_json::to_value(value)?);
+    all.extend(values.into_iter().map(|(key, value)| (key.to_owned(), value)));
     line(serde_json::to_string_pretty(&Value::Object(all))?)
 }
 

@@ -192,6 +192,6 @@ impl Work<'_> {
             };
             changes.push(Changed { name: recipe.name.clone(), becomes });
         }
-        resolve::none_broken(&graph(&self.desk.places, &self.desk.own)?.broken(&changes))
+        resolve::none_broken(graph(&self.desk.places, &self.desk.own)?.broken(&changes), &self.desk.base)
     }
 }

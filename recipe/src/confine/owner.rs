@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::dir::{self, Dir};
 
 /// The account that an image has for it.
-const ACCOUNT: &str = "recipe-build";
+pub const ACCOUNT: &str = "recipe-build";
 /// Where a number that nobody has is looked for: no range of systemd's or of ordinary users.
 const FREE: std::ops::Range<u32> = 60_600..60_700;
 
@@ -44,20 +44,29 @@ impl Owner {
     }
 }
 
+/// Whether this system has the account.
+#[must_use]
+pub fn has_account() -> bool {
+    named(&std::fs::read_to_string("/etc/passwd").unwrap_or_default()).is_some()
+}
+
+/// Name, user and group of each account.
+fn accounts(passwd: &str) -> impl Iterator<Item = (&str, u32, u32)> {
+    passwd.lines().filter_map(|line| {
+        let fields: Vec<_> = line.split(':').collect();
+        Some((*fields.first()?, fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?))
+    })
+}
+
+fn named(passwd: &str) -> Option<(&str, u32, u32)> {
+    accounts(passwd).find(|(name, uid, gid)| *name == ACCOUNT && *uid > 0 && *gid > 0)
+}
+
 fn choose(passwd: &str) -> anyhow::Result<Owner> {
-    let accounts = || {
-        passwd.lines().filter_map(|line| {
-            let fields: Vec<_> = line.split(':').collect();
-            Some((*fields.first()?, fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?))
-        })
-    };
-    let named =
-        accounts().find(|(name, uid, gid): &(&str, u32, u32)| *name == ACCOUNT && *uid > 0 && *gid > 0);
-    if let Some((_, uid, gid)) = named {
+    if let Some((_, uid, gid)) = named(passwd) {
         return Ok(Owner { uid, gid, root: true });
     }
-    let free =
-        FREE.into_iter().find(|n| !accounts().any(|(_, uid, gid): (&str, u32, u32)| uid == *n || gid == *n));
+    let free = FREE.into_iter().find(|n| !accounts(passwd).any(|(_, uid, gid)| uid == *n || gid == *n));
     free.map(|n| Owner { uid: n, gid: n, root: true })
         .with_context(|| format!("there is no user {ACCOUNT}, and no number for one"))
 }

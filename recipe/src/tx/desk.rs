@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 
+use crate::base::Base;
 use crate::dir::Dir;
 use crate::fetch::Fetcher;
 use crate::interrupt::Interrupt;
@@ -23,6 +24,8 @@ pub struct Desk {
     pub prefix: Dir,
     /// Our own directory in it.
     pub own: Dir,
+    /// What the system came with.
+    pub base: Base,
     /// Downloads.
     pub fetcher: Rc<Fetcher>,
     /// ^C.
@@ -53,6 +56,7 @@ impl Desk {
             places: places.clone(),
             prefix,
             own,
+            base: Base::of(&places.sysroot),
             fetcher: Rc::new(Fetcher::new(&places.cache, offline, interrupt.clone())),
             interrupt: interrupt.clone(),
             _lock: lock,

@@ -1,12 +1,14 @@
 //! Packages -> operations, and what is in their way. Looks, and changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 
 use anyhow::Context;
 use common::cli::Mark;
 
 use super::apply::{other_file_system, words};
+use super::config;
+use super::conflict::Conflicts;
 use super::desk::{Desk, now};
 use super::journal::{Journal, Package, Step};
 use super::make::Made;
@@ -15,7 +17,6 @@ use crate::db::{self, Record};
 use crate::dir::{parents, split};
 use crate::exit;
 use crate::recipe::Recipe;
-use crate::shelf;
 use crate::stage::{Entry, What, examine};
 use crate::state::State;
 
@@ -52,17 +53,12 @@ pub struct Planner<'a> {
     journal: Journal,
     changes: Vec<Change>,
     notes: Vec<String>,
-    conflicts: Vec<String>,
+    conflicts: Conflicts<'a>,
     puts: Vec<Step>,
-    /// Paths that this transaction gives free, and takes.
+    /// Paths that this transaction gives free.
     released: BTreeSet<String>,
     /// What was given free and was empty, with a slash at the end.
     left: BTreeSet<String>,
-    taken: BTreeMap<String, String>,
-    /// Whose each installed file is; read when the first question comes.
-    owners: Option<BTreeMap<String, String>>,
-    /// Files that are nobody's and may be replaced.
-    overwrite: &'a dyn Fn(&str) -> bool,
 }
 
 impl<'a> Planner<'a> {
@@ -74,13 +70,10 @@ impl<'a> Planner<'a> {
             journal: Journal::new(tx),
             changes: Vec::new(),
             notes: Vec::new(),
-            conflicts: Vec::new(),
+            conflicts: Conflicts::new(desk, overwrite),
             puts: Vec::new(),
             released: BTreeSet::new(),
             left: BTreeSet::new(),
-            taken: BTreeMap::new(),
-            owners: None,
-            overwrite,
         }
     }
 
@@ -159,13 +152,7 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// Something is in the way (exit code [`exit::CONFLICT`]): all of it is named.
     pub fn finish(mut self) -> anyhow::Result<Plan> {
-        if !self.conflicts.is_empty() {
-            let count = self.conflicts.len();
-            let all = self.conflicts.join("\n  ");
-            return Err(anyhow::anyhow!("{count} files are in the way:\n  {all}"))
-                .exit(exit::CONFLICT)
-                .hint("--overwrite PATTERN replaces files that belong to no package");
-        }
+        self.conflicts.finish()?;
         self.journal.steps.extend(self.puts);
         let left = self.released.iter().chain(&self.left);
         self.journal.leaving = leaving(left.map(String::as_str));
@@ -229,6 +216,10 @@ impl<'a> Planner<'a> {
                 self.notes.push(format!("{shown} is not removed: it is a directory now"));
                 continue;
             }
+            if let Some(owner) = self.conflicts.of_base(path)? {
+                self.notes.push(format!("{shown} is not removed: it belongs to the base ({owner})"));
+                continue;
+            }
             let before = record.and_then(|r| r.files.iter().find(|f| f.path == *path));
             if before.is_some_and(|b| b.config)
                 && Some(examine(prefix, path)?) != before.map(|b| Some(b.what.clone()))
@@ -237,7 +228,7 @@ impl<'a> Planner<'a> {
                 continue;
             }
             if other_file_system(prefix, split(path).0)? {
-                self.conflicts.push(format!("{shown}: another file system is mounted there"));
+                self.conflicts.add(path, "another file system is mounted there");
                 continue;
             }
             let changed = self.changed(path, before)?;
@@ -257,6 +248,9 @@ impl<'a> Planner<'a> {
     /// A directory that must be there.
     fn dir(&mut self, path: &str) -> anyhow::Result<()> {
         let shown = self.desk.places.installed(path);
+        if self.conflicts.with_base(path)? {
+            return Ok(());
+        }
         match self.desk.prefix.stat(path) {
             Ok(None) => {
                 if !self.journal.dirs.iter().any(|d| d == path) {
@@ -267,7 +261,7 @@ impl<'a> Planner<'a> {
             // A file of the older version makes room for it.
             Ok(Some(_)) if self.released.contains(path) => self.journal.dirs.push(path.to_owned()),
             Ok(Some(stat)) => {
-                self.conflicts.push(format!("{shown}: {} stands where a directory is needed", words(&stat)));
+                self.conflicts.add(path, format!("{} stands where a directory is needed", words(&stat)));
             }
             Err(_) if parents(path).any(|p| self.released.contains(p)) => {
                 self.journal.dirs.push(path.to_owned());
@@ -289,8 +283,7 @@ impl<'a> Planner<'a> {
     ) -> anyhow::Result<Option<Step>> {
         let path = &entry.path;
         let shown = self.desk.places.installed(path);
-        if let Some(other) = self.taken.insert(path.clone(), name.to_owned()) {
-            self.conflicts.push(format!("{shown}: both {other} and {name} install it"));
+        if self.conflicts.with_others(path, name) || self.conflicts.with_base(path)? {
             return Ok(None);
         }
         let prefix = &self.desk.prefix;
@@ -305,7 +298,7 @@ impl<'a> Planner<'a> {
             Err(e) => return Err(e).with_context(|| format!("failed to examine {shown}")),
         };
         if other_file_system(prefix, split(path).0)? {
-            self.conflicts.push(format!("{shown}: another file system is mounted there"));
+            self.conflicts.add(path, "another file system is mounted there");
             return Ok(None);
         }
         let Some(stat) = stat else { return Ok(Some(create(path.clone()))) };
@@ -319,23 +312,15 @@ impl<'a> Planner<'a> {
                 self.journal.emptied.extend(emptied);
                 return Ok(Some(create(path.clone())));
             }
-            self.conflicts.push(format!("{shown}: a directory stands there"));
+            self.conflicts.add(path, "a directory stands there");
             return Ok(None);
         }
         let config = entry.config || before.is_some_and(|b| b.config);
         if config {
-            return self.put_config(entry, before, &staged);
+            return config::put(self.desk, entry, before, &staged, &mut self.conflicts, &mut self.notes);
         }
-        if !ours {
-            let owner = self.owner(&shown)?;
-            if let Some(owner) = owner.filter(|o| o != name) {
-                self.conflicts.push(format!("{shown}: belongs to {owner}"));
-                return Ok(None);
-            }
-            if !(self.overwrite)(&shown) {
-                self.conflicts.push(format!("{shown}: {} that belongs to no package", words(&stat)));
-                return Ok(None);
-            }
+        if !ours && self.conflicts.with_present(path, name, &stat)? {
+            return Ok(None);
         }
         let changed = self.changed(path, before)?;
         Ok(Some(Step::Replace { staged, path: path.clone(), ino: entry.ino, changed }))
@@ -369,51 +354,5 @@ impl<'a> Planner<'a> {
             }
         }
         Ok(true)
-    }
-
-    /// A file that users edit, where one is already: as installed, changed here, changed by the package, or by both.
-    fn put_config(
-        &mut self,
-        entry: &Entry,
-        before: Option<&Entry>,
-        staged: &str,
-    ) -> anyhow::Result<Option<Step>> {
-        let path = &entry.path;
-        let local = examine(&self.desk.prefix, path)?;
-        let content = |what: Option<&What>| match what {
-            Some(What::File { sha256, .. }) => Some(sha256.to_string()),
-            Some(What::Link { target }) => Some(format!("-> {target}")),
-            None => None,
-        };
-        let (local, original) = (content(local.as_ref()), content(before.map(|b| &b.what)));
-        let new = content(Some(&entry.what));
-        if local == new || original == new {
-            return Ok(None);
-        }
-        let (staged, ino) = (staged.to_owned(), entry.ino);
-        if original.is_some() && local == original {
-            return Ok(Some(Step::Replace { staged, path: path.clone(), ino, changed: None }));
-        }
-        let beside = format!("{path}.new");
-        self.notes.push(format!(
-            "{} was changed here and by the package: the package's is {}",
-            self.desk.places.installed(path),
-            self.desk.places.installed(&beside)
-        ));
-        Ok(Some(match self.desk.prefix.stat(&beside)? {
-            Some(_) => Step::Replace { staged, path: beside, ino, changed: None },
-            None => Step::Create { staged, path: beside, ino },
-        }))
-    }
-
-    /// Whose an installed file is.
-    fn owner(&mut self, shown: &str) -> anyhow::Result<Option<String>> {
-        if self.owners.is_none() {
-            let (recipes, _) = shelf::all(&self.desk.places.recipes)?;
-            let files = recipes.into_iter().filter(|r| r.state.installed);
-            let files = files.flat_map(|r| r.state.files.into_iter().map(move |f| (f, r.name.clone())));
-            self.owners = Some(files.collect());
-        }
-        Ok(self.owners.as_ref().and_then(|o| o.get(shown)).cloned())
     }
 }

@@ -15,6 +15,11 @@ use crate::{db, exit};
 /// How many finished transactions are kept for undo.
 const KEPT: usize = 20;
 
+/// What a run leaves in our own directory when it is interrupted; none of it is there when nobody works.
+pub const LEFTOVERS: &[&str] = &[NAME, UNFINISHED, STAGE, BUILD];
+/// A journal that is being written.
+const UNFINISHED: &str = "journal.json.new";
+
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "direction", rename_all = "lowercase")]
@@ -143,7 +148,7 @@ pub(super) fn litter(desk: &Desk) -> anyhow::Result<()> {
     for name in [STAGE, BUILD, HOME] {
         desk.own.remove_tree(name.as_bytes())?;
     }
-    desk.own.remove_file(&format!("{NAME}.new")).context("failed to remove an unfinished journal")?;
+    desk.own.remove_file(UNFINISHED).context("failed to remove an unfinished journal")?;
     Ok(())
 }
 

@@ -18,3 +18,5 @@ mod tools;
 mod leftovers;
 mod confinement;
 mod attacks;
+mod base;
+mod doctor;

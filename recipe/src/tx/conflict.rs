@@ -1,0 +1,111 @@
+//! What is in the way of a plan: files of other packages, of the base, and of nobody. All of it is collected, and named at once.
+//!
+//! Paths are below the prefix. The base's files are known by where they really lie ([`crate::base`]); so is the prefix, which may be
+//! reached by links (`/bin`). Below it there are none on the way: they are conflicts themselves.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+
+use common::cli::Mark;
+use rustix::fs::Stat;
+
+use super::apply::words;
+use super::desk::Desk;
+use crate::base::Owner;
+use crate::exit;
+use crate::shelf;
+
+/// Everything that is in the way, as far as it was looked at.
+pub(super) struct Conflicts<'a> {
+    desk: &'a Desk,
+    found: Vec<String>,
+    /// Which package of this transaction installs a path.
+    taken: BTreeMap<String, String>,
+    /// Whose each installed file is; read when the first question comes.
+    owners: Option<BTreeMap<String, String>>,
+    /// Where the prefix really is; found then, too.
+    prefix: OnceCell<String>,
+    /// Files that are nobody's and may be replaced.
+    overwrite: &'a dyn Fn(&str) -> bool,
+}
+
+impl<'a> Conflicts<'a> {
+    pub(super) fn new(desk: &'a Desk, overwrite: &'a dyn Fn(&str) -> bool) -> Self {
+        let (taken, prefix) = (BTreeMap::new(), OnceCell::new());
+        Self { desk, found: Vec::new(), taken, owners: None, prefix, overwrite }
+    }
+
+    /// Something is in the way of a path.
+    pub(super) fn add(&mut self, path: &str, what: impl AsRef<str>) {
+        self.found.push(format!("{}: {}", self.desk.places.installed(path), what.as_ref()));
+    }
+
+    /// Whether another package of the transaction installs it too.
+    pub(super) fn with_others(&mut self, path: &str, name: &str) -> bool {
+        let other = self.taken.insert(path.to_owned(), name.to_owned());
+        if let Some(other) = &other {
+            self.add(path, format!("both {other} and {name} install it"));
+        }
+        other.is_some()
+    }
+
+    /// Whether it is a file of the base, be it there now or not. Nothing allows to replace these.
+    pub(super) fn with_base(&mut self, path: &str) -> anyhow::Result<bool> {
+        let owner = self.of_base(path)?;
+        if let Some(owner) = &owner {
+            self.add(path, format!("belongs to the base ({owner})"));
+        }
+        Ok(owner.is_some())
+    }
+
+    /// Whose it is, if it is a file of the base.
+    pub(super) fn of_base(&self, path: &str) -> anyhow::Result<Option<Owner>> {
+        let base = &self.desk.base;
+        // Where nothing is known there is nothing to ask the kernel for.
+        if !base.is_known()? {
+            return Ok(None);
+        }
+        let prefix = match self.prefix.get() {
+            Some(prefix) => prefix,
+            None => {
+                let place = base.place_of(&self.desk.prefix)?;
+                self.prefix.get_or_init(|| place)
+            }
+        };
+        base.owner(&format!("{prefix}/{path}"))
+    }
+
+    /// Whether what is there already belongs to another package, or to nobody and is not to be replaced.
+    pub(super) fn with_present(&mut self, path: &str, name: &str, stat: &Stat) -> anyhow::Result<bool> {
+        let shown = self.desk.places.installed(path);
+        let what = match self.owner(&shown)?.filter(|owner| owner != name) {
+            Some(owner) => format!("belongs to {owner}"),
+            None if (self.overwrite)(&shown) => return Ok(false),
+            None => format!("{} that belongs to no package", words(stat)),
+        };
+        self.add(path, what);
+        Ok(true)
+    }
+
+    /// Fails if something is in the way (exit code [`exit::CONFLICT`]): all of it is named.
+    pub(super) fn finish(self) -> anyhow::Result<()> {
+        if self.found.is_empty() {
+            return Ok(());
+        }
+        let (count, all) = (self.found.len(), self.found.join("\n  "));
+        Err(anyhow::anyhow!("{count} files are in the way:\n  {all}"))
+            .exit(exit::CONFLICT)
+            .hint("--overwrite PATTERN replaces files that belong to no package")
+    }
+
+    /// Whose an installed file is.
+    fn owner(&mut self, shown: &str) -> anyhow::Result<Option<String>> {
+        if self.owners.is_none() {
+            let (recipes, _) = shelf::all(&self.desk.places.recipes)?;
+            let files = recipes.into_iter().filter(|r| r.state.installed);
+            let files = files.flat_map(|r| r.state.files.into_iter().map(move |f| (f, r.name.clone())));
+            self.owners = Some(files.collect());
+        }
+        Ok(self.owners.as_ref().and_then(|o| o.get(shown)).cloned())
+    }
+}

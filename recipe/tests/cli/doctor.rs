@@ -1,0 +1,305 @@
+//! `recipe doctor`: each thing that can be wrong, made so and found.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use common::cmd::Cmd;
+
+use crate::base::System;
+use crate::rig::{Out, Rig, tree};
+use testkit::server::Answer;
+
+/// A prefix with two packages, of which one needs the other, and nothing wrong.
+fn healthy() -> Rig {
+    let rig = Rig::new();
+    for name in ["a", "b"] {
+        rig.release(name, "1", &[(&format!("bin/{name}"), name)]);
+        rig.add(name, "1", &format!("install_bin(\"{name}\");"));
+    }
+    let text = rig.recipe("a").replace("version: \"1\" }", "version: \"1\", deps: [\"b\"] }");
+    rig.write("recipes/a.rhai", text);
+    rig.run(&["install", "a"]).ok();
+    // Without it the test would depend on who runs it.
+    rig.write("passwd", "root:x:0:0::/root:/bin/sh\nrecipe-build:x:977:977::/:/usr/sbin/nologin\n");
+    rig
+}
+
+/// The doctor with PREFIX/bin in PATH, on a system that has the account.
+fn cmd(rig: &Rig, args: &[&str]) -> Cmd {
+    let args: Vec<_> = ["doctor"].iter().chain(args).copied().collect();
+    let path = format!("{}:{}", rig.prefix("bin").display(), std::env::var("PATH").expect("a PATH"));
+    with_account(rig, rig.cmd(&args).env("PATH", path))
+}
+
+fn with_account(rig: &Rig, cmd: Cmd) -> Cmd {
+    if !testkit::is_root() {
+        return cmd;
+    }
+    let script = format!("mount --bind '{}' /etc/passwd && exec \"$@\"", rig.path("passwd").display());
+    cmd.under("unshare", &["-m", "sh", "-c", &script, "sh"])
+}
+
+fn doctor(rig: &Rig) -> Out {
+    rig.ran(cmd(rig, &[]))
+}
+
+/// It must find this and nothing else, say what can be done, and change nothing.
+#[track_caller]
+fn finds(rig: &Rig, expected: &[&str]) {
+    let before = tree(&rig.path(""));
+    let out = doctor(rig);
+    assert_eq!(out.code, Some(14), "{out:#?}");
+    let (hints, found): (Vec<_>, Vec<_>) = out.stdout.lines().partition(|line| line.starts_with("  hint: "));
+    assert_eq!(found.len(), expected.len(), "{out:#?}");
+    for (line, says) in found.iter().zip(expected) {
+        assert!(line.contains(says), "expected {says:?} in {out:#?}");
+    }
+    assert!(hints.len() == found.len() && hints.iter().all(|h| h.len() > 12), "{out:#?}");
+    assert_eq!(tree(&rig.path("")), before, "it looks, and changes nothing");
+}
+
+#[track_caller]
+fn is_healthy(rig: &Rig) {
+    let out = doctor(rig);
+    assert_eq!((out.code, out.stdout.as_str()), (Some(0), ""), "{out:#?}");
+    assert!(out.stderr.contains("nothing is wrong"), "{out:#?}");
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("set");
+}
+
+#[test]
+fn where_nothing_is_wrong_nothing_is_found() {
+    let rig = healthy();
+    is_healthy(&rig);
+    // Whatever was done in an orderly way leaves nothing to find.
+    for args in [
+        &["install", "--reinstall", "b"][..],
+        &["remove", "a"],
+        &["undo"],
+        &["remove", "--cascade", "b"],
+        &["install", "b"],
+        &["undo"],
+    ] {
+        rig.run(args).ok();
+        is_healthy(&rig);
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&rig.ran(cmd(&rig, &["--json"])).ok().stdout).expect("JSON");
+    assert_eq!(json, serde_json::json!({ "schema": 1, "findings": [] }));
+}
+
+#[test]
+fn findings_are_data_too() {
+    let rig = healthy();
+    rig.write("recipes/bad.rhai", "let pkg = ;");
+    let out = rig.ran(cmd(&rig, &["--json"]));
+    assert_eq!(out.code, Some(14), "{out:#?}");
+    let json: serde_json::Value = serde_json::from_str(&out.stdout).expect("JSON");
+    let finding = &json["findings"][0];
+    assert_eq!((&finding["check"], json["findings"].as_array().map(Vec::len)), (&"recipes".into(), Some(1)));
+    for key in ["subject", "problem", "hint"] {
+        assert!(finding[key].as_str().is_some_and(|text| !text.is_empty()), "{key}: {json}");
+    }
+}
+
+#[test]
+fn programs_that_are_not_in_path_are_found() {
+    let rig = healthy();
+    let out = rig.ran(with_account(&rig, rig.cmd(&["doctor"])));
+    assert!(out.code == Some(14) && out.stdout.starts_with("path: "), "{out:#?}");
+    // By another name it is there.
+    std::os::unix::fs::symlink(rig.prefix("bin"), rig.path("link")).expect("linked");
+    let path = format!("{}:{}", rig.path("link").display(), std::env::var("PATH").expect("a PATH"));
+    rig.ran(with_account(&rig, rig.cmd(&["doctor"]).env("PATH", path))).ok();
+}
+
+#[test]
+fn what_others_can_change_is_found() {
+    let rig = healthy();
+    rig.write("recipes/lib/shared.rhai", "fn f() { }\n");
+    for (path, mode) in [
+        ("prefix", 0o777),
+        ("prefix/.recipe", 0o1777),
+        ("recipes", 0o777),
+        ("recipes/a.rhai", 0o646),
+        ("recipes/lib", 0o757),
+        ("recipes/lib/shared.rhai", 0o666),
+        ("cache", 0o777),
+    ] {
+        let path = rig.path(path);
+        let before = path.metadata().expect("it is there").permissions().mode() & 0o7777;
+        set_mode(&path, mode);
+        finds(&rig, &[&format!("permissions: {}: everybody can change it", path.display())]);
+        set_mode(&path, before);
+    }
+    is_healthy(&rig);
+    if !testkit::is_root() {
+        return testkit::skip("files of other users", "changing the owner needs root");
+    }
+    let path = rig.path("recipes/a.rhai");
+    std::os::unix::fs::chown(&path, Some(65534), Some(65534)).expect("given away");
+    finds(&rig, &["recipes/a.rhai: it belongs to user 65534, who can change it"]);
+    std::os::unix::fs::chown(&path, Some(0), Some(65534)).expect("given away");
+    set_mode(&path, 0o664);
+    finds(&rig, &["recipes/a.rhai: group 65534 can change it"]);
+}
+
+#[test]
+fn what_an_interrupted_run_left_is_found_unless_somebody_works() {
+    let rig = healthy();
+    // Killed when the first file should move: the journal is there, and the stage.
+    let strace = testkit::oracle("strace");
+    let args = ["-qq", "-o", "/dev/null", "-esignal=none", "-einject=renameat2:signal=KILL:when=1"];
+    let cmd = rig.cmd(&["install", "--reinstall", "b"]);
+    let _ = rig.ran(cmd.under(strace.to_str().expect("UTF-8"), &args));
+    assert!(rig.prefix(".recipe/journal.json").exists(), "it was killed in time");
+    finds(
+        &rig,
+        &[
+            ".recipe/build: an interrupted run left it",
+            "journal.json: a transaction was interrupted",
+            ".recipe/stage: an interrupted run left it",
+        ],
+    );
+    rig.run(&["repair"]).ok();
+    is_healthy(&rig);
+
+    // Of somebody who works it is no litter; of him when he is dead, it is.
+    rig.add("slow", "1", "");
+    rig.server.answer("/slow-1.tar.gz", Answer::Drip(std::time::Duration::from_millis(10)));
+    let before = rig.server.log().len();
+    let mut slow = rig.cmd(&["install", "slow"]).std().spawn().expect("it starts");
+    while rig.server.log().len() == before {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert!(rig.prefix(".recipe/build").exists());
+    is_healthy(&rig);
+    slow.kill().expect("killed");
+    slow.wait().expect("waited");
+    let found = doctor(&rig).stdout;
+    assert!(found.contains("interrupted: ") && found.contains(".recipe/build"), "{found}");
+    rig.run(&["repair"]).ok();
+    is_healthy(&rig);
+}
+
+#[test]
+fn recipes_that_cannot_be_read_are_found() {
+    let rig = healthy();
+    rig.write("recipes/bad.rhai", "let pkg = ;");
+    finds(&rig, &["bad.rhai: 1:1: expected a value for `pkg`"]);
+    std::fs::rename(rig.path("recipes"), rig.path("elsewhere")).expect("renamed");
+    let found = doctor(&rig).stdout;
+    assert!(found.contains("recipes: ") && found.contains("failed to list"), "{found}");
+}
+
+#[test]
+fn packages_without_records_and_records_without_packages_are_found() {
+    let rig = healthy();
+    let db = rig.prefix(".recipe/db/b");
+    std::fs::rename(&db, rig.path("kept")).expect("renamed");
+    finds(&rig, &["record: b: it is installed, but there is no record of it here"]);
+    std::fs::rename(rig.path("kept"), &db).expect("renamed");
+    is_healthy(&rig);
+
+    let mut json = db.read_dir().expect("read").map(|e| e.expect("read").path());
+    let json = json.find(|p| p.extension().is_some_and(|e| e == "json")).expect("a record");
+    let record = std::fs::read(&json).expect("read");
+    std::fs::write(&json, &record[..20]).expect("written");
+    finds(&rig, &["record: b: its record cannot be read"]);
+    std::fs::write(&json, &record).expect("written");
+    std::fs::write(db.join("0000000000000001.json"), &record).expect("written");
+    finds(&rig, &["record: b: nothing refers to this record"]);
+    std::fs::remove_file(db.join("0000000000000001.json")).expect("removed");
+
+    // Whoever deletes a recipe file deletes the state.
+    std::fs::remove_file(rig.path("recipes/a.rhai")).expect("removed");
+    finds(&rig, &["record: a: no recipe says that it is installed: its files are nobody's"]);
+}
+
+#[test]
+fn files_that_are_gone_or_have_two_owners_are_found() {
+    let rig = healthy();
+    std::fs::remove_file(rig.prefix("bin/b")).expect("removed");
+    finds(&rig, &["prefix/bin/b: it is missing"]);
+    rig.run(&["install", "--reinstall", "b"]).ok();
+    let own = |name: &str| format!("    \"{}\",\n", rig.prefix(&format!("bin/{name}")).display());
+    let text = rig.recipe("b").replace(&own("b"), &(own("a") + &own("b")));
+    rig.write("recipes/b.rhai", text);
+    finds(&rig, &["prefix/bin/a: both a and b have installed it"]);
+}
+
+#[test]
+fn dependencies_that_nothing_satisfies_are_found() {
+    let rig = healthy();
+    rig.run(&["remove", "--no-deps", "b"]).ok();
+    finds(&rig, &["dependency: a: it needs b, which nothing satisfies"]);
+    rig.run(&["install", "b"]).ok();
+    let text = rig.recipe("a").replace("deps: [\"b\"]", "deps: [\"b >= 2\", \"b ~ 1\"]");
+    rig.write("recipes/a.rhai", text);
+    finds(&rig, &["expected a dependency like", "dependency: a: it needs b >= 2, and 1 is installed"]);
+}
+
+#[test]
+fn what_the_base_has_is_no_finding_but_what_it_owns_is() {
+    let system = System::new();
+    let rig = &system.0;
+    rig.write("passwd", "recipe-build:x:977:977::/:/usr/sbin/nologin\n");
+    let examine = || rig.ran(with_account(rig, system.cmd("/usr/local", &["doctor"])));
+    let list = "system/usr/lib/levitate/packages.json";
+    let packages = rig.read(list);
+    system.add("a", "1", "deps: [\"openssl >= 3\", \"/bin/sh\"]");
+    system.run(&["install", "a"]).ok();
+    examine().ok();
+    rig.write(list, packages.replace("[\"hostname\"]", "[\"hostname\"],\"/usr/local/share\":[\"a\"]"));
+    let out = examine();
+    let says = "file: /usr/local/share/a: it belongs to a and to the base (the image itself)";
+    assert!(out.code == Some(14) && out.stdout.starts_with(says), "{out:#?}");
+    rig.write(list, packages.replace("3.2.2", "2.9"));
+    let out = examine();
+    let says = "dependency: a: it needs openssl >= 3, and the base has openssl 2.9-16.el10";
+    assert!(out.code == Some(14) && out.stdout.starts_with(says), "{out:#?}");
+    rig.write(list, "{");
+    let out = examine();
+    assert!(
+        out.code == Some(14) && out.stdout.starts_with("base: usr/lib/levitate/packages.json: failed"),
+        "{out:#?}"
+    );
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_found() {
+    let rig = healthy();
+    std::fs::remove_dir_all(rig.path("cache")).expect("removed");
+    is_healthy(&rig);
+    rig.write("cache", "no directory");
+    finds(&rig, &["cache: "]);
+    // Nor below a file system that takes nothing; root could do whatever modes say.
+    let cmd = Cmd::new(env!("CARGO_BIN_EXE_recipe")).args(["doctor", "--cache", "/proc/sys/recipe/cache"]);
+    let cmd = cmd.arg("-r").arg(rig.path("recipes")).arg("-p").arg(rig.path("prefix"));
+    let out = rig.ran(with_account(&rig, cmd));
+    assert!(out.stdout.contains("/proc/sys/recipe/cache: /proc/sys cannot be written"), "{out:#?}");
+}
+
+#[test]
+fn a_cage_that_cannot_be_had_is_found() {
+    let rig = healthy();
+    // A user namespace whose own limit forbids more of what the cage is made of.
+    let script = "echo 0 >/proc/sys/user/max_pid_namespaces && exec \"$@\"";
+    let cmd = cmd(&rig, &[]).under("unshare", &["-Ur", "sh", "-c", script, "sh"]);
+    let out = rig.ran(cmd);
+    assert_eq!(out.code, Some(14), "{out:#?}");
+    let says = "confinement: programs of recipes: cannot confine programs: the kernel refuses new namespaces";
+    assert!(out.stdout.contains(says), "{out:#?}");
+}
+
+#[test]
+fn a_missing_account_is_found() {
+    if !testkit::is_root() {
+        return testkit::skip("the account for programs", "only root needs one");
+    }
+    let rig = healthy();
+    rig.write("passwd", "root:x:0:0::/root:/bin/sh\nrecipe-build:x:0:0::/:/bin/sh\n");
+    finds(&rig, &["account: recipe-build: there is no such user"]);
+}
