@@ -41,6 +41,9 @@ struct Global {
     /// Use only what was downloaded before.
     #[arg(long, global = true)]
     offline: bool,
+    /// Make packages only as recipe.lock says: from these recipes and these files.
+    #[arg(long, global = true)]
+    locked: bool,
     /// Wait so long for another recipe that is at work.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
@@ -147,6 +150,10 @@ enum Command {
     Undo(commands::undo::Options),
     /// Bring back a version of a package that was installed before.
     Rollback(commands::undo::RollbackOptions),
+    /// Write down what packages are made from, so that `--locked` makes the same ones elsewhere.
+    Lock(commands::lock::Options),
+    /// Download what the lock file says, so that `--locked --offline` works later.
+    Fetch(commands::fetch::Options),
     /// End what an interrupted run left. Every command that changes something does so too.
     Repair,
 }
@@ -161,9 +168,9 @@ pub fn run() -> anyhow::Result<ExitCode> {
     }
     let Cli { command, global } = Cli::parse();
     let interrupt = Interrupt::install()?;
-    let Global { recipes, prefix, sysroot, cache, offline, wait, json } = global;
+    let Global { recipes, prefix, sysroot, cache, offline, locked, wait, json } = global;
     let places = Places::new(Wanted { sysroot, prefix, recipes, cache })?;
-    let settings = Settings { places, offline, wait: Duration::from_secs(wait), json, interrupt };
+    let settings = Settings { places, offline, locked, wait: Duration::from_secs(wait), json, interrupt };
     match command {
         Command::Install(options) => commands::install::run(&settings, &options),
         Command::Upgrade(options) => commands::install::upgrade(&settings, &options),
@@ -187,6 +194,8 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::History(options) => commands::history::run(&settings, &options),
         Command::Undo(options) => commands::undo::undo(&settings, &options),
         Command::Rollback(options) => commands::undo::rollback(&settings, &options),
+        Command::Lock(options) => commands::lock::run(&settings, &options),
+        Command::Fetch(options) => commands::fetch::run(&settings, &options),
         Command::Repair => commands::repair::run(&settings),
     }
 }

@@ -16,6 +16,8 @@ pub mod lint;
 pub mod repair;
 pub mod history;
 pub mod undo;
+pub mod lock;
+pub mod fetch;
 mod output;
 
 use std::time::Duration;
@@ -36,6 +38,8 @@ pub struct Settings {
     pub places: Places,
     /// Use only the cache.
     pub offline: bool,
+    /// Make only what the lock file has, as it has it.
+    pub locked: bool,
     /// How long to wait for the lock.
     pub wait: Duration,
     /// JSON on stdout.
@@ -65,6 +69,6 @@ impl Settings {
 
     /// As [`Settings::desk`], and what was cleaned up.
     fn desk_and_outcome(&self) -> anyhow::Result<(Desk, Outcome)> {
-        Desk::open(&self.places, self.wait, self.offline, &self.interrupt)
+        Desk::open(&self.places, self.wait, self.offline, self.locked, &self.interrupt)
     }
 }

@@ -33,20 +33,23 @@ pub struct Record {
     pub empty: Vec<String>,
     /// Dependencies that were declared.
     pub deps: Vec<String>,
-    /// What was downloaded for it.
+    /// What it was made from: downloads, and files beside the recipe.
     pub sources: Vec<Source>,
 }
 
-/// A downloaded file.
+/// A file that a package is made from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
-    /// Its address.
+    /// Its address; `beside:NAME` for a file that lies beside the recipe.
     pub url: String,
     /// Its digest.
     pub sha256: Sha256,
     /// Bytes.
     pub size: u64,
 }
+
+/// What addresses of files beside a recipe begin with.
+pub const BESIDE: &str = "beside:";
 
 const DB: &str = "db";
 

@@ -21,6 +21,9 @@ pub const RECOVERY: u8 = 18;
 /// Done, but the disk did not confirm it (it may be lost in a power cut), or it could not be printed.
 pub const NOT_DURABLE: u8 = 19;
 
+/// The lock file does not have it, or has it otherwise.
+pub const LOCKFILE: u8 = 20;
+
 /// All of them with their meaning, for `--help` and the manual.
 pub const TABLE: &[(u8, &str)] = &[
     (0, "everything that was asked for is done"),
@@ -37,5 +40,6 @@ pub const TABLE: &[(u8, &str)] = &[
     (PHASE, "a recipe's own code failed"),
     (RECOVERY, "an interrupted transaction could not be cleaned up"),
     (NOT_DURABLE, "done, but the disk did not confirm it, or it could not be printed"),
+    (LOCKFILE, "the lock file does not have it, or has it otherwise"),
     (130, "ended by SIGINT; nothing was changed"),
 ];

@@ -30,7 +30,7 @@ use transport::{Failure, Transport};
 const TRIES: u32 = 4;
 
 /// A downloaded file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Download {
     /// Where it came from.
     pub url: String,

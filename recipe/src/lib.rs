@@ -4,6 +4,7 @@
 //!
 //! - [`text`]: a recipe's text, looked at without Rhai
 //! - [`state`], [`recipe`], [`shelf`]: what a recipe says, and where recipes are
+//! - [`digest`], [`lockfile`]: what a recipe says, as one number; what was made of which recipe, from which bytes
 //! - [`places`], [`dir`], [`lock`], [`interrupt`]: paths, directories as descriptors, who works here, ^C
 //! - [`fetch`], [`archive`]: URL -> verified file -> tree
 //! - [`version`], [`base`], [`resolve`]: what needs what, in which version, and what of it the system has itself
@@ -18,6 +19,8 @@ pub mod text;
 pub mod state;
 pub mod recipe;
 pub mod shelf;
+pub mod digest;
+pub mod lockfile;
 pub mod places;
 pub mod dir;
 pub mod lock;

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::{Change, Place, SyntaxError, Top, Value, splice};
 
+/// The variables that are the state.
+pub const NAMES: [&str; 6] =
+    ["installed", "installed_version", "installed_at", "installed_as_dep", "installed_tx", "installed_files"];
+
 /// What a recipe file says about its package.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct State {

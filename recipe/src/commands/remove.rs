@@ -125,6 +125,6 @@ pub(super) fn before(desk: &Desk, tx: &str, recipe: &Recipe) -> anyhow::Result<(
     if !old.has("remove") {
         return Ok(());
     }
-    let program = make::program(desk, tx, &old, &text)?;
+    let program = make::program(desk, tx, &old, &text, None)?;
     program.run("remove").map(drop).with_context(|| format!("remove of {} failed", recipe.name))
 }

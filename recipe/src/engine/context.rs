@@ -3,7 +3,13 @@
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use anyhow::Context as _;
+use common::cli::Mark;
+use common::hash::Sha256;
+
+use crate::db::Source;
 use crate::dir::Dir;
+use crate::exit;
 use crate::fetch::{Download, Fetcher};
 use crate::interrupt::Interrupt;
 
@@ -32,6 +38,10 @@ pub struct Context {
     pub fetcher: Rc<Fetcher>,
     /// What was downloaded so far; the last one is what `extract` and `verify_*` mean.
     pub downloads: Vec<Download>,
+    /// Files beside the recipe that were used.
+    pub beside_used: Vec<Source>,
+    /// The only files it may be made from, by `--locked`.
+    pub locked: Option<Vec<Source>>,
     /// Files that users edit, as paths below the prefix.
     pub configs: Vec<String>,
     /// ^C.
@@ -69,9 +79,29 @@ impl Context {
             cage: Cage::default(),
             fetcher: Rc::new(Fetcher::new("/nonexistent".as_ref(), true, interrupt.clone())),
             downloads: Vec::new(),
+            beside_used: Vec::new(),
+            locked: None,
             configs: Vec::new(),
             interrupt,
         })
+    }
+
+    /// The digest that a source must have: what the lock file says, if that is in force. `want` is what the recipe says.
+    ///
+    /// # Errors
+    /// The lock file does not have it, or another one (exit code [`exit::LOCKFILE`]).
+    pub fn pinned(&self, url: &str, want: Option<Sha256>) -> anyhow::Result<Option<Sha256>> {
+        let Some(locked) = &self.locked else { return Ok(want) };
+        let found = locked.iter().find(|source| source.url == url);
+        let found = found
+            .with_context(|| format!("{url} is not in the lock file, for {}", self.package))
+            .exit(exit::LOCKFILE)
+            .hint(format!("`recipe lock {}` puts it there", self.package))?;
+        match want.filter(|want| *want != found.sha256) {
+            Some(want) => Err(crate::fetch::wrong(&format!("{url} of the lock file"), want, found.sha256))
+                .exit(exit::LOCKFILE),
+            None => Ok(Some(found.sha256)),
+        }
     }
 
     /// A path of a recipe, below the build directory: relative ones begin at `cwd`.

@@ -10,6 +10,7 @@ use crate::dir::Dir;
 use crate::fetch::Fetcher;
 use crate::interrupt::Interrupt;
 use crate::lock::Lock;
+use crate::lockfile::Lockfile;
 use crate::places::{OWN, Places};
 
 use super::journal::Journal;
@@ -26,6 +27,10 @@ pub struct Desk {
     pub own: Dir,
     /// What the system came with.
     pub base: Base,
+    /// What was made from what, if somebody wrote that down.
+    pub lockfile: Option<Lockfile>,
+    /// Whether nothing else is allowed.
+    pub locked: bool,
     /// Downloads.
     pub fetcher: Rc<Fetcher>,
     /// ^C.
@@ -34,14 +39,15 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Opens and locks a prefix, and cleans up.
+    /// Opens and locks a prefix, and cleans up. `locked`: nothing is made but as the lock file says.
     ///
     /// # Errors
-    /// It cannot be opened, somebody works there, or an interrupted transaction cannot be ended.
+    /// There is no lock file although it is needed, the prefix cannot be opened, somebody works there, or an interrupted transaction cannot be ended.
     pub fn open(
         places: &Places,
         wait: Duration,
         offline: bool,
+        locked: bool,
         interrupt: &Interrupt,
     ) -> anyhow::Result<(Self, Outcome)> {
         // Files get the modes that packages give them, whatever the user's shell says.
@@ -57,6 +63,8 @@ impl Desk {
             prefix,
             own,
             base: Base::of(&places.sysroot),
+            lockfile: Lockfile::read(&places.recipes, locked)?,
+            locked,
             fetcher: Rc::new(Fetcher::new(&places.cache, offline, interrupt.clone())),
             interrupt: interrupt.clone(),
             _lock: lock,

@@ -53,7 +53,15 @@ pub fn staged(tx: &str, name: &str) -> String {
 pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
     let (recipe, text) = with_text(path)?;
     let (name, was_installed) = (recipe.name.clone(), recipe.state.installed);
-    let program = program(desk, tx, &recipe, &text)?;
+    let locked = match &desk.lockfile {
+        Some(lockfile) if desk.locked => Some(lockfile.require(&recipe, &text)?),
+        Some(lockfile) => {
+            lockfile.warn(&recipe, &text)?;
+            None
+        }
+        None => None,
+    };
+    let program = program(desk, tx, &recipe, &text, locked)?;
     if !was_installed && program.has("is_installed") {
         let there = program.run("is_installed")?;
         if there
@@ -78,7 +86,8 @@ pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
             .hint("its install() has to call a helper like install_bin");
     }
     let sources = context.downloads.iter();
-    let sources = sources.map(|d| Source { url: d.url.clone(), sha256: d.sha256, size: d.size }).collect();
+    let sources = sources.map(|d| Source { url: d.url.clone(), sha256: d.sha256, size: d.size });
+    let sources = sources.chain(context.beside_used.iter().cloned()).collect();
     drop(context);
     Ok(Outcome::Made(Box::new(Made {
         recipe,
@@ -90,11 +99,17 @@ pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
     })))
 }
 
-/// A recipe's code with fresh directories to work in.
+/// A recipe's code with fresh directories to work in; `locked` are the only files it may be made from.
 ///
 /// # Errors
 /// The recipe has mistakes, or the directories cannot be made.
-pub fn program(desk: &Desk, tx: &str, recipe: &Recipe, text: &str) -> anyhow::Result<Program> {
+pub fn program(
+    desk: &Desk,
+    tx: &str,
+    recipe: &Recipe,
+    text: &str,
+    locked: Option<Vec<Source>>,
+) -> anyhow::Result<Program> {
     let open = |path: &str| {
         // Nobody else looks into what is not finished.
         let top = path.split('/').take(2).collect::<Vec<_>>().join("/");
@@ -120,6 +135,8 @@ pub fn program(desk: &Desk, tx: &str, recipe: &Recipe, text: &str) -> anyhow::Re
         cage,
         fetcher: desk.fetcher.clone(),
         downloads: Vec::new(),
+        beside_used: Vec::new(),
+        locked,
         configs: Vec::new(),
         interrupt: desk.interrupt.clone(),
     };

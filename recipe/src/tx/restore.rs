@@ -40,7 +40,7 @@ pub fn restore(
     let text = db::recipe(&desk.own, name, from)?.with_context(forgotten).exit(exit::NOT_FOUND)?;
     let mut old = Recipe::parse(&text, &recipe.path)?;
     old.state = recipe.state.clone();
-    let program = make::program(desk, tx, &old, &text)?;
+    let program = make::program(desk, tx, &old, &text, None)?;
     let stage = desk.own.sub(&make::staged(tx, name)).context("failed to open the stage")?;
     let sources = Sources { desk, history, undone, name };
     let (mut staged, mut lost) = (BTreeMap::new(), Vec::new());

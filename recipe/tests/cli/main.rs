@@ -12,6 +12,7 @@ mod needs;
 mod archives;
 mod locks;
 mod history;
+mod lockfile;
 mod verify;
 mod programs;
 mod tools;

@@ -7,10 +7,11 @@ use common::cli::Mark;
 use common::hash::Sha256;
 
 use super::{Group, Helper, Text};
+use crate::db::{BESIDE, Source};
 use crate::dir::Dir;
 use crate::engine::context::Context;
 use crate::exit;
-use crate::fetch::Download;
+use crate::fetch::{Download, wrong};
 
 /// The helpers of this file.
 pub(super) const TABLE: &[Helper] = &[
@@ -43,6 +44,7 @@ fn download_sha256(context: &mut Context, url: Text, sha256: Text) -> anyhow::Re
 }
 
 fn get(context: &mut Context, url: &str, want: Option<Sha256>) -> anyhow::Result<Text> {
+    let want = context.pinned(url, want)?;
     let download = context.fetcher.get(url, want)?;
     let path = download.path.to_string_lossy().into_owned();
     context.downloads.push(download);
@@ -62,7 +64,17 @@ fn copy_source(context: &mut Context, path: Text) -> anyhow::Result<()> {
     let beside =
         Dir::open(&context.beside).with_context(|| format!("failed to open {}", context.beside.display()))?;
     let mut from = beside.read(&path).with_context(|| format!("failed to read {path} beside the recipe"))?;
+    let failed = || format!("failed to copy {path}");
     let into = context.build.sub(&context.cwd)?;
-    let copied = into.create(path.as_bytes(), 0o644).and_then(|mut to| io::copy(&mut from, &mut to));
-    copied.map(drop).with_context(|| format!("failed to copy {path}"))
+    into.create(path.as_bytes(), 0o644)
+        .and_then(|mut to| io::copy(&mut from, &mut to))
+        .with_context(failed)?;
+    // What was copied is what counts: the file beside the recipe may be another one by now.
+    let (sha256, size) = into.read(&path).and_then(Sha256::of_reader).with_context(failed)?;
+    let url = format!("{BESIDE}{path}");
+    if let Some(want) = context.pinned(&url, None)?.filter(|want| *want != sha256) {
+        return Err(wrong(&format!("{path} beside the recipe"), want, sha256)).exit(exit::INTEGRITY);
+    }
+    context.beside_used.push(Source { url, sha256, size });
+    Ok(())
 }

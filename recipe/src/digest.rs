@@ -1,0 +1,121 @@
+//! A recipe's text -> a digest of what it says, whatever its state is.
+//!
+//! The tokens count, and nothing between them: comments, blanks and the state block may change. Libraries that it imports count too,
+//! with theirs; where the name of one is computed, all of the directory do.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+use common::hash::Sha256;
+
+use crate::recipe::check_name;
+use crate::shelf;
+use crate::state;
+use crate::text::{self, SyntaxError};
+
+/// The digest of a recipe whose libraries are in `lib`.
+///
+/// # Errors
+/// The text, or that of a library, is not Rhai, or a library cannot be read.
+pub fn of(text: &str, lib: &Path) -> anyhow::Result<Sha256> {
+    let mut libraries = BTreeMap::new();
+    let mut all = canonical(text, &state::NAMES).map_err(|e| anyhow::anyhow!("{}", e.message))?;
+    imports(text, lib, &mut libraries)?;
+    for (name, digest) in libraries {
+        all.push_str(&format!("{name} {digest}\n"));
+    }
+    Ok(Sha256::of(all.as_bytes()))
+}
+
+/// The tokens, each with its length before it: `a b` is not `ab`. Variables of the top level with these names are left out.
+fn canonical(text: &str, without: &[&str]) -> Result<String, SyntaxError> {
+    let mut out = String::with_capacity(text.len());
+    for token in text::words(text, without)? {
+        out.push_str(&format!("{}:{token}\n", token.len()));
+    }
+    Ok(out)
+}
+
+/// Adds the digest of each library that a text imports.
+fn imports(text: &str, lib: &Path, found: &mut BTreeMap<String, Sha256>) -> anyhow::Result<()> {
+    let tokens = text::words(text, &[]).map_err(|e| anyhow::anyhow!("{}", e.message))?;
+    for pair in tokens.windows(2).filter(|pair| pair[0] == "import") {
+        let literal = pair[1].strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        let names = match literal.filter(|name| check_name(name).is_ok()) {
+            Some(name) => vec![name.to_owned()],
+            // Whatever it may turn out to be.
+            None => {
+                let files = if lib.is_dir() { shelf::files(lib)? } else { Vec::new() };
+                let stem = |path: &std::path::PathBuf| Some(path.file_stem()?.to_str()?.to_owned());
+                files.iter().filter_map(stem).collect()
+            }
+        };
+        for name in names.into_iter().filter(|name| check_name(name).is_ok()) {
+            if found.contains_key(&name) {
+                continue;
+            }
+            let path = lib.join(format!("{name}.rhai"));
+            let text = common::fs::read_to_string(&path)?;
+            let tokens = canonical(&text, &[]).map_err(|e| anyhow::anyhow!("{}", e.message));
+            let tokens = tokens.with_context(|| format!("cannot read {}", path.display()))?;
+            found.insert(name, Sha256::of(tokens.as_bytes()));
+            imports(&text, lib, found)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::State;
+
+    const TEXT: &str = "//! A package.\nimport \"a\" as a;\nlet pkg = #{ name: \"p\", version: \"1\" }; // one\n\
+                        fn install() { let installed = 1; if installed - -1 > 0 { a::go(`x ${pkg.version}`) } }\n";
+
+    fn lib() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.rhai"), "import \"b\" as b;\nfn go(x) { b::go(x) }").unwrap();
+        std::fs::write(dir.path().join("b.rhai"), "fn go(x) { print(x) }").unwrap();
+        std::fs::write(dir.path().join("c.rhai"), "fn other() { }").unwrap();
+        dir
+    }
+
+    #[test]
+    fn state_comments_and_blanks_do_not_count() {
+        let lib = lib();
+        let digest = of(TEXT, lib.path()).unwrap();
+        let mut state = State { installed: true, version: Some("1".into()), ..State::default() };
+        state.files = vec!["/a".into(), "/b".into()];
+        let spliced = state.splice(TEXT).unwrap();
+        assert_ne!(spliced, TEXT);
+        assert_eq!(of(&spliced, lib.path()).unwrap(), digest);
+        let other = TEXT.replace("// one", "/* two */").replace("{ let", "{\n    let");
+        assert_eq!(of(&other, lib.path()).unwrap(), digest);
+    }
+
+    #[test]
+    fn everything_else_counts() {
+        let lib = lib();
+        let digest = of(TEXT, lib.path()).unwrap();
+        for (from, to) in [
+            ("\"1\"", "\"2\""),
+            ("- -1", "--1"),
+            ("installed = 1", "installed = 2"),
+            ("`x $", "`x  $"),
+            ("a::go", "b::go"),
+            ("fn install()", "fn install( a )"),
+        ] {
+            let changed = TEXT.replace(from, to);
+            assert_ne!(changed, TEXT);
+            assert_ne!(of(&changed, lib.path()).unwrap(), digest, "{from} -> {to}");
+        }
+        std::fs::write(lib.path().join("c.rhai"), "fn other() { 1 }").unwrap();
+        assert_eq!(of(TEXT, lib.path()).unwrap(), digest, "it does not import c");
+        let any = TEXT.replace("import \"a\"", "import \"a\" + \"\"");
+        assert_ne!(of(&any, lib.path()).unwrap(), digest);
+        std::fs::write(lib.path().join("b.rhai"), "fn go(x) { print(1) }").unwrap();
+        assert_ne!(of(TEXT, lib.path()).unwrap(), digest, "a library of a library");
+    }
+}

@@ -1,0 +1,164 @@
+//! recipe.lock: what is made from what, here and on another machine.
+
+use crate::rig::Rig;
+
+/// `a` needs `b`; both download without a digest, and `a` uses a file beside it and a library.
+fn rig() -> Rig {
+    let rig = Rig::new();
+    for name in ["a", "b"] {
+        rig.release(name, "1", &[(&format!("bin/{name}"), name)]);
+        rig.add(name, "1", &format!("install_bin(\"{name}\");"));
+    }
+    let a = rig.recipe("a").replace("\"1\" };", "\"1\", deps: [\"b\"] };");
+    let a = a.replace("let pkg", "import \"l\" as l;\nlet pkg");
+    let a = a.replace("extract(", "copy_source(\"note\"); l::note(); extract(");
+    rig.write(
+        "recipes/a.rhai",
+        a.replace("install_bin(\"a\");", "install_bin(\"a\"); install_file(\"../note\", \"share/note\");"),
+    );
+    rig.write("recipes/lib/l.rhai", "fn note() { print(\"from a library\"); }\n");
+    rig.write("recipes/note", "one\n");
+    rig
+}
+
+/// As on another machine: nothing is cached or installed, and the recipes came along.
+fn elsewhere(rig: &Rig) {
+    for dir in ["prefix", "cache"] {
+        if rig.path(dir).exists() {
+            std::fs::remove_dir_all(rig.path(dir)).expect("removed");
+        }
+    }
+}
+
+#[test]
+fn the_same_packages_are_made_elsewhere_without_a_network() {
+    let rig = rig();
+    assert_eq!(rig.run(&["lock", "a"]).ok().stdout, "+ a 1\n+ b 1\n");
+    assert!(rig.tree().is_empty(), "{:?}", rig.tree());
+    let lock = rig.read("recipes/recipe.lock");
+    for says in ["name = \"a\"", "deps = [\"b\"]", "/a-1.tar.gz\"", "url = \"beside:note\"", "linux-x86_64"] {
+        assert!(lock.contains(says), "{says} is missing in\n{lock}");
+    }
+    assert_eq!(rig.run(&["lock", "a"]).ok().stdout, "", "it is written down already");
+    assert_eq!(rig.read("recipes/recipe.lock"), lock);
+
+    elsewhere(&rig);
+    rig.run(&["install", "--locked", "--offline", "a"]).fails(13, "is not in the cache");
+    let before = rig.server.log().len();
+    let urls = rig.run(&["fetch", "--dry-run"]).ok().stdout;
+    assert_eq!((urls.lines().count(), rig.server.log().len()), (2, before), "{urls}");
+    assert_eq!(rig.run(&["fetch"]).ok().stdout.lines().count(), 2);
+    assert_eq!(rig.server.log().len(), before + 2);
+    assert_eq!(rig.run(&["install", "--locked", "--offline", "a"]).ok().stdout, "+ b 1\n+ a 1\n");
+    assert_eq!(rig.server.log().len(), before + 2, "nothing is asked for");
+    assert_eq!(rig.read("prefix/share/note"), "one\n");
+    // State is not what a recipe says.
+    rig.run(&["install", "--locked", "--offline", "--reinstall", "a", "b"]).ok();
+    assert_eq!(rig.run(&["lock", "--check"]).ok().stdout, "");
+}
+
+#[test]
+fn other_bytes_are_refused_though_no_recipe_has_a_digest() {
+    let rig = rig();
+    rig.run(&["lock", "a"]).ok();
+    rig.release("b", "1", &[("bin/b", "something else")]);
+    elsewhere(&rig);
+    rig.run(&["install", "--locked", "a"]).fails(14, "is not the file that was wanted");
+    rig.run(&["fetch"]).fails(14, "is not the file that was wanted");
+    assert!(rig.tree().is_empty(), "{:?}", rig.tree());
+    rig.run(&["install", "b"]).ok();
+    assert_eq!(rig.read("prefix/bin/b"), "something else");
+
+    let rig = self::rig();
+    rig.run(&["lock", "a"]).ok();
+    rig.write("recipes/note", "two\n");
+    rig.run(&["install", "--locked", "a"])
+        .fails(14, "note beside the recipe is not the file that was wanted");
+    assert!(rig.tree().is_empty(), "{:?}", rig.tree());
+}
+
+#[test]
+fn files_that_are_not_written_down_are_not_used() {
+    let rig = rig();
+    rig.run(&["lock", "a"]).ok();
+    let lock = rig.read("recipes/recipe.lock");
+    rig.write("recipes/recipe.lock", lock.replace("/b-1.tar.gz", "/other.tar.gz"));
+    rig.run(&["install", "--locked", "b"]).fails(20, "b-1.tar.gz is not in the lock file, for b");
+    rig.write("recipes/recipe.lock", lock.replace("beside:note", "beside:other"));
+    rig.run(&["install", "--locked", "a"]).fails(20, "beside:note is not in the lock file, for a");
+    // A digest of the recipe's own does not help against the lock file's.
+    let call = format!("download(`{}/b-${{pkg.version}}.tar.gz`", rig.server.url(""));
+    let text = rig.recipe("b").replace(&call, &format!("{call}, \"{}\"", "0".repeat(64)));
+    assert_ne!(text, rig.recipe("b"));
+    rig.write("recipes/b.rhai", text);
+    rig.write("recipes/recipe.lock", &lock);
+    rig.run(&["install", "--locked", "b"]).fails(20, "was changed since it was locked");
+    assert!(rig.tree().is_empty(), "{:?}", rig.tree());
+}
+
+#[test]
+fn recipes_that_were_changed_are_refused_and_named() {
+    let rig = rig();
+    rig.run(&["lock", "a"]).ok();
+    let (a, b) = (rig.recipe("a"), rig.recipe("b"));
+    rig.write("recipes/a.rhai", a.replace("// fixed", "// another comment"));
+    rig.run(&["lock", "--check"]).ok();
+    rig.write("recipes/lib/l.rhai", "fn note() { print(\"from another library\"); }\n");
+    rig.run(&["install", "--locked", "a"]).fails(20, "was changed since it was locked");
+    rig.write("recipes/b.rhai", b.replace("version: \"1\"", "version: \"2\""));
+    rig.run(&["install", "--locked", "b"]).fails(20, "the lock file has version 1, the recipe 2");
+    let out = rig.run(&["lock", "--check"]);
+    assert_eq!(out.code, Some(20));
+    assert_eq!(
+        out.stdout,
+        "a: its recipe, or a library of it, was changed since it was locked\n\
+         b: the lock file has version 1, the recipe 2\n"
+    );
+    // Without --locked it is only said.
+    rig.release("b", "2", &[("bin/b", "b2")]);
+    let out = rig.run(&["install", "b"]).ok();
+    assert!(out.stderr.contains("`recipe lock b` writes down what it is now"), "{}", out.stderr);
+    assert_eq!(rig.run(&["lock", "a"]).ok().stdout, "~ a 1 -> 1\n~ b 1 -> 2\n");
+    rig.run(&["install", "--locked", "a"]).ok();
+    assert_eq!(rig.read("prefix/bin/b"), "b2");
+    rig.write("recipes/c.rhai", b.replace("\"b\"", "\"c\""));
+    rig.run(&["install", "--locked", "c"]).fails(20, "c is not in recipe.lock");
+}
+
+#[test]
+fn what_is_installed_is_written_down_without_making_it_again() {
+    let rig = rig();
+    rig.run(&["install", "a"]).ok();
+    let before = rig.server.log().len();
+    std::fs::remove_dir_all(rig.path("cache")).expect("removed");
+    assert_eq!(rig.run(&["lock", "--dry-run"]).ok().stdout, "+ a 1\n+ b 1\n");
+    assert!(!rig.path("recipes/recipe.lock").exists());
+    let out = rig.run(&["lock", "--json"]).ok().stdout;
+    let json: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(json["packages"][1]["name"], "b");
+    assert_eq!(rig.server.log().len(), before, "it is known what they were made from");
+    rig.run(&["remove", "a", "b"]).ok();
+    assert_eq!(rig.run(&["lock"]).ok().stdout, "- a 1\n- b 1\n");
+}
+
+#[test]
+fn a_lock_file_that_is_none_is_an_error_that_says_so() {
+    let rig = rig();
+    rig.run(&["install", "--locked", "a"]).fails(20, "recipe.lock");
+    rig.run(&["fetch"]).fails(20, "recipe.lock");
+    rig.run(&["lock", "a"]).ok();
+    let lock = rig.read("recipes/recipe.lock");
+    rig.run(&["fetch", "c"]).fails(20, "c is not in recipe.lock");
+    for (text, says) in [
+        (lock.replace("version = 1\n", "version = 2\n"), "expected version 1, found 2"),
+        (lock.replace("sha256 = \"", "sha256 = \"z"), "is not a lock file of recipe"),
+        (lock.replace("[[package]]", "[[packages]]"), "is not a lock file of recipe"),
+        ("[[".to_owned(), "is not a lock file of recipe"),
+    ] {
+        assert_ne!(text, lock);
+        rig.write("recipes/recipe.lock", text);
+        rig.run(&["install", "--locked", "a"]).fails(20, says);
+        rig.run(&["install", "a"]).fails(20, says);
+    }
+    assert!(rig.tree().is_empty(), "{:?}", rig.tree());
+}
