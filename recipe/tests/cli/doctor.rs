@@ -85,6 +85,15 @@ fn where_nothing_is_wrong_nothing_is_found() {
         rig.run(args).ok();
         is_healthy(&rig);
     }
+    // More than the history keeps: the oldest in it refers to a record of one that is gone.
+    for _ in 0..22 {
+        rig.run(&["install", "--reinstall", "a"]).ok();
+    }
+    is_healthy(&rig);
+    // What was removed needs no recipe any more.
+    rig.run(&["remove", "--cascade", "b"]).ok();
+    std::fs::remove_file(rig.path("recipes/a.rhai")).expect("removed");
+    is_healthy(&rig);
     let json: serde_json::Value =
         serde_json::from_str(&rig.ran(cmd(&rig, &["--json"])).ok().stdout).expect("JSON");
     assert_eq!(json, serde_json::json!({ "schema": 1, "findings": [] }));
@@ -180,6 +189,11 @@ fn what_an_interrupted_run_left_is_found_unless_somebody_works() {
     slow.wait().expect("waited");
     let found = doctor(&rig).stdout;
     assert!(found.contains("interrupted: ") && found.contains(".recipe/build"), "{found}");
+    // His number is another's now.
+    let holder =
+        rig.read("prefix/.recipe/lock").replace(&slow.id().to_string(), &std::process::id().to_string());
+    rig.write("prefix/.recipe/lock", holder);
+    assert_eq!(doctor(&rig).stdout, found);
     rig.run(&["repair"]).ok();
     is_healthy(&rig);
 }
