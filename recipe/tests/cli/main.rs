@@ -17,3 +17,4 @@ mod programs;
 mod confinement;
 mod base;
 mod doctor;
+mod doctor_system;
