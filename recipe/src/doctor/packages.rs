@@ -101,7 +101,7 @@ fn strays(own: &Dir, installed: &BTreeMap<&str, &Recipe>, found: &mut Found) {
     };
     for (name, tx) in db::names(own) {
         let is_installed = installed.get(name.as_str()).is_some_and(|r| r.state.tx.as_deref() == Some(&tx));
-        // An upgrade replaces the record; what stands last in the history should be installed.
+        // What the last transaction of a package has recorded should be installed.
         let should_be = last.get(&name) == Some(&tx) && !installed.contains_key(name.as_str());
         if is_installed || (kept.contains(&(name.clone(), tx.clone())) && !should_be) {
             continue;
@@ -121,11 +121,11 @@ fn strays(own: &Dir, installed: &BTreeMap<&str, &Recipe>, found: &mut Found) {
     }
 }
 
-/// Records that the history refers to, and what was installed last of each package.
+/// Records that the history refers to, and each package's last transaction; one that removed it left no record.
 type Known = (BTreeSet<(String, String)>, BTreeMap<String, String>);
 
 fn history(own: &Dir) -> anyhow::Result<Known> {
-    let (mut kept, mut last, mut seen) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
+    let (mut kept, mut last) = (BTreeSet::new(), BTreeMap::new());
     // An interrupted transaction is its own finding.
     if let Some(journal) = Journal::open(own)? {
         kept.extend(journal.packages.into_iter().map(|p| (p.name, journal.tx.clone())));
@@ -135,9 +135,7 @@ fn history(own: &Dir) -> anyhow::Result<Known> {
         for package in history.journal(tx)?.packages {
             kept.extend(package.from_tx.map(|from| (package.name.clone(), from)));
             kept.insert((package.name.clone(), tx.to_owned()));
-            if seen.insert(package.name.clone()) && package.to.is_some() {
-                last.insert(package.name, tx.to_owned());
-            }
+            last.entry(package.name).or_insert_with(|| tx.to_owned());
         }
     }
     Ok((kept, last))

@@ -8,7 +8,7 @@ use common::cli::Mark;
 
 use super::apply::{other_file_system, words};
 use super::config;
-use super::conflict::Conflicts;
+use super::conflict::{Conflicts, leaves_empty};
 use super::desk::{Desk, now};
 use super::journal::{Journal, Package, Step};
 use super::make::Made;
@@ -304,10 +304,10 @@ impl<'a> Planner<'a> {
         let Some(stat) = stat else { return Ok(Some(create(path.clone()))) };
         if crate::dir::kind(&stat).is_dir() {
             // A directory of the older version makes room for it, if nothing else is in there.
-            let mut emptied = Vec::new();
             let below = format!("{path}/");
             let was_ours = self.released.iter().any(|r| r.starts_with(&below));
-            if was_ours && self.leaves_empty(path, &mut emptied)? {
+            let mut emptied = Vec::new();
+            if was_ours && leaves_empty(prefix, path, &self.released, &mut emptied)? {
                 emptied.push((path.clone(), stat.st_mode & 0o7777));
                 self.journal.emptied.extend(emptied);
                 return Ok(Some(create(path.clone())));
@@ -337,22 +337,5 @@ impl<'a> Planner<'a> {
                 .push(format!("{shown} was changed since it was installed; `recipe undo` brings it back"));
         }
         Ok(changed)
-    }
-
-    /// Whether all in a directory is given free by this transaction; the directories in it, deepest first.
-    fn leaves_empty(&self, path: &str, emptied: &mut Vec<(String, u32)>) -> anyhow::Result<bool> {
-        for name in self.desk.prefix.sub(path)?.names()? {
-            let inner = format!("{path}/{name}");
-            let Some(stat) = self.desk.prefix.stat(&inner)? else { continue };
-            if crate::dir::kind(&stat).is_dir() {
-                if !self.leaves_empty(&inner, emptied)? {
-                    return Ok(false);
-                }
-                emptied.push((inner, stat.st_mode & 0o7777));
-            } else if !self.released.contains(&inner) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 }

@@ -21,3 +21,4 @@ mod confinement;
 mod attacks;
 mod base;
 mod doctor;
+mod doctor_system;
