@@ -146,7 +146,7 @@ fn files_that_are_gone_or_have_two_owners_are_found() {
     finds(&rig, &["prefix/bin/b: it is missing"]);
     rig.run(&["install", "--reinstall", "b"]).ok();
     let own = |name: &str| format!("    \"{}\",\n", rig.prefix(&format!("bin/{name}")).display());
-    let text = rig.recipe("b").replace(&own("b"), &(own("a") + &own("b")));
+    let text = rig.recipe("b").replace(&own("b"), &format!("{}{}", own("a"), own("b")));
     rig.write("recipes/b.rhai", text);
     finds(&rig, &["prefix/bin/a: both a and b have installed it"]);
 }
