@@ -35,7 +35,8 @@ pub fn missing(
     find: &mut dyn FnMut(&str) -> anyhow::Result<Recipe>,
 ) -> anyhow::Result<Vec<Step>> {
     let names: BTreeSet<_> = wanted.iter().map(|r| r.name.clone()).collect();
-    let mut walk = Walk { base, find, names, seen: BTreeMap::new(), steps: Vec::new() };
+    let (seen, settled) = (BTreeMap::new(), Vec::new());
+    let mut walk = Walk { base, find, names, seen, settled, steps: Vec::new() };
     for recipe in wanted {
         walk.visit(recipe, &mut Vec::new())?;
     }
@@ -48,6 +49,8 @@ struct Walk<'a> {
     names: BTreeSet<String>,
     /// Versions as they will be.
     seen: BTreeMap<String, String>,
+    /// What needed nothing new, and who needs it: it must be so, too, when something else brings a recipe of that name.
+    settled: Vec<(Requirement, String)>,
     steps: Vec<Step>,
 }
 
@@ -57,6 +60,12 @@ impl Walk<'_> {
         // Packages that need each other come in one transaction: in which order is all the same.
         if self.seen.contains_key(&recipe.name) {
             return Ok(());
+        }
+        let unfit = |(wanted, _): &&(Requirement, String)| {
+            wanted.name == recipe.name && !wanted.accepts(&recipe.version)
+        };
+        if let Some((_, needed)) = self.settled.iter().find(unfit) {
+            return will_be(&recipe.name, &recipe.version, needed);
         }
         self.seen.insert(recipe.name.clone(), recipe.version.clone());
         chain.push(format!("{} {}", recipe.name, recipe.version));
@@ -75,23 +84,26 @@ impl Walk<'_> {
 
     /// The recipe to install for a requirement; none if what is there, or will be, is enough.
     fn satisfied(&mut self, requirement: &Requirement, chain: &[String]) -> anyhow::Result<Option<Recipe>> {
-        let needed = || {
-            format!(
-                "{requirement} is needed by {}",
-                chain.iter().rev().cloned().collect::<Vec<_>>().join(", by ")
-            )
-        };
+        let by = chain.iter().rev().cloned().collect::<Vec<_>>().join(", by ");
+        let needed = format!("{requirement} is needed by {by}");
         if let Some(version) = self.seen.get(&requirement.name) {
             if requirement.accepts(version) {
                 return Ok(None);
             }
-            return Err(anyhow::anyhow!("{} {version} will be installed", requirement.name))
-                .with_context(needed)
-                .exit(exit::DEPENDENCY);
+            return will_be(&requirement.name, version, &needed);
         }
         let wanted = self.names.contains(&requirement.name);
-        choose(requirement, wanted, self.base, self.find).with_context(needed)
+        let choice = choose(requirement, wanted, self.base, self.find).with_context(|| needed.clone())?;
+        if choice.is_none() {
+            self.settled.push((requirement.clone(), needed));
+        }
+        Ok(choice)
     }
+}
+
+fn will_be<T>(name: &str, version: &str, needed: &str) -> anyhow::Result<T> {
+    let error = anyhow::anyhow!("{name} {version} will be installed");
+    Err(error).context(needed.to_owned()).exit(exit::DEPENDENCY)
 }
 
 /// The recipe to install for a requirement; none if what is installed, or the base, is enough. `wanted`: the recipe will be
@@ -113,8 +125,8 @@ pub fn choose(
     }
     let answer = base.answer(requirement)?;
     // A recipe that is there but cannot be read may be installed.
-    let is_there = recipe.as_ref().err().is_none_or(|e| common::cli::exit_code(e) != exit::NOT_FOUND);
-    let decides = wanted || installed.is_some() || (recipe.is_err() && is_there);
+    let unreadable = recipe.as_ref().is_err_and(|e| common::cli::exit_code(e) != exit::NOT_FOUND);
+    let decides = wanted || installed.is_some() || unreadable;
     if matches!(answer, Answer::Enough(_)) && !decides {
         return Ok(None);
     }

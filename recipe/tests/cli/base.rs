@@ -99,6 +99,15 @@ fn a_recipe_comes_where_the_base_is_not_enough() {
     system.add("c", "1", "deps: [\"openssl < 4\"]");
     let both = "the base has openssl 3.2.2-16.el10, the recipe of openssl has 4.1, and 4.1 is installed";
     system.run(&["install", "c"]).fails(12, both);
+    // Whichever is asked for first, of what comes with one the other must be served, too.
+    system.run(&["remove", "--cascade", "openssl"]).ok();
+    for names in [["a", "c"], ["c", "a"]] {
+        let out = system.run(&["install", names[0], names[1]]);
+        out.fails(12, "openssl < 4 is needed by c 1\n  caused by: openssl 4.1 will be installed");
+    }
+    system.run(&["install", "c"]).ok();
+    system.run(&["remove", "c"]).ok();
+    system.run(&["install", "a"]).ok();
     let text = system.0.recipe("c").replace("deps", "build_deps");
     system.0.write("recipes/c.rhai", text);
     let out = system.run(&["install", "c"]).fails(12, both);
