@@ -154,6 +154,12 @@ enum Command {
     Lock(commands::lock::Options),
     /// Download what the lock file says, so that `--locked --offline` works later.
     Fetch(commands::fetch::Options),
+    /// Look at what was downloaded, or remove what nobody needs of it.
+    Cache {
+        /// What to do.
+        #[command(subcommand)]
+        action: commands::cache::Action,
+    },
     /// End what an interrupted run left. Every command that changes something does so too.
     Repair,
 }
@@ -196,6 +202,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Rollback(options) => commands::undo::rollback(&settings, &options),
         Command::Lock(options) => commands::lock::run(&settings, &options),
         Command::Fetch(options) => commands::fetch::run(&settings, &options),
+        Command::Cache { action } => commands::cache::run(&settings, &action),
         Command::Repair => commands::repair::run(&settings),
     }
 }

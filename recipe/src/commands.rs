@@ -18,6 +18,7 @@ pub mod history;
 pub mod undo;
 pub mod lock;
 pub mod fetch;
+pub mod cache;
 mod output;
 
 use std::time::Duration;

@@ -8,6 +8,7 @@
 //!
 //! A file is taken from the cache only after its bytes were hashed again: a disk that lies is noticed here.
 
+pub mod store;
 mod resolver;
 mod transport;
 
@@ -68,8 +69,7 @@ impl Fetcher {
         let web = url.starts_with("https://") || url.starts_with("http://");
         ensure!(web, "expected a URL that begins with https://, found {url:?}");
         let name = name(url);
-        let hash = &Sha256::of(url.as_bytes()).to_string()[..16];
-        let dir = Dir::ensure(&self.cache.join(format!("{name}-{hash}")))?;
+        let dir = Dir::ensure(&self.cache.join(slot(url)))?;
         let done = |(sha256, size): (Sha256, u64)| Download {
             url: url.to_owned(),
             name: name.clone(),
@@ -182,6 +182,12 @@ fn cached(dir: &Dir, want: Option<Sha256>, offline: bool) -> anyhow::Result<Opti
         (None, Some(e)) if offline => Err(e).exit(exit::FETCH),
         (None, _) => Ok(None),
     }
+}
+
+/// The directory of a URL in the cache.
+fn slot(url: &str) -> String {
+    let hash = Sha256::of(url.as_bytes()).to_string();
+    format!("{}-{}", name(url), &hash[..16])
 }
 
 /// The last name of a URL's path, as one that can stand in a directory.

@@ -13,6 +13,7 @@ mod archives;
 mod locks;
 mod history;
 mod lockfile;
+mod cache;
 mod verify;
 mod programs;
 mod tools;

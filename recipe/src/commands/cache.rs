@@ -1,0 +1,116 @@
+//! `recipe cache`: what was downloaded, and removing of it what nobody needs.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use common::cli::tell;
+use serde::Serialize;
+
+use super::{Settings, output};
+use crate::db::{self, Source};
+use crate::dir::Dir;
+use crate::fetch::store::{self, Item};
+use crate::lockfile::{Lockfile, Package};
+use crate::places::OWN;
+use crate::shelf;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Show what is in the cache, and what of it is needed.
+    Info,
+    /// Remove what neither the lock nor a package installed in this prefix refers to.
+    Clean {
+        /// Remove everything.
+        #[arg(long)]
+        all: bool,
+        /// Say what would be removed; change nothing.
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+    },
+}
+
+/// A file of the cache, and whether something refers to it.
+#[derive(Debug, Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    item: Item,
+    needed: bool,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// The cache, the lock or the records cannot be read, or a file cannot be removed.
+pub fn run(settings: &Settings, action: &Action) -> anyhow::Result<ExitCode> {
+    match action {
+        Action::Info => print(settings, &all(settings)?, "needed"),
+        Action::Clean { all: everything, dry_run } => {
+            // Who installs here is not disturbed.
+            let _desk = if *dry_run { None } else { Some(settings.desk()?) };
+            let mut items = all(settings)?;
+            items.retain(|shown| *everything || !shown.needed);
+            if *dry_run {
+                return print(settings, &items, "would be removed");
+            }
+            let items: Vec<_> = items.into_iter().map(|shown| shown.item).collect();
+            let removed = store::remove(&settings.places.cache, &items)?;
+            let removed: Vec<_> = removed.into_iter().map(|item| Shown { item, needed: false }).collect();
+            print(settings, &removed, "removed")
+        }
+    }
+}
+
+fn all(settings: &Settings) -> anyhow::Result<Vec<Shown>> {
+    let needed = needed(settings)?;
+    let items = store::list(&settings.places.cache)?.into_iter();
+    Ok(items.map(|item| Shown { needed: needed.iter().any(|s| item.is(s)), item }).collect())
+}
+
+/// Everything that the lock or an installed package refers to. What cannot be read is an error: it may need something.
+fn needed(settings: &Settings) -> anyhow::Result<Vec<Source>> {
+    let places = &settings.places;
+    let mut needed = Vec::new();
+    if let Some(lockfile) = Lockfile::read(&places.recipes, false)? {
+        needed.extend(lockfile.packages.iter().flat_map(Package::downloads));
+    }
+    if !places.recipes.exists() {
+        return Ok(needed);
+    }
+    let own = match Dir::open(&places.prefix_here().join(OWN)) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(needed),
+        own => own?,
+    };
+    let (recipes, errors) = shelf::all(&places.recipes)?;
+    if let Some(e) = errors.into_iter().next() {
+        return Err(e.context("it is not known what this recipe needs"));
+    }
+    for recipe in recipes.iter().filter(|r| r.state.installed) {
+        needed.extend(db::installed(&own, recipe)?.into_iter().flat_map(|r| r.sources));
+    }
+    Ok(needed)
+}
+
+fn print(settings: &Settings, items: &[Shown], what: &str) -> anyhow::Result<ExitCode> {
+    if settings.json {
+        output::json_of("files", &items)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for Shown { item, needed } in items {
+        let digest = item.sha256.map_or_else(|| "not whole".to_owned(), |s| format!("sha256:{s}"));
+        let mark = if *needed { "  needed" } else { "" };
+        output::line(format!("{}  {digest}  {} bytes{mark}", item.slot, item.size))?;
+    }
+    let bytes =
+        |only: &dyn Fn(&Shown) -> bool| items.iter().filter(|i| only(i)).map(|i| i.item.size).sum::<u64>();
+    let (count, total) = (items.len(), bytes(&|_| true));
+    tell(&match what {
+        "needed" => format!(
+            "{}: {count} files, {total} bytes; {} bytes are needed",
+            settings.places.cache.display(),
+            bytes(&|i| i.needed)
+        ),
+        what => format!("{count} files, {total} bytes {what}"),
+    });
+    Ok(ExitCode::SUCCESS)
+}
