@@ -2,7 +2,7 @@
 //!
 //! A tree as the packages' payloads leave it + the profile -> a tree that boots. No program of the image runs; each
 //! result is compared in tests with what the real tool makes. Order matters: overlays first, so that their sysusers.d,
-//! presets and units count like a package's; accounts next, after which every owner is a number. [`packages`], which says whose
+//! presets and units count like a package's; accounts next, after which every owner is a number. `packages`, which says whose
 //! each file is, comes behind everything that makes one: the pipeline calls it.
 
 mod conf;
@@ -24,6 +24,7 @@ pub mod ca_trust;
 pub mod ld_so_cache;
 pub mod hwdb;
 pub mod catalog;
+#[cfg(feature = "build")]
 pub mod packages;
 
 use crate::profile::Profile;
