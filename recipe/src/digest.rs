@@ -41,8 +41,11 @@ fn canonical(text: &str, without: &[&str]) -> Result<String, SyntaxError> {
 /// Adds the digest of each library that a text imports.
 fn imports(text: &str, lib: &Path, found: &mut BTreeMap<String, Sha256>) -> anyhow::Result<()> {
     let tokens = text::words(text, &[]).map_err(|e| anyhow::anyhow!("{}", e.message))?;
-    for pair in tokens.windows(2).filter(|pair| pair[0] == "import") {
-        let literal = pair[1].strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    for (at, _) in tokens.iter().enumerate().filter(|(_, token)| **token == "import") {
+        // A literal, and nothing that is added to it.
+        let whole = matches!(tokens.get(at + 2), None | Some(&("as" | ";")));
+        let name = tokens.get(at + 1).filter(|_| whole);
+        let literal = name.and_then(|name| name.strip_prefix('"')?.strip_suffix('"'));
         let names = match literal.filter(|name| check_name(name).is_ok()) {
             Some(name) => vec![name.to_owned()],
             // Whatever it may turn out to be.
@@ -114,8 +117,10 @@ mod tests {
         }
         std::fs::write(lib.path().join("c.rhai"), "fn other() { 1 }").unwrap();
         assert_eq!(of(TEXT, lib.path()).unwrap(), digest, "it does not import c");
-        let any = TEXT.replace("import \"a\"", "import \"a\" + \"\"");
-        assert_ne!(of(&any, lib.path()).unwrap(), digest);
+        let any = TEXT.replace("import \"a\"", "import \"\" + \"c\"");
+        let before = of(&any, lib.path()).unwrap();
+        std::fs::write(lib.path().join("c.rhai"), "fn other() { 2 }").unwrap();
+        assert_ne!(of(&any, lib.path()).unwrap(), before, "nobody knows which library it is");
         std::fs::write(lib.path().join("b.rhai"), "fn go(x) { print(1) }").unwrap();
         assert_ne!(of(TEXT, lib.path()).unwrap(), digest, "a library of a library");
     }

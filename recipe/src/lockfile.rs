@@ -122,11 +122,16 @@ impl Lockfile {
         }
         let read = || -> anyhow::Result<Self> {
             let text = common::fs::read_to_string(&path)?;
-            let lockfile: Self = toml::from_str(&text)
-                .with_context(|| format!("{} is not a lock file of recipe", path.display()))?;
-            let found = lockfile.version;
-            ensure!(found == VERSION, "{}: expected version {VERSION}, found {found}", path.display());
-            Ok(lockfile)
+            let wrong = || format!("{} is not a lock file of recipe", path.display());
+            // First the version: a newer one may have fields that this one does not know.
+            let table: toml::Table = toml::from_str(&text).with_context(wrong)?;
+            let found = table.get("version").and_then(toml::Value::as_integer).with_context(wrong)?;
+            ensure!(
+                found == i64::from(VERSION),
+                "{}: expected version {VERSION}, found {found}",
+                path.display()
+            );
+            table.try_into().with_context(wrong)
         };
         read().map(Some).exit(exit::LOCKFILE).hint("`recipe lock` writes one")
     }

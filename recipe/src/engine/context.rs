@@ -38,8 +38,8 @@ pub struct Context {
     pub fetcher: Rc<Fetcher>,
     /// What was downloaded so far; the last one is what `extract` and `verify_*` mean.
     pub downloads: Vec<Download>,
-    /// Files beside the recipe that were used.
-    pub beside_used: Vec<Source>,
+    /// Files that were used besides the downloads: those beside the recipe, lists of digests, signatures.
+    pub also_used: Vec<Source>,
     /// The only files it may be made from, by `--locked`.
     pub locked: Option<Vec<Source>>,
     /// Files that users edit, as paths below the prefix.
@@ -79,7 +79,7 @@ impl Context {
             cage: Cage::default(),
             fetcher: Rc::new(Fetcher::new("/nonexistent".as_ref(), true, interrupt.clone())),
             downloads: Vec::new(),
-            beside_used: Vec::new(),
+            also_used: Vec::new(),
             locked: None,
             configs: Vec::new(),
             interrupt,

@@ -87,7 +87,7 @@ pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
     }
     let sources = context.downloads.iter();
     let sources = sources.map(|d| Source { url: d.url.clone(), sha256: d.sha256, size: d.size });
-    let sources = sources.chain(context.beside_used.iter().cloned()).collect();
+    let sources = sources.chain(context.also_used.iter().cloned()).collect();
     drop(context);
     Ok(Outcome::Made(Box::new(Made {
         recipe,
@@ -135,7 +135,7 @@ pub fn program(
         cage,
         fetcher: desk.fetcher.clone(),
         downloads: Vec::new(),
-        beside_used: Vec::new(),
+        also_used: Vec::new(),
         locked,
         configs: Vec::new(),
         interrupt: desk.interrupt.clone(),

@@ -162,3 +162,30 @@ fn a_lock_file_that_is_none_is_an_error_that_says_so() {
     }
     assert!(rig.tree().is_empty(), "{:?}", rig.tree());
 }
+
+#[test]
+fn lists_of_digests_are_written_down_too() {
+    let rig = rig();
+    let call = "extract(\"tar.gz\");";
+    let list = rig.server.url("/SHA256SUMS");
+    rig.write(
+        "recipes/b.rhai",
+        rig.recipe("b").replace(call, &format!("verify_checksums(\"{list}\"); {call}")),
+    );
+    let sums = |rig: &Rig| {
+        let digest = common::hash::Sha256::of(&std::fs::read(rig.path("www/b-1.tar.gz")).expect("packed"));
+        rig.write("www/SHA256SUMS", format!("{digest}  b-1.tar.gz\n"));
+    };
+    sums(&rig);
+    rig.run(&["lock", "b"]).ok();
+    elsewhere(&rig);
+    assert_eq!(rig.run(&["fetch"]).ok().stdout.lines().count(), 2);
+    let before = rig.server.log().len();
+    rig.run(&["install", "--locked", "--offline", "b"]).ok();
+    assert_eq!(rig.server.log().len(), before);
+    // Whoever changes both the archive and the list changes nothing.
+    rig.release("b", "1", &[("bin/b", "something else")]);
+    sums(&rig);
+    elsewhere(&rig);
+    rig.run(&["install", "--locked", "--reinstall", "b"]).fails(14, "is not the file that was wanted");
+}

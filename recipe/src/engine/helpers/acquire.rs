@@ -75,6 +75,6 @@ fn copy_source(context: &mut Context, path: Text) -> anyhow::Result<()> {
     if let Some(want) = context.pinned(&url, None)?.filter(|want| *want != sha256) {
         return Err(wrong(&format!("{path} beside the recipe"), want, sha256)).exit(exit::INTEGRITY);
     }
-    context.beside_used.push(Source { url, sha256, size });
+    context.also_used.push(Source { url, sha256, size });
     Ok(())
 }

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha512};
 
 use super::acquire::last;
 use super::{Group, Helper, Text};
+use crate::db::Source;
 use crate::engine::context::Context;
 use crate::exit;
 use crate::fetch::{Download, wrong};
@@ -147,8 +148,10 @@ fn digest_of(list: &str, name: &str) -> Option<String> {
 }
 
 /// A small text from the net. It is no source of the package: `extract` still means what was downloaded before.
-fn small(context: &Context, url: &str) -> anyhow::Result<String> {
-    let download = context.fetcher.get(url, None)?;
+fn small(context: &mut Context, url: &str) -> anyhow::Result<String> {
+    let want = context.pinned(url, None)?;
+    let download = context.fetcher.get(url, want)?;
+    context.also_used.push(Source { url: url.to_owned(), sha256: download.sha256, size: download.size });
     let read = || -> anyhow::Result<String> {
         ensure!(download.size <= SMALL, "it is larger than {SMALL} bytes");
         Ok(String::from_utf8(std::fs::read(&download.path)?)?)
