@@ -1,6 +1,7 @@
 //! One file a command: settings and options -> work, text or JSON on stdout, exit code.
 
 pub mod install;
+mod ahead;
 pub mod remove;
 pub mod list;
 pub mod search;

@@ -1,7 +1,7 @@
 //! What is installed, in detail: digests, modes and targets, and the recipe as it was when it was installed.
 //!
 //! ```text
-//! PREFIX/.recipe/db/NAME/TX.json   Record
+//! PREFIX/.recipe/db/NAME/TX.json   Record, with the libraries of the recipe
 //! PREFIX/.recipe/db/NAME/TX.rhai   the recipe's text: its remove() is the one that fits what is installed
 //! ```
 //!
@@ -11,6 +11,7 @@ use anyhow::Context;
 use common::hash::Sha256;
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Libraries;
 use crate::dir::Dir;
 use crate::recipe::Recipe;
 use crate::stage::Entry;
@@ -35,6 +36,9 @@ pub struct Record {
     pub deps: Vec<String>,
     /// What it was made from: downloads, and files beside the recipe.
     pub sources: Vec<Source>,
+    /// Libraries that its recipe may import, as they were; none in records of before they were kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub libraries: Option<Libraries>,
 }
 
 /// A file that a package is made from.

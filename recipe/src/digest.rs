@@ -14,18 +14,32 @@ use crate::shelf;
 use crate::state;
 use crate::text::{self, SyntaxError};
 
-/// The digest of a recipe whose libraries are in `lib`.
+/// Libraries of a recipe: name -> text.
+pub type Libraries = BTreeMap<String, String>;
+
+/// The digest of a recipe with the libraries that it may import.
 ///
 /// # Errors
-/// The text, or that of a library, is not Rhai, or a library cannot be read.
-pub fn of(text: &str, lib: &Path) -> anyhow::Result<Sha256> {
-    let mut libraries = BTreeMap::new();
+/// The text, or that of a library, is not Rhai.
+pub fn of(text: &str, libraries: &Libraries) -> anyhow::Result<Sha256> {
     let mut all = canonical(text, &state::NAMES).map_err(|e| anyhow::anyhow!("{}", e.message))?;
-    imports(text, lib, &mut libraries)?;
-    for (name, digest) in libraries {
-        all.push_str(&format!("{name} {digest}\n"));
+    for (name, text) in libraries {
+        let tokens = canonical(text, &[]).map_err(|e| anyhow::anyhow!("{}", e.message));
+        let tokens = tokens.with_context(|| format!("cannot read the library {name}"))?;
+        all.push_str(&format!("{name} {}\n", Sha256::of(tokens.as_bytes())));
     }
     Ok(Sha256::of(all.as_bytes()))
+}
+
+/// The libraries of the directory `lib` that a text may import, with those that they may. What is not there is left out: to import
+/// it fails.
+///
+/// # Errors
+/// A text is not Rhai, or a library cannot be read.
+pub fn libraries(text: &str, lib: &Path) -> anyhow::Result<Libraries> {
+    let mut found = Libraries::new();
+    imports(text, lib, &mut found)?;
+    Ok(found)
 }
 
 /// The tokens, each with its length before it: `a b` is not `ab`. Operators count by their characters: where a blank between two of these
@@ -38,13 +52,18 @@ fn canonical(text: &str, without: &[&str]) -> Result<String, SyntaxError> {
     Ok(out)
 }
 
-/// Adds the digest of each library that a text imports.
-fn imports(text: &str, lib: &Path, found: &mut BTreeMap<String, Sha256>) -> anyhow::Result<()> {
+/// Adds each library that a text may import.
+fn imports(text: &str, lib: &Path, found: &mut Libraries) -> anyhow::Result<()> {
     let tokens = text::words(text, &[]).map_err(|e| anyhow::anyhow!("{}", e.message))?;
-    for (at, _) in tokens.iter().enumerate().filter(|(_, token)| **token == "import") {
+    for (at, token) in tokens.iter().enumerate() {
+        // `${...}` in a string is code, and one token.
+        let in_text = token.starts_with('`') && token.contains("${") && token.contains("import");
+        if *token != "import" && !in_text {
+            continue;
+        }
         // A literal, and nothing that is added to it.
         let whole = matches!(tokens.get(at + 2), None | Some(&("as" | ";")));
-        let name = tokens.get(at + 1).filter(|_| whole);
+        let name = tokens.get(at + 1).filter(|_| whole && !in_text);
         let literal = name.and_then(|name| name.strip_prefix('"')?.strip_suffix('"'));
         let names = match literal.filter(|name| check_name(name).is_ok()) {
             Some(name) => vec![name.to_owned()],
@@ -56,15 +75,13 @@ fn imports(text: &str, lib: &Path, found: &mut BTreeMap<String, Sha256>) -> anyh
             }
         };
         for name in names.into_iter().filter(|name| check_name(name).is_ok()) {
-            if found.contains_key(&name) {
+            let path = lib.join(format!("{name}.rhai"));
+            if found.contains_key(&name) || !path.exists() {
                 continue;
             }
-            let path = lib.join(format!("{name}.rhai"));
             let text = common::fs::read_to_string(&path)?;
-            let tokens = canonical(&text, &[]).map_err(|e| anyhow::anyhow!("{}", e.message));
-            let tokens = tokens.with_context(|| format!("cannot read {}", path.display()))?;
-            found.insert(name, Sha256::of(tokens.as_bytes()));
-            imports(&text, lib, found)?;
+            found.insert(name, text.clone());
+            imports(&text, lib, found).with_context(|| format!("cannot read {}", path.display()))?;
         }
     }
     Ok(())
@@ -74,6 +91,10 @@ fn imports(text: &str, lib: &Path, found: &mut BTreeMap<String, Sha256>) -> anyh
 mod tests {
     use super::*;
     use crate::state::State;
+
+    fn of(text: &str, lib: &Path) -> anyhow::Result<Sha256> {
+        super::of(text, &libraries(text, lib)?)
+    }
 
     const TEXT: &str = "//! A package.\nimport \"a\" as a;\nlet pkg = #{ name: \"p\", version: \"1\" }; // one\n\
                         fn install() { let installed = 1; if installed - -1 > 0 { a::go(`x ${pkg.version}`) } }\n";
@@ -121,6 +142,8 @@ mod tests {
         let before = of(&any, lib.path()).unwrap();
         std::fs::write(lib.path().join("c.rhai"), "fn other() { 2 }").unwrap();
         assert_ne!(of(&any, lib.path()).unwrap(), before, "nobody knows which library it is");
+        let hidden = TEXT.replace("import \"a\" as a;", "").replace("`x $", "`x ${import \"c\" as c; 1} $");
+        assert!(libraries(&hidden, lib.path()).unwrap().contains_key("c"), "code in a string");
         std::fs::write(lib.path().join("b.rhai"), "fn go(x) { print(1) }").unwrap();
         assert_ne!(of(TEXT, lib.path()).unwrap(), digest, "a library of a library");
     }

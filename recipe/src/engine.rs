@@ -6,7 +6,7 @@
 //! - [`context`]: what helpers work on
 //! - [`helpers`]: the table of functions that recipes can call
 //! - [`check`]: mistakes that are found without running anything
-//! - [`modules`]: `import`, confined to the recipes' `lib` directory
+//! - [`modules`]: `import`, of what was read from the recipes' `lib` directory
 //! - [`report`]: errors with place, excerpt and chain of calls
 
 pub mod context;
@@ -22,8 +22,8 @@ use std::rc::Rc;
 use common::cli::Mark;
 use rhai::{AST, CallFnOptions, Dynamic, Engine, OptimizationLevel, Scope};
 
+use crate::code::Code;
 use crate::exit;
-use crate::recipe::Recipe;
 use crate::text::Top;
 pub use context::{Cage, Context};
 
@@ -38,8 +38,7 @@ pub struct Program {
     engine: Engine,
     ast: AST,
     context: Shared,
-    recipe: Recipe,
-    text: String,
+    code: Code,
 }
 
 /// The functions that `recipe` calls itself.
@@ -51,16 +50,15 @@ impl Program {
     ///
     /// # Errors
     /// It has mistakes; all that can be found without running it are (exit code [`exit::RECIPE`]).
-    pub fn new(recipe: Recipe, text: String, context: Context) -> anyhow::Result<Self> {
+    pub fn new(code: Code, context: Context) -> anyhow::Result<Self> {
         let globals = Globals::default();
-        let lib = recipe.path.parent().map(|dir| dir.join("lib")).unwrap_or_default();
         let context = Rc::new(RefCell::new(context));
-        let engine = engine(&context, &globals, lib);
-        let source = recipe.path.display().to_string();
+        let engine = engine(&context, &globals, &code);
+        let (source, text) = (code.recipe.path.display().to_string(), &code.text);
         let mut ast =
-            engine.compile(&text).map_err(|e| report::syntax(&source, &text, &e)).exit(exit::RECIPE)?;
+            engine.compile(text).map_err(|e| report::syntax(&source, text, &e)).exit(exit::RECIPE)?;
         ast.set_source(source);
-        let program = Self { engine, ast, context, recipe, text };
+        let program = Self { engine, ast, context, code };
         program.check()?;
         program.read_globals(&globals)?;
         Ok(program)
@@ -70,14 +68,14 @@ impl Program {
     ///
     /// # Errors
     /// As [`Program::new`].
-    pub fn lint(recipe: Recipe, text: String) -> anyhow::Result<()> {
-        Self::new(recipe, text, Context::nowhere()?).map(drop)
+    pub fn lint(code: Code) -> anyhow::Result<()> {
+        Self::new(code, Context::nowhere()?).map(drop)
     }
 
     /// Whether the recipe has this phase.
     #[must_use]
     pub fn has(&self, phase: &str) -> bool {
-        self.recipe.has(phase)
+        self.code.recipe.has(phase)
     }
 
     /// What the helpers did and found.
@@ -101,18 +99,18 @@ impl Program {
         );
         self.context.borrow_mut().phase = None;
         self.context.borrow().interrupt.check()?;
-        result.map_err(|e| report::runtime(&self.recipe.path, &self.text, phase, &e))
+        result.map_err(|e| report::runtime(&self.code, phase, &e))
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        let top = Top::of(&self.text).unwrap_or_default();
+        let top = Top::of(&self.code.text).unwrap_or_default();
         let source = self.ast.source().unwrap_or_default();
-        let mistakes = check::mistakes(&self.engine, &self.ast, &self.text, &top);
+        let mistakes = check::mistakes(&self.engine, &self.ast, &self.code.text, &top);
         if mistakes.is_empty() {
             return Ok(());
         }
         let all: Vec<_> =
-            mistakes.iter().map(|m| report::place(source, &self.text, m.position, &m.message)).collect();
+            mistakes.iter().map(|m| report::place(source, &self.code.text, m.position, &m.message)).collect();
         Err(anyhow::anyhow!("{}", all.join("\n"))).exit(exit::RECIPE)
     }
 
@@ -120,7 +118,7 @@ impl Program {
     fn read_globals(&self, globals: &Globals) -> anyhow::Result<()> {
         let mut scope = Scope::new();
         let result = self.engine.run_ast_with_scope(&mut scope, &self.ast);
-        result.map_err(|e| report::runtime(&self.recipe.path, &self.text, "", &e)).exit(exit::RECIPE)?;
+        result.map_err(|e| report::runtime(&self.code, "", &e)).exit(exit::RECIPE)?;
         let values = scope.iter().map(|(name, _, value)| (name.to_owned(), value));
         globals.borrow_mut().extend(values);
         Ok(())
@@ -128,7 +126,7 @@ impl Program {
 }
 
 /// An engine with all limits said: Rhai's defaults differ between debug and release.
-fn engine(context: &Shared, globals: &Globals, lib: std::path::PathBuf) -> Engine {
+fn engine(context: &Shared, globals: &Globals, code: &Code) -> Engine {
     let mut engine = Engine::new();
     engine
         .set_max_operations(50_000_000)
@@ -145,7 +143,7 @@ fn engine(context: &Shared, globals: &Globals, lib: std::path::PathBuf) -> Engin
         .set_fail_on_invalid_map_property(true)
         .set_optimization_level(OptimizationLevel::Simple)
         .disable_symbol("eval");
-    engine.set_module_resolver(modules::Library::new(lib));
+    engine.set_module_resolver(modules::Library::new(code));
     let interrupt = context.borrow().interrupt.clone();
     engine.on_progress(move |_| interrupt.is_set().then_some(Dynamic::UNIT));
     let package = context.borrow().package.clone();

@@ -45,6 +45,41 @@ pub struct Download {
     pub size: u64,
 }
 
+/// What is known of a file before it is downloaded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Want {
+    /// Its digest.
+    pub sha256: Option<Sha256>,
+    /// Bytes: a server that sends more is not listened to any longer.
+    pub size: Option<u64>,
+}
+
+impl Want {
+    /// A file that is known to the last byte.
+    #[must_use]
+    pub fn all(sha256: Sha256, size: u64) -> Self {
+        Self { sha256: Some(sha256), size: Some(size) }
+    }
+
+    /// The digest and size that were found are those that are wanted.
+    ///
+    /// # Errors
+    /// They are not (exit code [`exit::INTEGRITY`]).
+    pub fn is_met(&self, what: &str, sha256: Sha256, size: u64) -> anyhow::Result<()> {
+        if let Some(want) = self.sha256.filter(|want| *want != sha256) {
+            return Err(wrong(what, want, sha256)).exit(exit::INTEGRITY);
+        }
+        match self.size.filter(|want| *want != size) {
+            Some(want) => Err(wrong(what, bytes(want), bytes(size))).exit(exit::INTEGRITY),
+            None => Ok(()),
+        }
+    }
+}
+
+fn bytes(size: u64) -> String {
+    format!("{size} bytes")
+}
+
 /// Downloads, and remembers what was downloaded.
 #[derive(Debug)]
 pub struct Fetcher {
@@ -61,24 +96,22 @@ impl Fetcher {
         Self { transport: Transport::new(), cache: cache.join("downloads"), offline, interrupt }
     }
 
-    /// A file by its URL; `want` is its digest, if that is known already.
+    /// A file by its URL, and by what is known of it already.
     ///
     /// # Errors
     /// It cannot be fetched (exit code [`exit::FETCH`]), or is another file than wanted ([`exit::INTEGRITY`]).
-    pub fn get(&self, url: &str, want: Option<Sha256>) -> anyhow::Result<Download> {
+    pub fn get(&self, url: &str, want: Want) -> anyhow::Result<Download> {
         let web = url.starts_with("https://") || url.starts_with("http://");
         ensure!(web, "expected a URL that begins with https://, found {url:?}");
         let name = name(url);
         let dir = Dir::ensure(&self.cache.join(slot(url)))?;
-        let done = |(sha256, size): (Sha256, u64)| Download {
-            url: url.to_owned(),
-            name: name.clone(),
-            path: dir.path.join(sha256.to_string()),
-            sha256,
-            size,
+        let done = |(sha256, size): (Sha256, u64)| {
+            want.is_met(url, sha256, size)?;
+            let path = dir.path.join(sha256.to_string());
+            Ok(Download { url: url.to_owned(), name: name.clone(), path, sha256, size })
         };
-        if let Some(found) = cached(&dir, want, self.offline)? {
-            return Ok(done(found));
+        if let Some(found) = cached(&dir, want.sha256, self.offline)? {
+            return done(found);
         }
         if self.offline {
             return Err(anyhow::anyhow!("{url} is not in the cache"))
@@ -91,41 +124,49 @@ impl Fetcher {
         let mut file = options.with_context(context)?;
         // Another recipe may be downloading the same: then its file is ours too.
         flock(&file, FlockOperation::LockExclusive).with_context(context)?;
-        if let Some(found) = cached(&dir, want, self.offline)? {
-            return Ok(done(found));
+        if let Some(found) = cached(&dir, want.sha256, self.offline)? {
+            return done(found);
         }
         // What an earlier run left may belong to another version of the file: only a digest could tell.
-        let mut resumed = file.metadata().with_context(context)?.len() > 0;
-        if want.is_none() && resumed {
+        let begun = file.metadata().with_context(context)?.len();
+        let mut resumed = begun > 0;
+        if resumed && (want.sha256.is_none() || want.size.is_some_and(|size| begun > size)) {
             file.set_len(0).with_context(context)?;
             resumed = false;
         }
         let fill = |file: &mut File| {
-            self.fill(url, file).with_context(|| format!("failed to download {url}")).map_err(mark)?;
+            self.fill(url, file, want.size)
+                .with_context(|| format!("failed to download {url}"))
+                .map_err(mark)?;
             file.sync_all().with_context(context)?;
             file.rewind().with_context(context)?;
             Sha256::of_reader(file).with_context(context)
         };
-        let (mut sha256, mut size) = fill(&mut file)?;
-        if resumed && want.is_some_and(|w| w != sha256) {
+        let mut filled = fill(&mut file);
+        let is_wrong = |filled: &anyhow::Result<(Sha256, u64)>| match filled {
+            Ok((sha256, size)) => want.is_met(url, *sha256, *size).is_err(),
+            Err(e) => common::cli::exit_code(e) == exit::INTEGRITY,
+        };
+        if resumed && is_wrong(&filled) {
             file.set_len(0).with_context(context)?;
-            (sha256, size) = fill(&mut file)?;
+            filled = fill(&mut file);
         }
-        if let Some(want) = want.filter(|w| *w != sha256) {
+        if is_wrong(&filled) {
             drop(dir.remove_file("part"));
-            return Err(wrong(url, want, sha256)).exit(exit::INTEGRITY);
         }
+        let (sha256, size) = filled?;
+        want.is_met(url, sha256, size)?;
         std::fs::rename(&part, dir.path.join(sha256.to_string())).with_context(context)?;
         dir.sync().with_context(context)?;
-        Ok(done((sha256, size)))
+        done((sha256, size))
     }
 
-    fn fill(&self, url: &str, file: &mut File) -> anyhow::Result<()> {
+    fn fill(&self, url: &str, file: &mut File, limit: Option<u64>) -> anyhow::Result<()> {
         let mut tries = 0;
         loop {
             self.interrupt.check()?;
             let at = file.seek(SeekFrom::End(0))?;
-            let failure = match self.transport.get(url, at, file, &self.interrupt) {
+            let failure = match self.transport.get(url, at, file, limit, &self.interrupt) {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
@@ -133,6 +174,9 @@ impl Fetcher {
             tries += 1;
             match failure {
                 Failure::Local(e) => return Err(e).context("failed to write to the cache"),
+                Failure::Long(limit) => {
+                    return Err(wrong("it", bytes(limit), "more")).exit(exit::INTEGRITY);
+                }
                 Failure::Permanent(e) => return Err(anyhow::anyhow!("{e}")),
                 Failure::Broken(e) if tries >= TRIES => return Err(anyhow::anyhow!("{e}")),
                 Failure::Broken(_) => std::thread::sleep(Duration::from_millis(250 << tries)),

@@ -4,7 +4,8 @@
 //!
 //! - [`text`]: a recipe's text, looked at without Rhai
 //! - [`state`], [`recipe`], [`shelf`]: what a recipe says, and where recipes are
-//! - [`digest`], [`lockfile`]: what a recipe says, as one number; what was made of which recipe, from which bytes
+//! - [`digest`], [`code`], [`lockfile`]: what a recipe says, as one number; all that can run of it; what was made of which recipe,
+//!   from which bytes
 //! - [`places`], [`dir`], [`lock`], [`interrupt`]: paths, directories as descriptors, who works here, ^C
 //! - [`fetch`], [`archive`]: URL -> verified file -> tree
 //! - [`version`], [`base`], [`resolve`]: what needs what, in which version, and what of it the system has itself
@@ -20,6 +21,7 @@ pub mod state;
 pub mod recipe;
 pub mod shelf;
 pub mod digest;
+pub mod code;
 pub mod lockfile;
 pub mod places;
 pub mod dir;

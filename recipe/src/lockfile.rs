@@ -6,7 +6,7 @@
 //! [[package]]
 //! name, version
 //! recipe = "sha256:..."     what the recipe says (crate::digest), whatever its state
-//! deps = [...]              as the recipe has them
+//! deps = ["b 1", ...]       what its dependencies are: `NAME VERSION`, or `NAME (base)` for what the system has
 //! [[package.source]]        platform, url, sha256, size; `beside:NAME` is a file beside the recipe
 //! ```
 
@@ -17,10 +17,11 @@ use common::cli::Mark;
 use common::hash::Sha256;
 use serde::{Deserialize, Serialize};
 
+use crate::code::Code;
 use crate::db::{self, Source};
 use crate::dir::Dir;
+use crate::exit;
 use crate::recipe::Recipe;
-use crate::{digest, exit};
 
 /// Its name, in the directory of the recipes.
 pub const NAME: &str = "recipe.lock";
@@ -51,7 +52,7 @@ pub struct Package {
     pub version: String,
     /// What its recipe says, as `sha256:` and a digest.
     pub recipe: String,
-    /// What it needs to run.
+    /// What it needs to run, in the versions that it has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deps: Vec<String>,
     /// What it is made from.
@@ -71,7 +72,7 @@ struct Pinned {
 impl Package {
     /// An entry.
     #[must_use]
-    pub fn new(recipe: &Recipe, digest: &Sha256, sources: Vec<Source>) -> Self {
+    pub fn new(recipe: &Recipe, digest: &Sha256, deps: Vec<String>, sources: Vec<Source>) -> Self {
         let pinned =
             |Source { url, sha256, size }| Pinned { platform: PLATFORM.to_owned(), url, sha256, size };
         let mut sources: Vec<_> = sources.into_iter().map(pinned).collect();
@@ -81,9 +82,15 @@ impl Package {
             name: recipe.name.clone(),
             version: recipe.version.clone(),
             recipe: format!("sha256:{digest}"),
-            deps: recipe.deps.clone(),
+            deps,
             sources,
         }
+    }
+
+    /// The same with other dependencies.
+    #[must_use]
+    pub fn with_deps(self, deps: Vec<String>) -> Self {
+        Self { deps, ..self }
     }
 
     /// What it is made from on this platform.
@@ -97,6 +104,20 @@ impl Package {
         self.sources().filter(|source| !source.url.starts_with(db::BESIDE))
     }
 
+    /// How dependencies are not as they were written down, if they are not.
+    #[must_use]
+    pub fn deps_differ(&self, deps: &[String]) -> Option<String> {
+        let list = |all: &[String]| if all.is_empty() { "nothing".to_owned() } else { all.join(", ") };
+        let unlike = |these: &[String], those: &[String]| -> Vec<String> {
+            these.iter().filter(|dep| !those.contains(dep)).cloned().collect()
+        };
+        let (had, has) = (unlike(&self.deps, deps), unlike(deps, &self.deps));
+        let same = had.is_empty() && has.is_empty();
+        (!same).then(|| {
+            format!("the lock file has it with {}, and here it comes with {}", list(&had), list(&has))
+        })
+    }
+
     /// How a recipe is not what was written down, if it is not.
     fn differs(&self, recipe: &Recipe, digest: &Sha256) -> Option<String> {
         if self.version != recipe.version {
@@ -105,8 +126,8 @@ impl Package {
                 self.version, recipe.version
             ));
         }
-        let same = self.recipe == format!("sha256:{digest}") && self.deps == recipe.deps;
-        (!same).then(|| "its recipe, or a library of it, was changed since it was locked".to_owned())
+        (self.recipe != format!("sha256:{digest}"))
+            .then(|| "its recipe, or a library of it, was changed since it was locked".to_owned())
     }
 }
 
@@ -131,9 +152,16 @@ impl Lockfile {
                 "{}: expected version {VERSION}, found {found}",
                 path.display()
             );
-            table.try_into().with_context(wrong)
+            let mut all: Self = table.try_into().with_context(wrong)?;
+            // Whoever merges two by hand may leave another order.
+            all.packages.sort_by(|a, b| a.name.cmp(&b.name));
+            let twice = all.packages.windows(2).find(|two| two[0].name == two[1].name);
+            match twice {
+                Some(two) => Err(anyhow::anyhow!("{} has {} twice", path.display(), two[0].name)),
+                None => Ok(all),
+            }
         };
-        read().map(Some).exit(exit::LOCKFILE).hint("`recipe lock` writes one")
+        read().map(Some).exit(exit::LOCKFILE).hint("without the file, `recipe lock` writes a new one")
     }
 
     /// An empty one.
@@ -167,14 +195,15 @@ impl Lockfile {
         self.packages.iter().find(|package| package.name == name)
     }
 
-    /// What a recipe may be made from.
+    /// A recipe's entry.
     ///
     /// # Errors
     /// It is not in the file, or otherwise (exit code [`exit::LOCKFILE`]).
-    pub fn require(&self, recipe: &Recipe, text: &str) -> anyhow::Result<Vec<Source>> {
+    pub fn require(&self, code: &Code) -> anyhow::Result<&Package> {
+        let recipe = &code.recipe;
         let hint = || format!("`recipe lock {}` writes down what it is now", recipe.name);
-        match self.state_of(recipe, text)? {
-            State::Same(package) => Ok(package.sources().collect()),
+        match self.state_of(code)? {
+            State::Same(package) => Ok(package),
             State::Other(why) => {
                 Err(anyhow::anyhow!("{}: {why}", recipe.name)).exit(exit::LOCKFILE).hint(hint())
             }
@@ -187,10 +216,10 @@ impl Lockfile {
     /// Says so if a recipe is in the file, but otherwise.
     ///
     /// # Errors
-    /// The recipe's libraries cannot be read.
-    pub fn warn(&self, recipe: &Recipe, text: &str) -> anyhow::Result<()> {
-        if let State::Other(why) = self.state_of(recipe, text)? {
-            let name = &recipe.name;
+    /// The recipe's digest cannot be made.
+    pub fn warn(&self, code: &Code) -> anyhow::Result<()> {
+        if let State::Other(why) = self.state_of(code)? {
+            let name = &code.recipe.name;
             common::cli::tell(&format!("{name}: {why}; `recipe lock {name}` writes down what it is now"));
         }
         Ok(())
@@ -199,11 +228,10 @@ impl Lockfile {
     /// How the file knows a recipe.
     ///
     /// # Errors
-    /// The recipe's libraries cannot be read.
-    pub fn state_of(&self, recipe: &Recipe, text: &str) -> anyhow::Result<State<'_>> {
-        let Some(package) = self.get(&recipe.name) else { return Ok(State::Missing) };
-        let digest = digest_of(recipe, text)?;
-        Ok(match package.differs(recipe, &digest) {
+    /// The recipe's digest cannot be made.
+    pub fn state_of(&self, code: &Code) -> anyhow::Result<State<'_>> {
+        let Some(package) = self.get(&code.recipe.name) else { return Ok(State::Missing) };
+        Ok(match package.differs(&code.recipe, &code.digest()?) {
             Some(why) => State::Other(why),
             None => State::Same(package),
         })
@@ -227,13 +255,8 @@ pub enum State<'a> {
     Missing,
 }
 
-/// What a recipe says, with its libraries.
-///
-/// # Errors
-/// A library cannot be read (exit code [`exit::RECIPE`]).
-pub fn digest_of(recipe: &Recipe, text: &str) -> anyhow::Result<Sha256> {
-    let lib = recipe.path.parent().map(|dir| dir.join("lib")).unwrap_or_default();
-    digest::of(text, &lib)
-        .with_context(|| format!("cannot tell what {} says", recipe.name))
-        .exit(exit::RECIPE)
+/// What a dependency is, as it stands in the file: the version of a recipe, or of none the system's.
+#[must_use]
+pub fn resolved(name: &str, version: Option<&str>) -> String {
+    format!("{name} {}", version.unwrap_or("(base)"))
 }

@@ -10,7 +10,7 @@ use common::cli::{Mark, tell};
 
 use super::{Settings, output};
 use crate::exit;
-use crate::fetch::Fetcher;
+use crate::fetch::{Fetcher, Want};
 use crate::lockfile::{Lockfile, NAME, Package};
 
 /// Options.
@@ -55,7 +55,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
         let fetcher = Fetcher::new(&settings.places.cache, settings.offline, settings.interrupt.clone());
         while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
             // Nobody listens any more when the program ends.
-            let _ = send.send((file.url.as_str(), fetcher.get(&file.url, Some(file.sha256))));
+            let _ = send.send((file.url.as_str(), fetcher.get(&file.url, Want::all(file.sha256, file.size))));
         }
     };
     let results = std::thread::scope(|scope| {
@@ -66,11 +66,15 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
         drop(send);
         let mut results = Vec::new();
         for (url, result) in receive {
+            // What ^C broke off is one error, said below.
+            if result.is_ok() || !settings.interrupt.is_set() {
+                tell(&format!("[{}/{all}] {url}", results.len() + 1));
+            }
             results.push(result);
-            tell(&format!("[{}/{all}] {url}", results.len()));
         }
         results
     });
+    settings.interrupt.check()?;
     let (mut downloads, mut failed) = (Vec::new(), Vec::new());
     for result in results {
         match result {

@@ -8,7 +8,7 @@ use clap::Args;
 use common::cli::{Mark, code, tell};
 use globset::GlobMatcher;
 
-use super::{Settings, graph, output};
+use super::{Settings, ahead, graph, output};
 use crate::exit;
 use crate::recipe::Recipe;
 use crate::resolve::{self, Changed, Step};
@@ -70,6 +70,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     for path in &paths {
         let recipe = Recipe::load(path)?;
         if recipe.installed_version() == Some(&recipe.version) && !options.reinstall {
+            ahead::installed_as_locked(&desk, &recipe)?;
             tell(&format!("{} {} is installed already", recipe.name, recipe.version));
         } else {
             wanted.push(recipe);
@@ -125,6 +126,7 @@ impl Work<'_> {
 
     /// One transaction with these packages and what they need. `chain`: packages that are waiting to be built.
     fn install(&self, wanted: Vec<Recipe>, why: Why, chain: &mut Vec<String>) -> anyhow::Result<Plan> {
+        self.look_ahead(&wanted)?;
         let steps = match self.options.no_deps {
             true => wanted.into_iter().map(|recipe| Step { recipe, wanted: true }).collect(),
             false => self.steps(wanted, why, chain)?,
@@ -142,7 +144,7 @@ impl Work<'_> {
                 }
                 Outcome::Made(made) => {
                     // What was asked for by name stays asked for.
-                    let state = &made.recipe.state;
+                    let state = &made.code.recipe.state;
                     let as_dep = match why {
                         Why::Asked if wanted => false,
                         Why::Same if state.installed => state.as_dep,
@@ -157,6 +159,12 @@ impl Work<'_> {
             tx::run(self.desk, &plan)?;
         }
         Ok(plan)
+    }
+
+    /// Before any code runs: all of it is as it should be.
+    fn look_ahead(&self, wanted: &[Recipe]) -> anyhow::Result<()> {
+        let all = ahead::all(self.desk, wanted, self.options.no_deps)?;
+        ahead::as_locked(self.desk, &all)
     }
 
     /// Packages that are not in the transaction must have what they need afterwards, too.

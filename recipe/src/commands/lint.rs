@@ -6,9 +6,9 @@ use common::cli::{Mark, report, tell};
 use serde::Serialize;
 
 use super::{Settings, output};
+use crate::code::Code;
 use crate::engine::Program;
 use crate::exit;
-use crate::recipe::with_text;
 use crate::shelf;
 
 #[derive(Debug, Serialize)]
@@ -28,8 +28,7 @@ pub fn run(settings: &Settings, words: &[String]) -> anyhow::Result<ExitCode> {
     };
     let mut results = Vec::new();
     for path in &paths {
-        let checked =
-            with_text(path).and_then(|(recipe, text)| Program::lint(recipe, text)).exit(exit::RECIPE);
+        let checked = Code::load(path).and_then(Program::lint).exit(exit::RECIPE);
         if let Err(e) = &checked {
             tell(&report(e));
         }

@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use common::cli::{Mark, tell};
 use serde_json::json;
 
 use super::{Settings, output};
+use crate::base::Base;
+use crate::code::Code;
 use crate::db;
 use crate::exit;
-use crate::lockfile::{Lockfile, NAME, Package, State, digest_of};
-use crate::recipe::{Recipe, with_text};
+use crate::lockfile::{Lockfile, NAME, Package, State, resolved};
+use crate::places::Places;
+use crate::recipe::Recipe;
 use crate::resolve;
 use crate::shelf;
 use crate::tx::Desk;
@@ -70,14 +74,7 @@ fn closure(desk: &Desk, wanted: Vec<Recipe>) -> anyhow::Result<BTreeMap<String, 
             continue;
         }
         for text in recipe.deps.iter().chain(&recipe.build_deps) {
-            let requirement = resolve::parse(&recipe, text)?;
-            let mut find = |name: &str| {
-                let found = shelf::load(&desk.places, name)?;
-                Ok(Recipe { state: Default::default(), ..found })
-            };
-            let needed = || format!("{requirement} is needed by {}", recipe.name);
-            let choice = resolve::choose(&requirement, false, &desk.base, &mut find);
-            if let Some(dependency) = anyhow::Context::with_context(choice, needed)? {
+            if let Ok(dependency) = choice(&desk.places, &desk.base, &recipe, text)? {
                 todo.push(shelf::load(&desk.places, &dependency.name)?);
             }
         }
@@ -86,23 +83,53 @@ fn closure(desk: &Desk, wanted: Vec<Recipe>) -> anyhow::Result<BTreeMap<String, 
     Ok(all)
 }
 
+/// The recipe that a dependency would be, where none is installed; else the name of what the base has.
+fn choice(
+    places: &Places,
+    base: &Base,
+    recipe: &Recipe,
+    text: &str,
+) -> anyhow::Result<Result<Recipe, String>> {
+    let requirement = resolve::parse(recipe, text)?;
+    let mut find = |name: &str| {
+        let found = shelf::load(places, name)?;
+        Ok(Recipe { state: Default::default(), ..found })
+    };
+    let choice = resolve::choose(&requirement, false, base, &mut find);
+    let choice = choice.with_context(|| format!("{requirement} is needed by {}", recipe.name))?;
+    Ok(choice.ok_or(requirement.name))
+}
+
+/// What a recipe's dependencies would be, where none is installed.
+fn deps(places: &Places, base: &Base, recipe: &Recipe) -> anyhow::Result<Vec<String>> {
+    let dep = |text: &String| {
+        Ok(match choice(places, base, recipe, text)? {
+            Ok(found) => resolved(&found.name, Some(&found.version)),
+            Err(name) => resolved(&name, None),
+        })
+    };
+    recipe.deps.iter().map(dep).collect()
+}
+
 /// What is written down of a recipe; none if it is there by other means.
 fn entry(desk: &Desk, recipe: &Recipe, before: &Lockfile) -> anyhow::Result<Option<Package>> {
-    let (recipe, text) = with_text(&recipe.path)?;
-    if let State::Same(package) = before.state_of(&recipe, &text)? {
-        return Ok(Some(package.clone()));
+    let code = Code::load(&recipe.path)?;
+    let recipe = &code.recipe;
+    let deps = deps(&desk.places, &desk.base, recipe)?;
+    if let State::Same(package) = before.state_of(&code)? {
+        return Ok(Some(package.clone().with_deps(deps)));
     }
-    let digest = digest_of(&recipe, &text)?;
+    let digest = code.digest()?;
     // What is installed was made from this recipe: then its sources are known.
-    if let (Some(record), Some(tx)) = (db::installed(&desk.own, &recipe)?, &recipe.state.tx)
-        && let Some(old) = db::recipe(&desk.own, &recipe.name, tx)?
+    if let (Some(record), Some(old)) =
+        (db::installed(&desk.own, recipe)?, Code::installed(&desk.own, recipe)?)
         && record.version == recipe.version
-        && digest_of(&recipe, &old)? == digest
+        && old.digest()? == digest
     {
-        return Ok(Some(Package::new(&recipe, &digest, record.sources)));
+        return Ok(Some(Package::new(recipe, &digest, deps, record.sources)));
     }
     for text in &recipe.build_deps {
-        let requirement = resolve::parse(&recipe, text)?;
+        let requirement = resolve::parse(recipe, text)?;
         let mut find = |name: &str| shelf::load(&desk.places, name);
         if let Some(missing) = resolve::choose(&requirement, false, &desk.base, &mut find)? {
             return Err(anyhow::anyhow!("{} is needed to make {}", missing.name, recipe.name))
@@ -112,7 +139,7 @@ fn entry(desk: &Desk, recipe: &Recipe, before: &Lockfile) -> anyhow::Result<Opti
     }
     tell(&format!("{} {} is made, to see from what", recipe.name, recipe.version));
     Ok(match make::make(desk, &Desk::new_tx(), &recipe.path)? {
-        Outcome::Made(made) => Some(Package::new(&recipe, &digest, made.sources)),
+        Outcome::Made(made) => Some(Package::new(recipe, &digest, deps, made.sources)),
         Outcome::Present(_) => {
             tell(&format!("{} is there already, but not installed by recipe: it is left out", recipe.name));
             None
@@ -143,6 +170,7 @@ fn print(before: &Lockfile, after: &Lockfile, done: bool, json: bool) -> anyhow:
 /// Says which recipes are not as they were written down.
 fn check(settings: &Settings, names: &[String]) -> anyhow::Result<ExitCode> {
     let lockfile = Lockfile::read(&settings.places.recipes, true)?.unwrap_or_default();
+    let base = Base::of(&settings.places.sysroot);
     let mut wrong = BTreeMap::new();
     let all: Vec<_> = match names {
         [] => lockfile.packages.iter().map(|package| package.name.clone()).collect(),
@@ -150,11 +178,18 @@ fn check(settings: &Settings, names: &[String]) -> anyhow::Result<ExitCode> {
     };
     for name in &all {
         let state = shelf::find(&settings.places, name)
-            .and_then(|path| with_text(&path))
-            .map(|(recipe, text)| lockfile.state_of(&recipe, &text));
+            .and_then(|path| Code::load(&path))
+            .and_then(|code| Ok((lockfile.state_of(&code)?, code)));
         let why = match state {
-            Ok(state) => match state? {
-                State::Same(_) => continue,
+            Ok((state, code)) => match state {
+                State::Same(package) => {
+                    let deps = deps(&settings.places, &base, &code.recipe);
+                    match deps.map(|deps| package.deps_differ(&deps)) {
+                        Ok(None) => continue,
+                        Ok(Some(why)) => why,
+                        Err(e) => format!("{e:#}"),
+                    }
+                }
                 State::Other(why) => why,
                 State::Missing => format!("it is not in {NAME}"),
             },

@@ -8,7 +8,7 @@ use clap::Args;
 use common::cli::{Mark, tell};
 
 use super::{Settings, graph, output};
-use crate::db;
+use crate::code::Code;
 use crate::exit;
 use crate::recipe::Recipe;
 use crate::resolve::Graph;
@@ -109,22 +109,19 @@ fn remove(
 
 /// Runs `remove()` of the recipe as it was installed: the file may be a newer version's by now.
 pub(super) fn before(desk: &Desk, tx: &str, recipe: &Recipe) -> anyhow::Result<()> {
-    let installed = recipe.state.tx.as_deref();
-    let kept = installed.map(|tx| db::recipe(&desk.own, &recipe.name, tx)).transpose()?.flatten();
-    let text = match kept {
-        Some(text) => text,
+    let old = match Code::installed(&desk.own, recipe)? {
+        Some(code) => code,
         None => {
             tell(&format!(
                 "there is no copy of {} as it was installed; its present recipe is used",
                 recipe.name
             ));
-            common::fs::read_to_string(&recipe.path)?
+            Code::load(&recipe.path)?
         }
     };
-    let old = Recipe::parse(&text, &recipe.path)?;
-    if !old.has("remove") {
+    if !old.recipe.has("remove") {
         return Ok(());
     }
-    let program = make::program(desk, tx, &old, &text, None)?;
+    let program = make::program(desk, tx, &old, None)?;
     program.run("remove").map(drop).with_context(|| format!("remove of {} failed", recipe.name))
 }

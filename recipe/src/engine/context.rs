@@ -10,7 +10,7 @@ use common::hash::Sha256;
 use crate::db::Source;
 use crate::dir::Dir;
 use crate::exit;
-use crate::fetch::{Download, Fetcher};
+use crate::fetch::{Download, Fetcher, Want};
 use crate::interrupt::Interrupt;
 
 /// A package that is being made. Helpers write below `build` and `stage`, and nowhere else.
@@ -86,12 +86,12 @@ impl Context {
         })
     }
 
-    /// The digest that a source must have: what the lock file says, if that is in force. `want` is what the recipe says.
+    /// What a source must be: what the lock file says, if that is in force. `want` is the digest that the recipe says.
     ///
     /// # Errors
     /// The lock file does not have it, or another one (exit code [`exit::LOCKFILE`]).
-    pub fn pinned(&self, url: &str, want: Option<Sha256>) -> anyhow::Result<Option<Sha256>> {
-        let Some(locked) = &self.locked else { return Ok(want) };
+    pub fn pinned(&self, url: &str, want: Option<Sha256>) -> anyhow::Result<Want> {
+        let Some(locked) = &self.locked else { return Ok(Want { sha256: want, size: None }) };
         let found = locked.iter().find(|source| source.url == url);
         let found = found
             .with_context(|| format!("{url} is not in the lock file, for {}", self.package))
@@ -100,7 +100,7 @@ impl Context {
         match want.filter(|want| *want != found.sha256) {
             Some(want) => Err(crate::fetch::wrong(&format!("{url} of the lock file"), want, found.sha256))
                 .exit(exit::LOCKFILE),
-            None => Ok(Some(found.sha256)),
+            None => Ok(Want::all(found.sha256, found.size)),
         }
     }
 

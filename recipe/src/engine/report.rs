@@ -1,11 +1,11 @@
 //! Rhai's errors -> what people can act on: file, line and column, the line itself, and who called whom.
 
-use std::path::Path;
 use std::rc::Rc;
 
-use common::cli::{Mark, code, exit_code, hint_of};
+use common::cli::{self, Mark, exit_code, hint_of};
 use rhai::{EvalAltResult, ParseError, Position};
 
+use crate::code::Code;
 use crate::exit;
 use crate::state::excerpt;
 use crate::text::Place;
@@ -42,11 +42,10 @@ pub(super) fn syntax(source: &str, text: &str, error: &ParseError) -> anyhow::Er
 }
 
 /// Code that failed while it ran.
-pub(super) fn runtime(path: &Path, text: &str, phase: &str, error: &EvalAltResult) -> anyhow::Error {
-    let file = path.display().to_string();
+pub(super) fn runtime(code: &Code, phase: &str, error: &EvalAltResult) -> anyhow::Error {
     // From the outermost call inwards: who was called where.
     let mut calls = Vec::new();
-    let mut source = file.clone();
+    let mut source = code.recipe.path.display().to_string();
     let mut inner = error;
     loop {
         match inner {
@@ -79,8 +78,8 @@ pub(super) fn runtime(path: &Path, text: &str, phase: &str, error: &EvalAltResul
             other
         }
     };
-    let own_text = std::fs::read_to_string(&source).ok().filter(|_| source != file);
-    let mut out = place(&source, own_text.as_deref().unwrap_or(text), inner.position(), &message);
+    let text = code.text_of(source.as_ref()).unwrap_or_default();
+    let mut out = place(&source, text, inner.position(), &message);
     for (name, source, position) in calls.iter().rev() {
         // The phase itself is called by nobody in the recipe.
         if name == phase || position.is_none() {
@@ -93,7 +92,9 @@ pub(super) fn runtime(path: &Path, text: &str, phase: &str, error: &EvalAltResul
         ));
     }
     let (exit, hint) = match &failure {
-        Some(failure) => (Some(exit_code(&failure.0)).filter(|c| *c != code::FAILURE), hint_of(&failure.0)),
+        Some(failure) => {
+            (Some(exit_code(&failure.0)).filter(|c| *c != cli::code::FAILURE), hint_of(&failure.0))
+        }
         None => (None, None),
     };
     let result = Err::<(), _>(anyhow::anyhow!("{out}")).exit(exit.unwrap_or(exit::PHASE));

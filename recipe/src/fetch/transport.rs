@@ -26,6 +26,9 @@ pub(super) enum Failure {
     /// Worth another try from where it ended.
     #[error("{0}")]
     Broken(String),
+    /// It is longer than the file that is wanted.
+    #[error("it is longer than {0} bytes")]
+    Long(u64),
     /// This machine's fault.
     #[error("failed to write")]
     Local(#[from] io::Error),
@@ -52,12 +55,14 @@ impl Transport {
         Self { agent: ureq::Agent::with_parts(config, DefaultConnector::new(), Dns) }
     }
 
-    /// Appends to a file that has the first `from` bytes what comes behind them; starts over where the server wants that.
+    /// Appends to a file that has the first `from` bytes what comes behind them; starts over where the server wants that. What is
+    /// longer than `limit` is cut off there.
     pub(super) fn get(
         &self,
         url: &str,
         from: u64,
         file: &mut File,
+        limit: Option<u64>,
         interrupt: &Interrupt,
     ) -> Result<(), Failure> {
         let mut url = url.to_owned();
@@ -92,7 +97,13 @@ impl Transport {
             if start == 0 {
                 rewind(file)?;
             }
-            let read = pump(response.into_body().into_reader(), file, start, interrupt)?;
+            // What it announces is believed only against it.
+            if let (Some(limit), Some(length)) = (limit, length)
+                && start.saturating_add(length) > limit
+            {
+                return Err(Failure::Long(limit));
+            }
+            let read = pump(response.into_body().into_reader(), file, start, limit, interrupt)?;
             return match length {
                 Some(length) if read != length => {
                     Err(Failure::Broken(format!("it ended after {read} of {length} bytes")))
@@ -113,7 +124,13 @@ fn restart(file: &mut File, why: String) -> Failure {
     rewind(file).map_or_else(Failure::Local, |()| Failure::Broken(why))
 }
 
-fn pump(mut reader: impl Read, file: &mut File, start: u64, interrupt: &Interrupt) -> Result<u64, Failure> {
+fn pump(
+    mut reader: impl Read,
+    file: &mut File,
+    start: u64,
+    limit: Option<u64>,
+    interrupt: &Interrupt,
+) -> Result<u64, Failure> {
     let mut buffer = vec![0; BUFFER];
     let mut total = 0u64;
     let since = Instant::now();
@@ -126,6 +143,9 @@ fn pump(mut reader: impl Read, file: &mut File, start: u64, interrupt: &Interrup
         };
         if interrupt.is_set() {
             return Err(Failure::Broken("interrupted".to_owned()));
+        }
+        if let Some(limit) = limit.filter(|limit| start + total + n as u64 > *limit) {
+            return Err(Failure::Long(limit));
         }
         file.write_all(&buffer[..n])?;
         total += n as u64;

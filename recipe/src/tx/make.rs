@@ -9,19 +9,18 @@ use common::cli::Mark;
 
 use super::desk::Desk;
 use super::journal::{BUILD, HOME, STAGE};
+use crate::code::Code;
 use crate::db::Source;
 use crate::engine::{Cage, Context, Program};
 use crate::exit;
 use crate::places::OWN;
-use crate::recipe::{Recipe, with_text};
+use crate::recipe::Recipe;
 use crate::stage::{self, Listing, What};
 
 /// A staged package.
 pub struct Made {
-    /// Its recipe.
-    pub recipe: Recipe,
-    /// The recipe's text.
-    pub text: String,
+    /// Its recipe, with all that can run of it.
+    pub code: Code,
     /// What it will install.
     pub listing: Listing,
     /// Of these files what will be installed is not the package's, but what somebody had made of them; this is the package's.
@@ -51,17 +50,17 @@ pub fn staged(tx: &str, name: &str) -> String {
 /// # Errors
 /// The recipe is wrong, or one of its phases fails.
 pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
-    let (recipe, text) = with_text(path)?;
-    let (name, was_installed) = (recipe.name.clone(), recipe.state.installed);
+    let code = Code::load(path)?;
+    let (name, was_installed) = (code.recipe.name.clone(), code.recipe.state.installed);
     let locked = match &desk.lockfile {
-        Some(lockfile) if desk.locked => Some(lockfile.require(&recipe, &text)?),
+        Some(lockfile) if desk.locked => Some(lockfile.require(&code)?.sources().collect()),
         Some(lockfile) => {
-            lockfile.warn(&recipe, &text)?;
+            lockfile.warn(&code)?;
             None
         }
         None => None,
     };
-    let program = program(desk, tx, &recipe, &text, locked)?;
+    let program = program(desk, tx, &code, locked)?;
     if !was_installed && program.has("is_installed") {
         let there = program.run("is_installed")?;
         if there
@@ -69,7 +68,7 @@ pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
             .map_err(|t| anyhow::anyhow!("expected is_installed() to be true or false, found {t}"))
             .exit(exit::RECIPE)?
         {
-            return Ok(Outcome::Present(Box::new(recipe)));
+            return Ok(Outcome::Present(Box::new(code.recipe)));
         }
     }
     for phase in ["acquire", "build", "install"].into_iter().filter(|p| program.has(p)) {
@@ -90,8 +89,7 @@ pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
     let sources = sources.chain(context.also_used.iter().cloned()).collect();
     drop(context);
     Ok(Outcome::Made(Box::new(Made {
-        recipe,
-        text,
+        code,
         listing,
         changed: BTreeMap::new(),
         sources,
@@ -103,13 +101,8 @@ pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
 ///
 /// # Errors
 /// The recipe has mistakes, or the directories cannot be made.
-pub fn program(
-    desk: &Desk,
-    tx: &str,
-    recipe: &Recipe,
-    text: &str,
-    locked: Option<Vec<Source>>,
-) -> anyhow::Result<Program> {
+pub fn program(desk: &Desk, tx: &str, code: &Code, locked: Option<Vec<Source>>) -> anyhow::Result<Program> {
+    let recipe = &code.recipe;
     let open = |path: &str| {
         // Nobody else looks into what is not finished.
         let top = path.split('/').take(2).collect::<Vec<_>>().join("/");
@@ -140,5 +133,5 @@ pub fn program(
         configs: Vec::new(),
         interrupt: desk.interrupt.clone(),
     };
-    Program::new(recipe.clone(), text.to_owned(), context)
+    Program::new(code.clone(), context)
 }

@@ -13,6 +13,7 @@ use super::desk::{Desk, now};
 use super::journal::{Journal, Package, Step};
 use super::make::Made;
 use super::recover::leaving;
+use crate::code::Code;
 use crate::db::{self, Record};
 use crate::dir::{parents, split};
 use crate::exit;
@@ -96,7 +97,7 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// The prefix cannot be examined. What is in the way is an error of [`Planner::finish`].
     pub fn install(&mut self, made: Made, as_dep: bool) -> anyhow::Result<()> {
-        let Made { recipe, text, listing, mut changed, sources, program } = made;
+        let Made { code: Code { recipe, text, libraries }, listing, mut changed, sources, program } = made;
         let record = db::installed(&self.desk.own, &recipe)?;
         let old = self.files(&recipe)?;
         let new: BTreeSet<_> = listing.entries.iter().map(|e| e.path.clone()).collect();
@@ -137,6 +138,7 @@ impl<'a> Planner<'a> {
             files: listing.entries.into_iter().map(recorded).collect(),
             deps: recipe.deps.clone(),
             sources,
+            libraries: Some(libraries),
         };
         self.package(&recipe, Some(recipe.version.clone()), state)?;
         let after = move || match program.has("post_install") {

@@ -15,6 +15,7 @@ use super::desk::Desk;
 use super::history::History;
 use super::journal::Journal;
 use super::make::{self, Made};
+use crate::code::Code;
 use crate::db::{self, Record};
 use crate::dir::{Dir, split};
 use crate::exit;
@@ -37,10 +38,10 @@ pub fn restore(
     let name = &recipe.name;
     let forgotten = || format!("what transaction {from} installed of {name} is not known any more");
     let record = db::read(&desk.own, name, from)?.with_context(forgotten).exit(exit::NOT_FOUND)?;
-    let text = db::recipe(&desk.own, name, from)?.with_context(forgotten).exit(exit::NOT_FOUND)?;
-    let mut old = Recipe::parse(&text, &recipe.path)?;
-    old.state = recipe.state.clone();
-    let program = make::program(desk, tx, &old, &text, None)?;
+    let code = Code::kept(&desk.own, recipe, from)?.with_context(forgotten).exit(exit::NOT_FOUND);
+    let mut code = code?;
+    code.recipe.state = recipe.state.clone();
+    let program = make::program(desk, tx, &code, None)?;
     let stage = desk.own.sub(&make::staged(tx, name)).context("failed to open the stage")?;
     let sources = Sources { desk, history, undone, name };
     let (mut staged, mut lost) = (BTreeMap::new(), Vec::new());
@@ -79,7 +80,7 @@ pub fn restore(
         }
     }
     let Record { sources, .. } = record;
-    Ok(Made { recipe: old, text, listing, changed, sources, program: Rc::new(program) })
+    Ok(Made { code, listing, changed, sources, program: Rc::new(program) })
 }
 
 /// Where a package's older files may be.

@@ -3,7 +3,7 @@
 use crate::rig::Rig;
 
 /// `a` needs `b`; both download without a digest, and `a` uses a file beside it and a library.
-fn rig() -> Rig {
+pub(crate) fn rig() -> Rig {
     let rig = Rig::new();
     for name in ["a", "b"] {
         rig.release(name, "1", &[(&format!("bin/{name}"), name)]);
@@ -22,7 +22,7 @@ fn rig() -> Rig {
 }
 
 /// As on another machine: nothing is cached or installed, and the recipes came along.
-fn elsewhere(rig: &Rig) {
+pub(crate) fn elsewhere(rig: &Rig) {
     for dir in ["prefix", "cache"] {
         if rig.path(dir).exists() {
             std::fs::remove_dir_all(rig.path(dir)).expect("removed");
@@ -36,7 +36,8 @@ fn the_same_packages_are_made_elsewhere_without_a_network() {
     assert_eq!(rig.run(&["lock", "a"]).ok().stdout, "+ a 1\n+ b 1\n");
     assert!(rig.tree().is_empty(), "{:?}", rig.tree());
     let lock = rig.read("recipes/recipe.lock");
-    for says in ["name = \"a\"", "deps = [\"b\"]", "/a-1.tar.gz\"", "url = \"beside:note\"", "linux-x86_64"] {
+    for says in ["name = \"a\"", "deps = [\"b 1\"]", "/a-1.tar.gz\"", "url = \"beside:note\"", "linux-x86_64"]
+    {
         assert!(lock.contains(says), "{says} is missing in\n{lock}");
     }
     assert_eq!(rig.run(&["lock", "a"]).ok().stdout, "", "it is written down already");

@@ -13,6 +13,7 @@ mod archives;
 mod locks;
 mod history;
 mod lockfile;
+mod locked;
 mod cache;
 mod verify;
 mod programs;

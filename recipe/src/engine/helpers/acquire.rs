@@ -11,7 +11,7 @@ use crate::db::{BESIDE, Source};
 use crate::dir::Dir;
 use crate::engine::context::Context;
 use crate::exit;
-use crate::fetch::{Download, wrong};
+use crate::fetch::Download;
 
 /// The helpers of this file.
 pub(super) const TABLE: &[Helper] = &[
@@ -72,9 +72,7 @@ fn copy_source(context: &mut Context, path: Text) -> anyhow::Result<()> {
     // What was copied is what counts: the file beside the recipe may be another one by now.
     let (sha256, size) = into.read(&path).and_then(Sha256::of_reader).with_context(failed)?;
     let url = format!("{BESIDE}{path}");
-    if let Some(want) = context.pinned(&url, None)?.filter(|want| *want != sha256) {
-        return Err(wrong(&format!("{path} beside the recipe"), want, sha256)).exit(exit::INTEGRITY);
-    }
+    context.pinned(&url, None)?.is_met(&format!("{path} beside the recipe"), sha256, size)?;
     context.also_used.push(Source { url, sha256, size });
     Ok(())
 }

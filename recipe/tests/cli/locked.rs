@@ -1,0 +1,202 @@
+//! `--locked` to the last byte, and before any code runs.
+
+use std::time::Duration;
+
+use testkit::server::Answer;
+
+use crate::base::System;
+use crate::lockfile::{elsewhere, rig};
+use crate::rig::Rig;
+
+#[test]
+fn a_download_ends_at_the_size_of_the_lock_file() {
+    let rig = rig();
+    rig.run(&["lock", "a"]).ok();
+    let size = std::fs::metadata(rig.path("www/b-1.tar.gz")).expect("packed").len();
+    let says = format!("is not the file that was wanted\n  expected {size} bytes\n  found    more");
+    for answer in [Answer::Endless, Answer::Bytes(vec![0; 1 << 20])] {
+        elsewhere(&rig);
+        rig.server.answer("/b-1.tar.gz", answer);
+        rig.run(&["install", "--locked", "b"]).fails(14, &says);
+        rig.run(&["fetch", "b"]).fails(14, &says);
+        assert!(rig.tree().is_empty(), "{:?}", rig.tree());
+        assert!(
+            crate::rig::tree(&rig.path("cache")).values().all(|what| what == "dir"),
+            "nothing is kept of it"
+        );
+    }
+}
+
+#[test]
+fn a_size_that_is_not_the_files_is_an_error() {
+    let rig = rig();
+    rig.run(&["lock", "a"]).ok();
+    let lock = rig.read("recipes/recipe.lock");
+    let size = std::fs::metadata(rig.path("www/b-1.tar.gz")).expect("packed").len();
+    let line = format!("size = {size}\n");
+    assert!(lock.contains(&line), "{lock}");
+    rig.write("recipes/recipe.lock", lock.replace(&line, &format!("size = {}\n", size + 1)));
+    // Now from the cache, then from the server.
+    let says = format!("expected {} bytes\n  found    {size} bytes", size + 1);
+    rig.run(&["install", "--locked", "b"]).fails(14, &says);
+    elsewhere(&rig);
+    rig.run(&["install", "--locked", "b"]).fails(14, &says);
+    rig.write("recipes/recipe.lock", lock.replace("size = 4\n", "size = 5\n"));
+    rig.run(&["install", "--locked", "a"])
+        .fails(14, "note beside the recipe is not the file that was wanted");
+    assert!(rig.tree().is_empty(), "{:?}", rig.tree());
+}
+
+#[test]
+fn no_code_runs_when_one_of_all_packages_is_not_as_locked() {
+    let rig = rig();
+    // `c` builds `b`, which `a` needs: both would run before `a` is looked at.
+    rig.release("c", "1", &[("bin/c", "c")]);
+    rig.add("c", "1", "print(\"code of c\"); install_bin(\"c\");");
+    let b = rig.recipe("b").replace("\"1\" };", "\"1\", build_deps: [\"c\"] };");
+    rig.write("recipes/b.rhai", b.replace("fn install() {", "fn install() { print(\"code of b\");"));
+    rig.run(&["install", "--as-dep", "c"]).ok();
+    rig.run(&["lock", "a"]).ok();
+    rig.run(&["remove", "c"]).ok();
+    let a = rig.recipe("a");
+    rig.write("recipes/a.rhai", a.replace("share/note", "share/notes"));
+    let out = rig.run(&["install", "--locked", "a"]);
+    assert!(!out.stderr.contains("code of"), "{}", out.stderr);
+    out.fails(20, "a: its recipe, or a library of it, was changed since it was locked");
+    assert!(!rig.prefix("bin/c").exists());
+    rig.write("recipes/a.rhai", a);
+    let out = rig.run(&["install", "--locked", "a"]).ok();
+    assert!(out.stderr.contains("code of c") && out.stderr.contains("code of b"), "{}", out.stderr);
+}
+
+/// `b` is version 1 in the lock file, and 2 is installed.
+#[test]
+fn what_is_installed_in_another_version_than_locked_is_named() {
+    let rig = rig();
+    rig.run(&["lock", "a"]).ok();
+    rig.release("b", "2", &[("bin/b", "b2")]);
+    let b = rig.recipe("b");
+    rig.write("recipes/b.rhai", b.replace("\"1\" };", "\"2\" };"));
+    rig.run(&["install", "b"]).ok();
+    let installed = rig.recipe("b");
+    let says = "a: the lock file has it with b 1, and here it comes with b 2";
+    rig.run(&["install", "--locked", "a"]).fails(20, says);
+    assert!(!rig.prefix("bin/a").exists());
+    rig.run(&["install", "--locked", "b"]).fails(20, "b 2 is installed, and recipe.lock has b 1");
+    let out = rig.run(&["lock", "--check"]);
+    assert_eq!(out.code, Some(20));
+    assert!(out.stdout.contains(says), "{}", out.stdout);
+    // The recipe is that of version 1 again, and 2 is still installed.
+    rig.write("recipes/b.rhai", installed.replace("version: \"2\"", "version: \"1\""));
+    rig.run(&["lock", "--check"]).ok();
+    rig.run(&["install", "--locked", "a"]).fails(20, says);
+    rig.run(&["install", "--locked", "a", "b"]).ok();
+    assert_eq!(rig.read("prefix/bin/b"), "b");
+}
+
+#[test]
+fn packages_are_built_with_what_is_locked() {
+    let rig = rig();
+    rig.release("c", "1", &[("bin/c", "c")]);
+    rig.release("c", "2", &[("bin/c", "c2")]);
+    rig.add("c", "2", "install_bin(\"c\");");
+    rig.write("recipes/b.rhai", rig.recipe("b").replace("\"1\" };", "\"1\", build_deps: [\"c\"] };"));
+    rig.run(&["install", "c"]).ok();
+    rig.run(&["lock", "b"]).ok();
+    let lock = rig.read("recipes/recipe.lock");
+    rig.run(&["install", "--locked", "b"]).ok();
+    rig.run(&["remove", "b"]).ok();
+    rig.write("recipes/recipe.lock", lock.replace("version = \"2\"", "version = \"1\""));
+    rig.run(&["install", "--locked", "b"]).fails(20, "c 2 is installed, and recipe.lock has c 1");
+}
+
+#[test]
+fn the_base_in_the_place_of_a_recipe_is_another_dependency() {
+    let system = System::new();
+    let rig = &system.0;
+    let recipe = "let pkg = #{ name: \"a\", version: \"1\", deps: [\"openssl\"] };\n\
+                  fn install() { write_file(\"f\", \"\"); install_file(\"f\", \"share/a\"); }\n";
+    rig.write("recipes/a.rhai", recipe);
+    system.run(&["lock", "a"]).ok();
+    let lock = rig.read("recipes/recipe.lock");
+    assert!(lock.contains("deps = [\"openssl (base)\"]"), "{lock}");
+    rig.write("recipes/recipe.lock", lock.replace("openssl (base)", "openssl 3"));
+    system
+        .run(&["install", "--locked", "a"])
+        .fails(20, "a: the lock file has it with openssl 3, and here it comes with openssl (base)");
+    rig.write("recipes/recipe.lock", lock);
+    system.run(&["install", "--locked", "a"]).ok();
+}
+
+#[test]
+fn a_name_that_is_there_twice_is_an_error() {
+    let rig = rig();
+    rig.run(&["lock", "a"]).ok();
+    let lock = rig.read("recipes/recipe.lock");
+    let at = lock.find("[[package]]").expect("an entry");
+    let entries: Vec<_> = lock[at..].split("[[package]]\n").skip(1).collect();
+    let again = format!("{lock}\n[[package]]\n{}", entries[0]);
+    rig.write("recipes/recipe.lock", again);
+    for args in [&["install", "--locked", "a"][..], &["fetch"], &["lock", "a"], &["lock", "--check"]] {
+        rig.run(args).fails(20, "recipe.lock has a twice");
+    }
+    // The order is nobody's mistake.
+    let turned = format!("{}[[package]]\n{}\n[[package]]\n{}", &lock[..at], entries[1], entries[0]);
+    rig.write("recipes/recipe.lock", turned.replace("deps = [\"b 1\"]", "deps = []"));
+    rig.run(&["lock", "a"]).ok();
+    assert_eq!(rig.read("recipes/recipe.lock"), lock);
+}
+
+#[test]
+fn an_interrupt_of_fetch_is_one_error() {
+    let rig = rig();
+    rig.run(&["lock", "a"]).ok();
+    elsewhere(&rig);
+    let before = rig.server.log().len();
+    for name in ["a", "b"] {
+        rig.server.answer(&format!("/{name}-1.tar.gz"), Answer::Drip(Duration::from_millis(10)));
+    }
+    let mut cmd = rig.cmd(&["fetch", "-j", "2"]).std();
+    let child = cmd.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn();
+    let child = child.expect("it starts");
+    while rig.server.log().len() < before + 2 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("sent");
+    let out = child.wait_with_output().expect("waited");
+    let said = String::from_utf8(out.stderr).expect("UTF-8");
+    assert_eq!((out.status.code(), out.stdout.len()), (Some(130), 0), "{said}");
+    assert_eq!(said, "error: interrupted; nothing was changed\n");
+}
+
+/// Version 1 is removed by the library that it was installed with.
+#[test]
+fn an_installed_version_keeps_its_libraries() {
+    let rig = Rig::new();
+    rig.release("p", "1", &[("bin/p", "p1")]);
+    rig.add("p", "1", "install_bin(\"p\");");
+    let text = rig.recipe("p").replace("let pkg", "import \"l\" as l;\nlet pkg");
+    rig.write(
+        "recipes/p.rhai",
+        format!("{text}fn remove() {{ l::goes(); }}\nfn post_install() {{ l::comes(); }}\n"),
+    );
+    let library = |said: &str| {
+        format!(
+            "import \"m\" as m;\nfn goes() {{ m::say(\"{said} goes\"); }}\nfn comes() {{ m::say(\"{said} comes\"); }}\n"
+        )
+    };
+    rig.write("recipes/lib/m.rhai", "fn say(what) { print(what); }\n");
+    rig.write("recipes/lib/l.rhai", library("one"));
+    rig.run(&["install", "p"]).ok();
+    // Another library, and version 2 without it.
+    rig.write("recipes/lib/l.rhai", library("two"));
+    std::fs::remove_file(rig.path("recipes/lib/m.rhai")).expect("removed");
+    let out = rig.run(&["remove", "p"]).ok();
+    assert!(out.stderr.contains("p: one goes"), "{}", out.stderr);
+    let out = rig.run(&["undo"]).ok();
+    assert!(out.stderr.contains("p: one comes"), "{}", out.stderr);
+    rig.run(&["install", "--reinstall", "p"]).fails(10, "Module not found: m");
+    let out = rig.run(&["remove", "p"]).ok();
+    assert!(out.stderr.contains("p: one goes"), "{}", out.stderr);
+}
