@@ -44,6 +44,9 @@ struct Global {
     /// Make packages only as recipe.lock says: from these recipes and these files.
     #[arg(long, global = true)]
     locked: bool,
+    /// Install only recipes that are trusted as they are (`recipe trust`).
+    #[arg(long, global = true, env = "RECIPE_REQUIRE_TRUST", value_parser = clap::builder::FalseyValueParser::new())]
+    require_trust: bool,
     /// Wait so long for another recipe that is at work.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
@@ -144,6 +147,31 @@ enum Command {
         /// Names or files of recipes.
         files: Vec<String>,
     },
+    /// Print digests of files, as sha256sum does.
+    Hash(commands::hash::Options),
+    /// Open a recipe in your editor ($VISUAL, $EDITOR), and look for mistakes afterwards.
+    Edit {
+        /// Name or file of a recipe.
+        name: String,
+    },
+    /// Show what a recipe can do, and what of it the installed version could not.
+    Review {
+        /// Name or file of a recipe.
+        name: String,
+    },
+    /// Show how a recipe differs from what is installed of it.
+    Diff {
+        /// Name of a package.
+        name: String,
+    },
+    /// Write down that you reviewed recipes: they may change, but not do more.
+    Trust(commands::trust::Options),
+    /// Forget that recipes were reviewed.
+    Untrust {
+        /// Names of recipes.
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
     /// List what was done: transactions that are kept, the last one first.
     History(commands::history::Options),
     /// Undo a transaction: what it installed goes, what it replaced or removed comes back.
@@ -174,9 +202,10 @@ pub fn run() -> anyhow::Result<ExitCode> {
     }
     let Cli { command, global } = Cli::parse();
     let interrupt = Interrupt::install()?;
-    let Global { recipes, prefix, sysroot, cache, offline, locked, wait, json } = global;
+    let Global { recipes, prefix, sysroot, cache, offline, locked, require_trust, wait, json } = global;
     let places = Places::new(Wanted { sysroot, prefix, recipes, cache })?;
-    let settings = Settings { places, offline, locked, wait: Duration::from_secs(wait), json, interrupt };
+    let settings =
+        Settings { places, offline, locked, require_trust, wait: Duration::from_secs(wait), json, interrupt };
     match command {
         Command::Install(options) => commands::install::run(&settings, &options),
         Command::Upgrade(options) => commands::install::upgrade(&settings, &options),
@@ -197,6 +226,12 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Autoremove { dry_run } => commands::remove::autoremove(&settings, dry_run),
         Command::Mark { reason, names } => commands::needs::mark(&settings, reason, &names),
         Command::Helpers { name, markdown } => commands::helpers::run(&settings, name.as_deref(), markdown),
+        Command::Hash(options) => commands::hash::run(&settings, &options),
+        Command::Edit { name } => commands::edit::run(&settings, &name),
+        Command::Review { name } => commands::review::review(&settings, &name),
+        Command::Diff { name } => commands::review::diff(&settings, &name),
+        Command::Trust(options) => commands::trust::trust(&settings, &options),
+        Command::Untrust { names } => commands::trust::untrust(&settings, &names),
         Command::History(options) => commands::history::run(&settings, &options),
         Command::Undo(options) => commands::undo::undo(&settings, &options),
         Command::Rollback(options) => commands::undo::rollback(&settings, &options),

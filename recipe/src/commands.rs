@@ -14,6 +14,10 @@ pub mod doctor;
 pub mod needs;
 pub mod helpers;
 pub mod lint;
+pub mod hash;
+pub mod edit;
+pub mod review;
+pub mod trust;
 pub mod repair;
 pub mod history;
 pub mod undo;
@@ -42,6 +46,8 @@ pub struct Settings {
     pub offline: bool,
     /// Make only what the lock file has, as it has it.
     pub locked: bool,
+    /// Make only what was reviewed.
+    pub require_trust: bool,
     /// How long to wait for the lock.
     pub wait: Duration,
     /// JSON on stdout.
@@ -71,6 +77,9 @@ impl Settings {
 
     /// As [`Settings::desk`], and what was cleaned up.
     fn desk_and_outcome(&self) -> anyhow::Result<(Desk, Outcome)> {
-        Desk::open(&self.places, self.wait, self.offline, self.locked, &self.interrupt)
+        let (mut desk, outcome) =
+            Desk::open(&self.places, self.wait, self.offline, self.locked, &self.interrupt)?;
+        desk.require_trust = self.require_trust;
+        Ok((desk, outcome))
     }
 }

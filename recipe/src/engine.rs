@@ -5,26 +5,33 @@
 //!
 //! - [`context`]: what helpers work on
 //! - [`helpers`]: the table of functions that recipes can call
+//! - [`capability`], [`look`]: what a recipe can do, known without running it
 //! - [`check`]: mistakes that are found without running anything
 //! - [`modules`]: `import`, of what was read from the recipes' `lib` directory
 //! - [`report`]: errors with place, excerpt and chain of calls
 
 pub mod context;
 pub mod helpers;
+pub mod capability;
+mod look;
 mod check;
 mod modules;
 mod report;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::rc::Rc;
 
 use common::cli::Mark;
+use common::hash::Sha256;
 use rhai::{AST, CallFnOptions, Dynamic, Engine, OptimizationLevel, Scope};
 
 use crate::code::Code;
+use crate::dir::Dir;
 use crate::exit;
 use crate::text::Top;
+use capability::Capabilities;
 pub use context::{Cage, Context};
 
 /// What recipes' functions share with each other.
@@ -58,6 +65,8 @@ impl Program {
         let mut ast =
             engine.compile(text).map_err(|e| report::syntax(&source, text, &e)).exit(exit::RECIPE)?;
         ast.set_source(source);
+        let granted = Capabilities::of(&code, &digest_beside(&context.borrow().beside))?;
+        context.borrow_mut().granted = granted;
         let program = Self { engine, ast, context, code };
         program.check()?;
         program.read_globals(&globals)?;
@@ -122,6 +131,15 @@ impl Program {
         let values = scope.iter().map(|(name, _, value)| (name.to_owned(), value));
         globals.borrow_mut().extend(values);
         Ok(())
+    }
+}
+
+/// Digests of files in the directory of a recipe; none of what is not there, or no file.
+pub fn digest_beside(dir: &Path) -> impl Fn(&str) -> Option<Sha256> {
+    let dir = dir.to_owned();
+    move |name| {
+        let file = Dir::open(&dir).and_then(|dir| dir.read(name)).ok()?;
+        Sha256::of_reader(file).ok().map(|(digest, _)| digest)
     }
 }
 

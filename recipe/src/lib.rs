@@ -11,6 +11,7 @@
 //! - [`version`], [`base`], [`resolve`]: what needs what, in which version, and what of it the system has itself
 //! - [`confine`]: programs of recipes, in a cage
 //! - [`engine`]: the recipe's code and the helpers it can call
+//! - [`trust`]: which recipes were reviewed, and what they could do then
 //! - [`stage`], [`db`], [`tx`]: what was made -> installed, all of it or nothing
 //! - [`doctor`]: what is wrong with all of it
 //! - [`commands`], [`cli`]: what can be typed
@@ -31,6 +32,7 @@ pub mod fetch;
 pub mod archive;
 pub mod confine;
 pub mod engine;
+pub mod trust;
 pub mod version;
 pub mod base;
 pub mod resolve;

@@ -13,6 +13,23 @@ pub use scan::{Place, SyntaxError};
 pub use splice::{Change, splice};
 pub use top::{Let, Top};
 
+/// A text without the lines of variables of the top level with these names.
+///
+/// # Errors
+/// As [`Top::of`].
+pub fn without(text: &str, names: &[&str]) -> Result<String, SyntaxError> {
+    let mut out = text.to_owned();
+    for gone in Top::of(text)?.lets.iter().rev().filter(|l| names.contains(&l.name.as_str())) {
+        let line_end = text[gone.span.end..].find('\n').map_or(text.len(), |at| gone.span.end + at + 1);
+        let line_start = text[..gone.span.start].rfind('\n').map_or(0, |at| at + 1);
+        // What else stands in its lines stays.
+        let alone = text[line_start..gone.span.start].trim().is_empty()
+            && text[gone.span.end..line_end].trim().is_empty();
+        out.replace_range(if alone { line_start..line_end } else { gone.span.clone() }, "");
+    }
+    Ok(out)
+}
+
 /// The tokens of a text as they stand there, without those of variables of the top level with these names.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! What must hold before any code of a transaction runs: wanted packages -> everything whose code will run -> it is as locked.
+//! What must hold before any code of a transaction runs: wanted packages -> everything whose code will run -> it is as locked, and trusted.
 //!
 //! Each recipe is looked at once more when it is made: files can change meanwhile. Here it is all of them, so that the code of the
 //! first does not run when the last is refused.
@@ -68,6 +68,19 @@ pub(super) fn as_locked(desk: &Desk, all: &[Recipe]) -> anyhow::Result<()> {
             if let Some(built_with) = here(desk, &name)?.filter(|_| !comes) {
                 installed_as_locked(desk, &built_with)?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// None of these can do more than when it was trusted; with `--require-trust` all are trusted as they are.
+///
+/// # Errors
+/// One is not (exit code [`exit::TRUST`]).
+pub(super) fn as_trusted(desk: &Desk, all: &[Recipe]) -> anyhow::Result<()> {
+    for recipe in all {
+        if let Some(line) = desk.trusts(&Code::load(&recipe.path)?)? {
+            common::cli::tell(&line);
         }
     }
     Ok(())

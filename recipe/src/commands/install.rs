@@ -164,7 +164,8 @@ impl Work<'_> {
     /// Before any code runs: all of it is as it should be.
     fn look_ahead(&self, wanted: &[Recipe]) -> anyhow::Result<()> {
         let all = ahead::all(self.desk, wanted, self.options.no_deps)?;
-        ahead::as_locked(self.desk, &all)
+        ahead::as_locked(self.desk, &all)?;
+        ahead::as_trusted(self.desk, &all)
     }
 
     /// Packages that are not in the transaction must have what they need afterwards, too.

@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use common::cli::Mark;
 use common::hash::Sha256;
 
-use crate::db::Source;
+use super::capability::{COMPUTED, Capabilities, Kind, origin};
+use crate::db::{BESIDE, Source};
 use crate::dir::Dir;
 use crate::exit;
 use crate::fetch::{Download, Fetcher, Want};
@@ -42,6 +43,8 @@ pub struct Context {
     pub also_used: Vec<Source>,
     /// The only files it may be made from, by `--locked`.
     pub locked: Option<Vec<Source>>,
+    /// What its code was seen to do: nothing else is done.
+    pub granted: Capabilities,
     /// Files that users edit, as paths below the prefix.
     pub configs: Vec<String>,
     /// ^C.
@@ -81,6 +84,7 @@ impl Context {
             downloads: Vec::new(),
             also_used: Vec::new(),
             locked: None,
+            granted: Capabilities::default(),
             configs: Vec::new(),
             interrupt,
         })
@@ -89,8 +93,12 @@ impl Context {
     /// What a source must be: what the lock file says, if that is in force. `want` is the digest that the recipe says.
     ///
     /// # Errors
-    /// The lock file does not have it, or another one (exit code [`exit::LOCKFILE`]).
+    /// Its host cannot be seen in the code (exit code [`exit::TRUST`]); the lock file does not have it, or another one
+    /// ([`exit::LOCKFILE`]).
     pub fn pinned(&self, url: &str, want: Option<Sha256>) -> anyhow::Result<Want> {
+        if !url.starts_with(BESIDE) {
+            self.may_ask(url)?;
+        }
         let Some(locked) = &self.locked else { return Ok(Want { sha256: want, size: None }) };
         let found = locked.iter().find(|source| source.url == url);
         let found = found
@@ -102,6 +110,14 @@ impl Context {
                 .exit(exit::LOCKFILE),
             None => Ok(Want::all(found.sha256, found.size)),
         }
+    }
+
+    /// Whoever publishes at a URL may be asked.
+    ///
+    /// # Errors
+    /// Its host cannot be seen in the code (exit code [`exit::TRUST`]).
+    pub fn may_ask(&self, url: &str) -> anyhow::Result<()> {
+        self.granted.allows(Kind::Host, &origin(url, true).unwrap_or_else(|| COMPUTED.to_owned()))
     }
 
     /// A path of a recipe, below the build directory: relative ones begin at `cwd`.

@@ -12,12 +12,15 @@ mod other;
 mod programs;
 mod tools;
 mod verify;
+pub(super) mod openpgp;
 
 use common::cli::Mark;
 use rhai::{Array, Engine, EvalAltResult, ImmutableString, NativeCallContext, Position, Variant};
 
 use super::Shared;
+use super::capability::Kind;
 use super::context::Context;
+use super::look::counts;
 use super::report::Failure;
 
 type Text = ImmutableString;
@@ -69,6 +72,7 @@ pub struct Helper {
 const TABLES: &[&[Helper]] = &[
     acquire::TABLE,
     verify::TABLE,
+    openpgp::TABLE,
     build::TABLE,
     programs::TABLE,
     tools::TABLE,
@@ -167,7 +171,9 @@ fn run<R>(
         let error = anyhow::anyhow!("`{name}` can only be called in functions");
         return failed(Err(error).exit(crate::exit::RECIPE), call.call_position());
     }
-    failed(context.interrupt.check().and_then(|()| f(&mut context)), call.call_position())
+    let seen = if counts(name) { context.granted.allows(Kind::Helper, name) } else { Ok(()) };
+    let result = seen.and_then(|()| context.interrupt.check()).and_then(|()| f(&mut context));
+    failed(result, call.call_position())
 }
 
 fn failed<R>(result: anyhow::Result<R>, position: Position) -> Fallible<R> {

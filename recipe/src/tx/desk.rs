@@ -6,12 +6,14 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 
 use crate::base::Base;
+use crate::code::Code;
 use crate::dir::Dir;
 use crate::fetch::Fetcher;
 use crate::interrupt::Interrupt;
 use crate::lock::Lock;
 use crate::lockfile::Lockfile;
 use crate::places::{OWN, Places};
+use crate::trust::Trust;
 
 use super::journal::Journal;
 use super::recover::{self, Outcome};
@@ -31,6 +33,8 @@ pub struct Desk {
     pub lockfile: Option<Lockfile>,
     /// Whether nothing else is allowed.
     pub locked: bool,
+    /// Whether nothing is made that was not reviewed, whatever the prefix says.
+    pub require_trust: bool,
     /// Downloads.
     pub fetcher: Rc<Fetcher>,
     /// ^C.
@@ -65,6 +69,7 @@ impl Desk {
             base: Base::of(&places.sysroot),
             lockfile: Lockfile::read(&places.recipes, locked)?,
             locked,
+            require_trust: false,
             fetcher: Rc::new(Fetcher::new(&places.cache, offline, interrupt.clone())),
             interrupt: interrupt.clone(),
             _lock: lock,
@@ -72,6 +77,17 @@ impl Desk {
         let outcome = recover::recover(&desk)?;
         outcome.tell();
         Ok((desk, outcome))
+    }
+
+    /// Whether a recipe may run; what users should know of it.
+    ///
+    /// # Errors
+    /// It may not, or nobody can tell (exit code [`crate::exit::TRUST`]).
+    pub fn trusts(&self, code: &Code) -> anyhow::Result<Option<String>> {
+        // Only here: what is installed can be removed, whatever that file looks like.
+        let mut trust = Trust::read(&self.own)?;
+        trust.require |= self.require_trust;
+        trust.check(code)
     }
 
     /// A number for a transaction: later ones sort later, also within a second. Who makes one holds the lock.

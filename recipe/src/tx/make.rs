@@ -48,10 +48,11 @@ pub fn staged(tx: &str, name: &str) -> String {
 /// Runs the phases of a recipe until it is staged.
 ///
 /// # Errors
-/// The recipe is wrong, or one of its phases fails.
+/// The recipe is wrong, not trusted, or not as locked, or one of its phases fails.
 pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
     let code = Code::load(path)?;
     let (name, was_installed) = (code.recipe.name.clone(), code.recipe.state.installed);
+    desk.trusts(&code)?;
     let locked = match &desk.lockfile {
         Some(lockfile) if desk.locked => Some(lockfile.require(&code)?.sources().collect()),
         Some(lockfile) => {
@@ -130,6 +131,7 @@ pub fn program(desk: &Desk, tx: &str, code: &Code, locked: Option<Vec<Source>>) 
         downloads: Vec::new(),
         also_used: Vec::new(),
         locked,
+        granted: Default::default(),
         configs: Vec::new(),
         interrupt: desk.interrupt.clone(),
     };

@@ -9,6 +9,7 @@ use common::hash::Sha256;
 use super::{Group, Helper, Text};
 use crate::db::{BESIDE, Source};
 use crate::dir::Dir;
+use crate::engine::capability::{Kind, file};
 use crate::engine::context::Context;
 use crate::exit;
 use crate::fetch::Download;
@@ -57,13 +58,7 @@ pub(super) fn last(context: &Context) -> anyhow::Result<&Download> {
 }
 
 fn copy_source(context: &mut Context, path: Text) -> anyhow::Result<()> {
-    ensure!(
-        !path.contains('/') && !path.starts_with('.'),
-        "expected the name of a file beside the recipe, found {path:?}"
-    );
-    let beside =
-        Dir::open(&context.beside).with_context(|| format!("failed to open {}", context.beside.display()))?;
-    let mut from = beside.read(&path).with_context(|| format!("failed to read {path} beside the recipe"))?;
+    let mut from = open_beside(context, &path)?;
     let failed = || format!("failed to copy {path}");
     let into = context.build.sub(&context.cwd)?;
     into.create(path.as_bytes(), 0o644)
@@ -71,8 +66,34 @@ fn copy_source(context: &mut Context, path: Text) -> anyhow::Result<()> {
         .with_context(failed)?;
     // What was copied is what counts: the file beside the recipe may be another one by now.
     let (sha256, size) = into.read(&path).and_then(Sha256::of_reader).with_context(failed)?;
+    used(context, &path, sha256, size)
+}
+
+/// A file beside the recipe that becomes part of the package, or decides about it.
+fn used(context: &mut Context, path: &str, sha256: Sha256, size: u64) -> anyhow::Result<()> {
     let url = format!("{BESIDE}{path}");
+    context.granted.allows(Kind::File, &file(path, Some(&sha256)))?;
     context.pinned(&url, None)?.is_met(&format!("{path} beside the recipe"), sha256, size)?;
     context.also_used.push(Source { url, sha256, size });
     Ok(())
+}
+
+/// The content of a file beside the recipe.
+pub(super) fn beside(context: &mut Context, path: &str) -> anyhow::Result<Vec<u8>> {
+    let what = || format!("failed to read {path} beside the recipe");
+    let mut bytes = Vec::new();
+    let mut from = open_beside(context, path)?;
+    io::Read::read_to_end(&mut from, &mut bytes).with_context(what)?;
+    used(context, path, Sha256::of(&bytes), bytes.len() as u64)?;
+    Ok(bytes)
+}
+
+fn open_beside(context: &Context, path: &str) -> anyhow::Result<std::fs::File> {
+    ensure!(
+        !path.contains('/') && !path.starts_with('.'),
+        "expected the name of a file beside the recipe, found {path:?}"
+    );
+    let beside =
+        Dir::open(&context.beside).with_context(|| format!("failed to open {}", context.beside.display()))?;
+    beside.read(path).with_context(|| format!("failed to read {path} beside the recipe"))
 }

@@ -3,6 +3,7 @@
 use common::cli::Mark;
 
 use super::{Group, Helper, Text};
+use crate::engine::capability::Kind;
 
 /// The helpers of this file.
 pub(super) const TABLE: &[Helper] = &[
@@ -26,7 +27,10 @@ pub(super) const TABLE: &[Helper] = &[
         usage: "env(name) -> string or ()",
         about: "A variable of the environment.",
         add: |r| {
-            r.f1(|_, name: Text| Ok(std::env::var(name.as_str()).map_or(rhai::Dynamic::UNIT, Into::into)));
+            r.f1(|c, name: Text| {
+                c.granted.allows(Kind::Variable, &name)?;
+                Ok(std::env::var(name.as_str()).map_or(rhai::Dynamic::UNIT, Into::into))
+            });
         },
     },
     Helper {

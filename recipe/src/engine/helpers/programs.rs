@@ -8,6 +8,7 @@ use rhai::{Array, Dynamic};
 
 use super::{Group, Helper, Text};
 use crate::confine::{self, BUILD, Ended, HOME, Order, Owner, STAGE};
+use crate::engine::capability::{Kind, program, script};
 use crate::engine::context::Context;
 use crate::exit;
 
@@ -43,8 +44,8 @@ pub(super) const TABLE: &[Helper] = &[
                 Fails, with the last 40 lines it printed, unless it exits with 0. What programs may do is in \
                 [confinement](confinement.md).",
         add: |r| {
-            r.f1(|c, argv: Array| exec(c, &words(&argv)?));
-            r.f2(|c, program: Text, args: Array| exec(c, &with(&program, &words(&args)?)));
+            r.f1(|c, argv: Array| asked(c, &words(&argv)?, false).map(drop));
+            r.f2(|c, program: Text, args: Array| asked(c, &with(&program, &words(&args)?), false).map(drop));
         },
     },
     Helper {
@@ -54,8 +55,8 @@ pub(super) const TABLE: &[Helper] = &[
         about: "Runs a script with `sh -eu`. Pass values as arguments and write \"$1\" for them, never put them into the text: \
                 `shell(\"mv \\\"$1\\\" new\", [name])`. $PREFIX is the prefix; in `install`, $DESTDIR and $STAGE are where files go.",
         add: |r| {
-            r.f1(|c, script: Text| exec(c, &script_of(&script, &[])));
-            r.f2(|c, script: Text, args: Array| exec(c, &script_of(&script, &words(&args)?)));
+            r.f1(|c, script: Text| shell(c, &script, &[]));
+            r.f2(|c, script: Text, args: Array| shell(c, &script, &words(&args)?));
         },
     },
     Helper {
@@ -63,7 +64,7 @@ pub(super) const TABLE: &[Helper] = &[
         group: Group::Programs,
         usage: "output([program, argument, ...]) -> string",
         about: "As `exec`; what the program writes to its standard output comes back, without the newlines at its end.",
-        add: |r| r.f1(|c, argv: Array| output(c, &words(&argv)?)),
+        add: |r| r.f1(|c, argv: Array| asked(c, &words(&argv)?, true)),
     },
     Helper {
         name: "has_program",
@@ -107,6 +108,20 @@ pub(super) fn with<T: AsRef<str>>(program: &str, args: &[T]) -> Vec<String> {
 fn script_of(script: &str, args: &[String]) -> Vec<String> {
     let head = ["sh", "-euc", script, "sh"].map(str::to_owned);
     head.into_iter().chain(args.iter().cloned()).collect()
+}
+
+fn shell(context: &mut Context, text: &str, args: &[String]) -> anyhow::Result<()> {
+    context.granted.allows(Kind::Script, &script(text))?;
+    exec(context, &script_of(text, args))
+}
+
+/// A program that the recipe names itself.
+fn asked(context: &mut Context, argv: &[String], capture: bool) -> anyhow::Result<Text> {
+    context.granted.allows(Kind::Program, &program(argv))?;
+    match capture {
+        true => output(context, argv),
+        false => exec(context, argv).map(|()| Text::new()),
+    }
 }
 
 /// Runs a program, which has to succeed.

@@ -164,6 +164,7 @@ fn git_clone(context: &mut Context, url: Text, commit: Text) -> anyhow::Result<(
     }
     // As for downloads: the commit is a digest of all that is in it.
     let web = url.starts_with("https://") || url.starts_with("http://");
+    context.may_ask(&url)?;
     ensure!(web, "expected a URL that begins with https://, found {url:?}");
     let last = url.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let name = last.strip_suffix(".git").unwrap_or(last);

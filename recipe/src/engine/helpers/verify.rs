@@ -149,12 +149,18 @@ fn digest_of(list: &str, name: &str) -> Option<String> {
 
 /// A small text from the net. It is no source of the package: `extract` still means what was downloaded before.
 fn small(context: &mut Context, url: &str) -> anyhow::Result<String> {
+    let text = String::from_utf8(small_bytes(context, url)?);
+    text.with_context(|| format!("failed to read {url}")).exit(exit::INTEGRITY)
+}
+
+/// As [`small`], whatever it is.
+pub(super) fn small_bytes(context: &mut Context, url: &str) -> anyhow::Result<Vec<u8>> {
     let want = context.pinned(url, None)?;
     let download = context.fetcher.get(url, want)?;
     context.also_used.push(Source { url: url.to_owned(), sha256: download.sha256, size: download.size });
-    let read = || -> anyhow::Result<String> {
+    let read = || -> anyhow::Result<Vec<u8>> {
         ensure!(download.size <= SMALL, "it is larger than {SMALL} bytes");
-        Ok(String::from_utf8(std::fs::read(&download.path)?)?)
+        Ok(std::fs::read(&download.path)?)
     };
     read().with_context(|| format!("failed to read {url}")).exit(exit::INTEGRITY)
 }
@@ -198,7 +204,7 @@ fn same(file: &Download, want: &str, found: &str) -> anyhow::Result<()> {
     Err(wrong(&file.url, want, found)).exit(exit::INTEGRITY)
 }
 
-fn forget(file: &Download) {
+pub(super) fn forget(file: &Download) {
     // A cache that cannot be written says so when it is written.
     let _ = std::fs::remove_file(&file.path);
 }
