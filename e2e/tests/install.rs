@@ -4,8 +4,6 @@
 //! of disks are `cargo xtask e2e --matrix`.
 
 mod disc;
-#[path = "disc/damaged.rs"]
-mod damaged;
 #[path = "disc/release.rs"]
 mod release;
 
@@ -83,7 +81,8 @@ fn the_guide_installs_a_system_that_boots() -> anyhow::Result<()> {
 #[test]
 fn a_damaged_disc_is_not_installed_from() -> anyhow::Result<()> {
     let dir = testkit::target().join("e2e/install-damaged");
-    let iso = damaged::disc(&disc::iso()?, &testkit::target().join("e2e/damaged.iso"))?;
+    let iso = testkit::target().join("e2e/damaged.iso");
+    e2e::disc::damaged(&disc::iso()?, &iso)?;
     let computer = Computer::new(&layout::MAIN, &iso, &dir)?;
     let mut vm = computer.boot_disc("1-disc")?;
     let Err(error) = computer.follow(&mut vm, &guide()?, Some("install")) else {
