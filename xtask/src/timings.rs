@@ -206,7 +206,7 @@ mod tests {
         let paths = Paths { root: dir.path().to_owned(), target: dir.path().to_owned() };
         let mut timings = Timings::begin(&paths, "1-ci").unwrap();
         timings.step("works", || Ok(())).unwrap();
-        timings.step("fails", || anyhow::bail!("no")).map(|()| ()).unwrap_err();
+        timings.step::<()>("fails", || anyhow::bail!("no")).unwrap_err();
         let table = read(&dir.path().join("timings.json")).unwrap();
         assert_eq!(table.keys().collect::<Vec<_>>(), ["1-ci 01 works", "1-ci 02 fails"]);
     }
