@@ -192,3 +192,16 @@ pub fn installed(own: &Dir, recipe: &Recipe) -> anyhow::Result<Option<(Code, Cap
     let can = Capabilities::of(&code, &beside)?;
     Ok(Some((code, can)))
 }
+
+/// What a recipe can do that what is installed of it could not, as a sentence.
+///
+/// # Errors
+/// As [`installed`].
+pub fn news(own: &Dir, code: &Code) -> anyhow::Result<Option<String>> {
+    let recipe = &code.recipe;
+    let Some((_, could)) = installed(own, recipe)? else { return Ok(None) };
+    let can = capabilities(code)?;
+    let new: Vec<_> = can.beyond(&could).map(|(what, _)| what.to_string()).collect();
+    let (from, to) = (recipe.installed_version().unwrap_or_default(), &recipe.version);
+    Ok((!new.is_empty()).then(|| format!("{} {from} -> {to}: new: {}", recipe.name, new.join(", "))))
+}

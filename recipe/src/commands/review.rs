@@ -13,7 +13,7 @@ use crate::exit;
 use crate::places::OWN;
 use crate::recipe::Recipe;
 use crate::shelf;
-use crate::state;
+use crate::state::{self, State};
 use crate::text::without;
 use crate::trust::{self, Standing, Trust};
 
@@ -124,7 +124,12 @@ fn gone(old: &Capabilities, new: &Capabilities) -> Vec<String> {
 /// The differences of all texts, as `diff -u` writes them; without the state.
 fn text(old: &Code, new: &Code) -> anyhow::Result<String> {
     let version = |code: &Code| format!("{}.rhai {}", code.recipe.name, code.recipe.version);
-    let plain = |text: &str| without(text, &state::NAMES).map_err(|e| anyhow::anyhow!("{}", e.message));
+    // Both get the block of the state, then both lose it: the comment above it is no difference.
+    let plain = |text: &str| {
+        let with = State::default().splice(text)?;
+        without(&with, &state::NAMES)
+    };
+    let plain = |text: &str| plain(text).map_err(|e| anyhow::anyhow!("{}", e.message));
     let mut out = unified(&version(old), &plain(&old.text)?, &version(new), &plain(&new.text)?);
     let names: std::collections::BTreeSet<_> = old.libraries.keys().chain(new.libraries.keys()).collect();
     for name in names {

@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use common::cli::Mark;
 use common::hash::Sha256;
 
-use super::capability::{COMPUTED, Capabilities, Kind, origin};
+use super::capability::{COMPUTED, Capabilities, Kind};
+use super::names::origin;
 use crate::db::{BESIDE, Source};
 use crate::dir::Dir;
 use crate::exit;

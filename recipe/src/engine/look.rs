@@ -9,9 +9,10 @@ use common::cli::Mark;
 use common::hash::Sha256;
 use rhai::{AST, ASTNode, Dynamic, Engine, Expr, FnCallExpr, FnPtr, OptimizationLevel, Position, Stmt};
 
-use super::capability::{COMPUTED, Capability, Kind, file, is_told, origin, program, script};
+use super::capability::{COMPUTED, Capability, Kind};
 use super::helpers::openpgp::key_file;
 use super::helpers::{Group, table};
+use super::names::{file, is_told, origin, program, script};
 use super::report;
 use crate::code::Code;
 use crate::exit;

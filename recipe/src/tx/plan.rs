@@ -98,7 +98,7 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// The prefix cannot be examined. What is in the way is an error of [`Planner::finish`].
     pub fn install(&mut self, made: Made, as_dep: bool) -> anyhow::Result<()> {
-        self.new_capabilities(&made.code)?;
+        self.notes.extend(trust::news(&self.desk.own, &made.code)?);
         let Made { code: Code { recipe, text, libraries }, listing, mut changed, sources, program } = made;
         let record = db::installed(&self.desk.own, &recipe)?;
         let old = self.files(&recipe)?;
@@ -148,19 +148,6 @@ impl<'a> Planner<'a> {
             false => Ok(()),
         };
         self.changes.push(Change { record: Some((record, text)), after: Box::new(after), staged });
-        Ok(())
-    }
-
-    /// Notes what a recipe can do that what is installed of it could not.
-    fn new_capabilities(&mut self, code: &Code) -> anyhow::Result<()> {
-        let recipe = &code.recipe;
-        let Some((_, could)) = trust::installed(&self.desk.own, recipe)? else { return Ok(()) };
-        let can = trust::capabilities(code)?;
-        let new: Vec<_> = can.beyond(&could).map(|(what, _)| what.to_string()).collect();
-        if !new.is_empty() {
-            let (from, to) = (recipe.installed_version().unwrap_or_default(), &recipe.version);
-            self.notes.push(format!("{} {from} -> {to}: new: {}", recipe.name, new.join(", ")));
-        }
         Ok(())
     }
 

@@ -9,8 +9,9 @@ use common::hash::Sha256;
 use super::{Group, Helper, Text};
 use crate::db::{BESIDE, Source};
 use crate::dir::Dir;
-use crate::engine::capability::{Kind, file};
+use crate::engine::capability::Kind;
 use crate::engine::context::Context;
+use crate::engine::names::file;
 use crate::exit;
 use crate::fetch::Download;
 

@@ -165,7 +165,7 @@ impl VerificationHelper for Keys {
                         others.extend(sig.get_issuers().iter().map(KeyHandle::to_hex));
                     }
                     Err(VerificationError::UnknownSignature { .. }) => {
-                        others.push("an unknown kind".to_owned())
+                        others.push("an unknown kind".to_owned());
                     }
                     Err(e) => bail!("{e}"),
                 }

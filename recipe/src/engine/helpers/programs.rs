@@ -8,8 +8,9 @@ use rhai::{Array, Dynamic};
 
 use super::{Group, Helper, Text};
 use crate::confine::{self, BUILD, Ended, HOME, Order, Owner, STAGE};
-use crate::engine::capability::{Kind, program, script};
+use crate::engine::capability::Kind;
 use crate::engine::context::Context;
+use crate::engine::names::{program, script};
 use crate::exit;
 
 /// The list of all info pages of the prefix: `make install` writes it where install-info is there, and no package can own it.
