@@ -116,7 +116,10 @@ pub(super) fn before(desk: &Desk, tx: &str, recipe: &Recipe) -> anyhow::Result<(
                 "there is no copy of {} as it was installed; its present recipe is used",
                 recipe.name
             ));
-            Code::load(&recipe.path)?
+            let code = Code::load(&recipe.path)?;
+            // Nobody has let this one run before.
+            desk.trusts(&code)?;
+            code
         }
     };
     if !old.recipe.has("remove") {

@@ -27,11 +27,11 @@ pub fn review(settings: &Settings, name: &str) -> anyhow::Result<ExitCode> {
     let own = own(settings);
     let before = before(own.as_ref(), &code.recipe)?;
     let trust = own.as_ref().map_or_else(|| Ok(Trust::default()), Trust::read)?;
-    let standing = match trust.standing(&code, &can)? {
-        Standing::Unknown => "no".to_owned(),
-        Standing::Reviewed => "yes".to_owned(),
-        Standing::Changed => "changed since, and can do no more than then".to_owned(),
-        Standing::Grown(more) => format!("no more, for it can do more than then: {}", more.join("; ")),
+    let (standing, more) = match trust.standing(&code, &can)? {
+        Standing::Unknown => ("no", Vec::new()),
+        Standing::Reviewed => ("yes", Vec::new()),
+        Standing::Changed => ("changed", Vec::new()),
+        Standing::Grown(more) => ("grown", more),
     };
     let digest = format!("sha256:{}", code.digest()?);
     let recipe = &code.recipe;
@@ -42,6 +42,7 @@ pub fn review(settings: &Settings, name: &str) -> anyhow::Result<ExitCode> {
             ("installed", recipe.installed_version().into()),
             ("digest", digest.into()),
             ("trusted", standing.into()),
+            ("grown", more.into()),
             ("capabilities", list(&can, before.as_ref().map(|b| &b.1)).into()),
             ("gone", before.as_ref().map_or_else(Vec::new, |(_, old)| gone(old, &can)).into()),
         ])?;
@@ -49,7 +50,14 @@ pub fn review(settings: &Settings, name: &str) -> anyhow::Result<ExitCode> {
     }
     output::line(format!("{} {}, {}", recipe.name, recipe.version, recipe.path.display()))?;
     output::line(format!("digest:    {digest}"))?;
-    output::line(format!("trusted:   {standing}"))?;
+    output::line(format!(
+        "trusted:   {}",
+        match standing {
+            "changed" => "it was; changed since, and can do no more than then".to_owned(),
+            "grown" => format!("it was; now it can do more: {}", more.join("; ")),
+            other => other.to_owned(),
+        }
+    ))?;
     output::line(format!("installed: {}", recipe.installed_version().unwrap_or("no")))?;
     let mut rows = Vec::new();
     for (what, at) in can.iter() {
@@ -90,7 +98,9 @@ pub fn diff(settings: &Settings, name: &str) -> anyhow::Result<ExitCode> {
         ])?;
         return Ok(ExitCode::SUCCESS);
     }
-    output::line(text.trim_end())?;
+    if !text.is_empty() {
+        output::line(text.trim_end())?;
+    }
     for (what, at) in can.beyond(&could) {
         output::line(format!("new: {what}, {at}"))?;
     }

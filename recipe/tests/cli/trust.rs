@@ -37,7 +37,7 @@ fn review_shows_what_a_recipe_can_do_and_what_is_new() {
     rig.run(&["diff", "p"]).fails(11, "p is not installed");
     rig.run(&["install", "p"]).ok();
     assert!(!rig.run(&["review", "p"]).ok().stdout.contains("\n+"));
-    assert_eq!(rig.run(&["diff", "p"]).ok().stdout.trim(), "");
+    assert_eq!(rig.run(&["diff", "p"]).ok().stdout, "");
 
     edit(&rig, "recipes/p.rhai", "version: \"1\"", "version: \"2\", deps: [\"q > 1\"]");
     edit(&rig, "recipes/lib/l.rhai", "install_bin(\"p\");", "shell(\"touch x\"); install_bin(\"p\");");
@@ -140,6 +140,8 @@ fn what_was_trusted_may_change_but_not_do_more() {
     assert_eq!(rig.tree(), tree);
     rig.write("recipes/p.rhai", format!("{recipe}fn remove() {{ print(1); }}\n"));
     rig.run(&["install", "--reinstall", "p"]).fails(21, "phase remove, ");
+    let out = rig.run(&["review", "p"]).ok().stdout;
+    assert!(out.contains("trusted:   it was; now it can do more: phase remove, "), "{out}");
     let out = rig.run(&["trust", "p"]).ok().stdout;
     assert!(out.contains("  new: phase remove, "), "{out}");
     rig.run(&["install", "--reinstall", "p"]).ok();
@@ -175,6 +177,28 @@ fn no_code_runs_when_one_of_all_is_not_trusted() {
     rig.run(&["install", "--reinstall", "a"]).fails(21, "a was changed since it was trusted");
     rig.run(&["trust", "--require", "no"]).ok();
     rig.run(&["install", "--reinstall", "a"]).ok();
+}
+
+/// What was installed may run again, whatever is trusted now; what lies there now may not.
+#[test]
+fn a_removal_asks_only_where_nothing_is_known_of_what_was_installed() {
+    let rig = rig();
+    rig.write("recipes/p.rhai", format!("{}fn remove() {{ print(\"old code\"); }}\n", rig.recipe("p")));
+    rig.run(&["trust", "p"]).ok();
+    rig.run(&["install", "p"]).ok();
+    edit(&rig, "recipes/p.rhai", "print(\"old code\")", "exec([\"id\"])");
+    rig.run(&["trust", "--require", "yes"]).ok();
+    let out = rig.run(&["remove", "p"]).ok();
+    assert!(out.stderr.contains("p: old code"), "{}", out.stderr);
+    rig.run(&["undo"]).ok();
+    let tx = rig
+        .recipe("p")
+        .lines()
+        .find_map(|l| Some(l.strip_prefix("let installed_tx = \"")?.replace("\";", "")));
+    std::fs::remove_file(rig.prefix(&format!(".recipe/db/p/{}.rhai", tx.expect("installed"))))
+        .expect("removed");
+    rig.run(&["remove", "p"]).fails(21, "p can do more than when it was trusted:\n  program id, ");
+    assert!(rig.prefix("bin/p").exists());
 }
 
 /// A file beside the recipe is code, too.
