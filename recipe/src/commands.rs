@@ -19,6 +19,7 @@ pub mod undo;
 pub mod lock;
 pub mod fetch;
 pub mod cache;
+pub mod pin;
 mod output;
 
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //! In the order of the data (TEAM/0015 says why):
 //!
 //! - [`text`]: a recipe's text, looked at without Rhai
-//! - [`state`], [`recipe`], [`shelf`]: what a recipe says, and where recipes are
+//! - [`state`], [`pin`], [`recipe`], [`shelf`]: what a recipe says, and where recipes are
 //! - [`digest`], [`lockfile`]: what a recipe says, as one number; what was made of which recipe, from which bytes
 //! - [`places`], [`dir`], [`lock`], [`interrupt`]: paths, directories as descriptors, who works here, ^C
 //! - [`fetch`], [`archive`]: URL -> verified file -> tree
@@ -17,6 +17,7 @@
 pub mod exit;
 pub mod text;
 pub mod state;
+pub mod pin;
 pub mod recipe;
 pub mod shelf;
 pub mod digest;

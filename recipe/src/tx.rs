@@ -60,11 +60,24 @@ pub fn run(desk: &Desk, plan: &Plan) -> anyhow::Result<()> {
 /// # Errors
 /// The file cannot be written.
 pub fn rewrite(recipe: &Recipe, change: impl FnOnce(&mut State)) -> anyhow::Result<()> {
-    let path = recipe.path.canonicalize();
-    let path = path.with_context(|| format!("failed to find {}", recipe.path.display()))?;
     let mut state = recipe.state.clone();
     change(&mut state);
-    commit::write(&path, &state, &Desk::new_tx())
+    commit::write(&real(recipe)?, &state, &Desk::new_tx())
+}
+
+/// Changes the text of a recipe: one file, one atomic exchange. The prefix is locked. `change` may be called again, if somebody else
+/// writes the file meanwhile; where it makes nothing new, nothing is written.
+///
+/// # Errors
+/// `change` fails, or the file cannot be written.
+pub fn edit(recipe: &Recipe, change: impl Fn(&str) -> anyhow::Result<String>) -> anyhow::Result<()> {
+    commit::edit(&real(recipe)?, &Desk::new_tx(), change)
+}
+
+/// Its file, symlinks resolved.
+fn real(recipe: &Recipe) -> anyhow::Result<std::path::PathBuf> {
+    let path = recipe.path.canonicalize();
+    path.with_context(|| format!("failed to find {}", recipe.path.display()))
 }
 
 /// Everything from the journal to the commit.

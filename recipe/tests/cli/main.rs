@@ -23,3 +23,4 @@ mod attacks;
 mod base;
 mod doctor;
 mod doctor_system;
+mod pins;
