@@ -139,6 +139,8 @@ enum Command {
         #[arg(required = true)]
         names: Vec<String>,
     },
+    /// Ask recipes for newer versions, and write these into them; installs nothing.
+    Update(commands::update::Options),
     /// Show the functions that recipes can call.
     Helpers {
         /// Only this one.
@@ -206,6 +208,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Mark { reason, names } => commands::needs::mark(&settings, reason, &names),
         Command::Pin(options) => commands::pin::run(&settings, &options),
         Command::Unpin { names } => commands::pin::unpin(&settings, &names),
+        Command::Update(options) => commands::update::run(&settings, &options),
         Command::Helpers { name, markdown } => commands::helpers::run(&settings, name.as_deref(), markdown),
         Command::History(options) => commands::history::run(&settings, &options),
         Command::Undo(options) => commands::undo::undo(&settings, &options),

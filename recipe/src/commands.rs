@@ -20,6 +20,7 @@ pub mod lock;
 pub mod fetch;
 pub mod cache;
 pub mod pin;
+pub mod update;
 mod output;
 
 use std::time::Duration;

@@ -7,6 +7,7 @@
 //! - [`digest`], [`lockfile`]: what a recipe says, as one number; what was made of which recipe, from which bytes
 //! - [`places`], [`dir`], [`lock`], [`interrupt`]: paths, directories as descriptors, who works here, ^C
 //! - [`fetch`], [`archive`]: URL -> verified file -> tree
+//! - [`upstream`]: what publishers have, and what they call it
 //! - [`version`], [`base`], [`resolve`]: what needs what, in which version, and what of it the system has itself
 //! - [`confine`]: programs of recipes, in a cage
 //! - [`engine`]: the recipe's code and the helpers it can call
@@ -28,6 +29,7 @@ pub mod lock;
 pub mod interrupt;
 pub mod fetch;
 pub mod archive;
+pub mod upstream;
 pub mod confine;
 pub mod engine;
 pub mod version;

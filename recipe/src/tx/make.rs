@@ -137,6 +137,7 @@ pub fn program(
         downloads: Vec::new(),
         also_used: Vec::new(),
         locked,
+        rehash: None,
         configs: Vec::new(),
         interrupt: desk.interrupt.clone(),
     };

@@ -24,3 +24,4 @@ mod base;
 mod doctor;
 mod doctor_system;
 mod pins;
+mod updates;

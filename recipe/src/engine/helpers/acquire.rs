@@ -40,12 +40,23 @@ fn download(context: &mut Context, url: Text) -> anyhow::Result<Text> {
 }
 
 fn download_sha256(context: &mut Context, url: Text, sha256: Text) -> anyhow::Result<Text> {
-    get(context, &url, Some(sha256.trim().to_ascii_lowercase().parse()?))
+    let want: Sha256 = sha256.trim().to_ascii_lowercase().parse()?;
+    if !context.learns(&want.to_string()) {
+        return get(context, &url, Some(want));
+    }
+    let path = get(context, &url, None)?;
+    let found = last(context)?.sha256.to_string();
+    context.learn(&want.to_string(), &found)?;
+    Ok(path)
 }
 
 fn get(context: &mut Context, url: &str, want: Option<Sha256>) -> anyhow::Result<Text> {
     let want = context.pinned(url, want)?;
-    let download = context.fetcher.get(url, want)?;
+    let download = match &context.rehash {
+        // The cache may have what the address meant before.
+        Some(_) if want.is_none() => context.fetcher.fresh(url)?,
+        _ => context.fetcher.get(url, want)?,
+    };
     let path = download.path.to_string_lossy().into_owned();
     context.downloads.push(download);
     Ok(path.into())
