@@ -141,6 +141,8 @@ enum Command {
     },
     /// Ask recipes for newer versions, and write these into them; installs nothing.
     Update(commands::update::Options),
+    /// Write a recipe: an empty one, or one that is made from an archive, a program or a release.
+    New(commands::new::Options),
     /// Show the functions that recipes can call.
     Helpers {
         /// Only this one.
@@ -209,6 +211,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Pin(options) => commands::pin::run(&settings, &options),
         Command::Unpin { names } => commands::pin::unpin(&settings, &names),
         Command::Update(options) => commands::update::run(&settings, &options),
+        Command::New(options) => commands::new::run(&settings, &options),
         Command::Helpers { name, markdown } => commands::helpers::run(&settings, name.as_deref(), markdown),
         Command::History(options) => commands::history::run(&settings, &options),
         Command::Undo(options) => commands::undo::undo(&settings, &options),

@@ -21,6 +21,7 @@ pub mod fetch;
 pub mod cache;
 pub mod pin;
 pub mod update;
+pub mod new;
 mod output;
 
 use std::time::Duration;

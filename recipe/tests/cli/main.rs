@@ -25,3 +25,4 @@ mod doctor;
 mod doctor_system;
 mod pins;
 mod updates;
+mod new;
