@@ -32,8 +32,11 @@ pub fn is_version(word: &str) -> bool {
     let dotted = plain[..plain.len() - numbers.len()].split('.').all(|part| !part.is_empty());
     // A letter as OpenSSL has it, or what announces a version.
     let rest = numbers.trim_start_matches(['-', '.', '~', '+']);
+    let build = numbers
+        .strip_prefix('+')
+        .is_some_and(|b| !b.is_empty() && b.chars().all(|c| c.is_ascii_alphanumeric() || c == '.'));
     let letter = rest.len() == 1 && rest.as_bytes()[0].is_ascii_lowercase();
-    starts && dotted && (numbers.is_empty() || letter || is_announcement(rest))
+    starts && dotted && (numbers.is_empty() || letter || build || is_announcement(rest))
 }
 
 /// `rc1`, `beta.2`, ...: what comes before a version is out.

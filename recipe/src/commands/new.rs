@@ -2,7 +2,7 @@
 //!
 //! - [`origin`]: an address, a file, a repository -> a file; [`asset`]: which one of a release
 //! - [`name`]: what file names say
-//! - [`tree`], [`contents`], [`build`]: what is in it -> the statements that install or build it
+//! - [`tree`], [`contents`], [`extras`], [`build`]: what is in it -> the statements that install or build it
 //! - [`script`]: the recipe's text; [`files`]: where it is written
 
 mod name;
@@ -10,6 +10,7 @@ mod asset;
 mod origin;
 mod tree;
 mod contents;
+mod extras;
 mod build;
 mod script;
 mod files;

@@ -119,6 +119,8 @@ fn programs_that_need_files_beside_them_keep_these() {
         .expect("linked");
     rig.write(&format!("src/{top}/share/man/man1/node.1"), ".TH NODE 1\n");
     rig.write(&format!("src/{top}/include/node.h"), "int x;\n");
+    (1..9).for_each(|n| drop(rig.write(&format!("src/{top}/man/man5/n{n}.5"), ".TH N 5\n")));
+    program(&rig, &format!("{top}/bin/npm-cli.js"), "#!/usr/bin/env node\n");
     pack(&rig, top, &format!("{top}.tar.xz"));
     from(&rig, &format!("/{top}.tar.xz")).ok();
     assert!(rig.recipe("node").contains("version: \"20.11.1\""), "{}", rig.recipe("node"));
@@ -128,6 +130,10 @@ fn programs_that_need_files_beside_them_keep_these() {
     {
         assert!(files.iter().any(|f| f == path), "{path}: {files:?}");
     }
+    assert!(
+        files.iter().any(|f| f == "share/man/man5/n8.5") && !files.iter().any(|f| f == "bin/npm-cli.js"),
+        "{files:?}"
+    );
     assert_eq!(Cmd::new(rig.prefix("bin/npm")).read().expect("it runs"), "npm\n");
 }
 

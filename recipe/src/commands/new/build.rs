@@ -97,7 +97,7 @@ fn cargo(package: &Package<'_>, top: &Dir, files: &[File]) -> anyhow::Result<Bui
         .iter()
         .map(|name| format!("install_bin({});", quote(format!("target/release/{name}"))))
         .collect();
-    install.extend(package.extras(files, &[]).into_iter().map(|(_, line)| line));
+    install.extend(package.short(files, package.extras(files, &[])));
     let about = |key: &str| {
         let own = root.get("package").and_then(|p| p.get(key));
         own.and_then(toml::Value::as_str).map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))

@@ -39,7 +39,7 @@ const SETUP: &[&str] = &[
 
 impl Package<'_> {
     /// A path as Rhai source.
-    fn source(&self, path: &str) -> String {
+    pub(super) fn source(&self, path: &str) -> String {
         with_version(path, self.version).0
     }
 
@@ -59,7 +59,12 @@ impl Package<'_> {
             // Beside machine code a script is one of the programs only where programs lie.
             !SETUP.contains(&stem.as_str()) && (code.is_empty() || !f.parent().is_empty())
         });
-        let scripts: Vec<_> = scripts.collect();
+        let mut scripts: Vec<_> = scripts.collect();
+        // What programs are made of, where there are others.
+        let part = |f: &File| [".js", ".cmd", ".bat"].iter().any(|ending| f.name().ends_with(ending));
+        if !code.is_empty() || scripts.iter().any(|f| !part(f)) {
+            scripts.retain(|f| !part(f));
+        }
         code.into_iter().chain(scripts).collect()
     }
 
@@ -92,7 +97,7 @@ impl Package<'_> {
                 }
             }
         }
-        lines.extend(extras.into_iter().map(|(_, line)| line));
+        lines.extend(self.short(files, extras));
         Ok(lines)
     }
 
@@ -141,36 +146,6 @@ impl Package<'_> {
             format!("symlink({}, {called});", self.source(&format!("{home}/{}", f.path)))
         }));
     }
-
-    /// Manual pages, completions, desktop entries and icons: their paths, and what installs them.
-    pub(super) fn extras<'f>(&self, files: &'f [File], programs: &[&File]) -> Vec<(&'f str, String)> {
-        let mut seen = BTreeSet::new();
-        let mut all = Vec::new();
-        for file in files.iter().filter(|f| !matches!(f.kind, Kind::Link(_))) {
-            let source = self.source(&file.path);
-            let (place, line) = if is_manual(file) {
-                (format!("man {}", file.name()), format!("install_man({source});"))
-            } else if let Some((shell, command)) = completion(file, programs) {
-                let said = says_shell(file.name());
-                let how =
-                    if said { String::new() } else { format!(", {}, {}", quote(shell), quote(&command)) };
-                (format!("{shell} {command}"), format!("install_completion({source}{how});"))
-            } else if file.name().ends_with(".desktop") {
-                (format!("desktop {}", file.name()), format!("install_desktop({source});"))
-            } else if let Some(at) =
-                file.path.find("share/icons/").or_else(|| file.path.find("share/pixmaps/"))
-            {
-                let to = file.path[at..].to_owned();
-                (to.clone(), format!("install_file({source}, {});", self.source(&to)))
-            } else {
-                continue;
-            };
-            if seen.insert(place) {
-                all.push((file.path.as_str(), line));
-            }
-        }
-        all
-    }
 }
 
 /// The error for an archive without anything to install.
@@ -207,52 +182,6 @@ fn is_lib_dir(dir: &str) -> bool {
 /// Libraries that programs find in the prefix as they do here.
 fn is_library_at_home(file: &File) -> bool {
     is_library(file.name()) && is_lib_dir(file.parent()) && !file.parent().is_empty()
-}
-
-fn is_manual(file: &File) -> bool {
-    let name = file.name();
-    let packed = [".gz", ".xz", ".zst", ".bz2"].iter().find_map(|ending| name.strip_suffix(ending));
-    let section = packed.unwrap_or(name).rsplit_once('.').map_or("", |(_, section)| section);
-    let numbered = section.len() == 1 && section.starts_with(|c: char| ('1'..='9').contains(&c));
-    // share/man/de/man1 has another language's.
-    let dirs: Vec<_> = file.dirs().collect();
-    let foreign = dirs.windows(2).any(|pair| pair[0] == "man" && !pair[1].starts_with("man"));
-    let in_man = dirs.iter().any(|dir| dir.starts_with("man"));
-    numbered && !foreign && (file.kind == Kind::Roff || (packed.is_some() && in_man))
-}
-
-/// Shell and command of a completion; where such files lie their names say it.
-fn completion<'f>(file: &'f File, programs: &[&File]) -> Option<(&'static str, String)> {
-    let among =
-        file.dirs().any(|dir| dir.to_ascii_lowercase().contains("complet") || dir == "site-functions");
-    if !among || matches!(file.kind, Kind::Elf(_)) {
-        return None;
-    }
-    let name = file.name();
-    let command = |shell, command: &str| {
-        let plain = !command.is_empty() && !command.contains('.');
-        plain.then(|| (shell, command.to_owned()))
-    };
-    let bash = || name.strip_suffix(".bash").or_else(|| name.strip_suffix(".bash-completion"));
-    if let Some(of) = name.strip_suffix(".fish") {
-        command("fish", of)
-    } else if let Some(of) = bash() {
-        command("bash", of)
-    } else if let Some(of) = name.strip_prefix('_') {
-        command("zsh", of.strip_suffix(".zsh").unwrap_or(of))
-    } else if let Some(of) = name.strip_suffix(".zsh") {
-        command("zsh", of)
-    } else if file.dirs().any(|dir| dir.starts_with("bash")) || programs.iter().any(|p| p.name() == name) {
-        command("bash", name)
-    } else {
-        None
-    }
-}
-
-/// Whether `install_completion` knows from the name alone.
-fn says_shell(name: &str) -> bool {
-    let ending = [".fish", ".bash", ".bash-completion", ".zsh"].iter().any(|ending| name.ends_with(ending));
-    ending || name.starts_with('_')
 }
 
 /// Files that no program looks for.

@@ -76,13 +76,22 @@ type Word<'a> = (&'a str, usize);
 
 fn words(stem: &str) -> Vec<Word<'_>> {
     let mut words = Vec::new();
-    let mut at = 0;
-    for word in stem.split(['-', '_']) {
-        words.extend(
-            apart(word)
-                .map(|part| (part, at + (part.as_ptr() as usize - word.as_ptr() as usize) + part.len())),
-        );
-        at += word.len() + 1;
+    let mut start = 0;
+    let is_end = |at: usize, c: char| {
+        let next = || stem[at + 1..].split(['-', '_', '.']).next().unwrap_or_default();
+        match c {
+            '-' | '_' => true,
+            // `direnv.linux-amd64`, `tsetup.7.0.9`: but not the points of a version.
+            '.' => is_platform(next()) || (is_version(next()) && stem[..at].chars().all(char::is_alphabetic)),
+            _ => false,
+        }
+    };
+    let ends = stem.char_indices().filter(|(at, c)| is_end(*at, *c)).map(|(at, _)| at);
+    for end in ends.chain([stem.len()]) {
+        let word = &stem[start..end];
+        let behind = |part: &str| start + (part.as_ptr() as usize - word.as_ptr() as usize) + part.len();
+        words.extend(apart(word).map(|part| (part, behind(part))));
+        start = (end + 1).min(stem.len());
     }
     words
 }
@@ -96,6 +105,7 @@ fn apart(word: &str) -> impl Iterator<Item = &str> {
     let dotted = version.trim_end_matches('.');
     let rest = &word[name + version.len()..];
     let splits = dotted.contains('.')
+        && !dotted.starts_with('.')
         && !matches!(&word[..name], "v" | "V")
         && !is_platform(&word[..name])
         && (rest.is_empty() || is_platform(rest));
@@ -161,6 +171,13 @@ pub(super) fn of_url(url: &str) -> Named {
         named.name = repository.or(named.name);
         return named;
     }
+    let tag = forge.and_then(|at| dirs.get(at + 2)).filter(|tag| tag.contains(|c: char| c.is_ascii_digit()));
+    if let Some(tag) = tag.map(|tag| of_tag(tag)).filter(|_| named.version.is_none()) {
+        // `llama-b11194-bin.tar.gz`: only the tag says that this is a version.
+        let before = file.find(tag).map(|at| file[..at].trim_end_matches(['-', '_', '.', 'v']));
+        named.name = before.filter(|n| !n.is_empty()).map(str::to_ascii_lowercase).or(named.name);
+        named.version = Some(tag.to_owned());
+    }
     named.version = named.version.or(dir);
     named.name = named.name.or(repository);
     named
@@ -223,11 +240,14 @@ mod tests {
             ("qt-6-tools-1.2.3.tar.gz", "qt-6-tools", "1.2.3"),
             ("Obsidian-1.6.7.AppImage", "obsidian", "1.6.7"),
             ("ripgrep-14.1.0.crate", "ripgrep", "14.1.0"),
-            ("foo-linux-amd64-1.2.3", "foo", "1.2.3"),
             ("7zip-24.08-src.tar.xz", "7zip", "24.08"),
             ("openssl-1.1.1w.tar.gz", "openssl", "1.1.1w"),
             ("kubectl", "kubectl", "-"),
-            ("linux-amd64.tar.gz", "-", "-"),
+            ("direnv.linux-amd64", "direnv", "-"),
+            ("shellcheck-v0.11.0.linux.x86_64.tar.xz", "shellcheck", "0.11.0"),
+            ("sops-v3.13.3.linux.amd64", "sops", "3.13.3"),
+            ("tsetup.7.0.9.tar.xz", "tsetup", "7.0.9"),
+            ("tool-1.0-beta.2-linux.tar.gz", "tool", "1.0-beta.2"),
         ] {
             assert_eq!(pair(&of_file(file)), (name, version), "{file}");
         }
@@ -238,6 +258,16 @@ mod tests {
         for (url, name, version) in [
             ("https://h/jqlang/jq/releases/download/jq-1.7.1/jq-linux-amd64", "jq", "1.7.1"),
             ("https://h/o/Tool/archive/refs/tags/v1.2.3.tar.gz", "tool", "1.2.3"),
+            (
+                "https://h/o/llama.cpp/releases/download/b11194/llama-b11194-bin-ubuntu-x64.zip",
+                "llama",
+                "b11194",
+            ),
+            (
+                "https://h/o/r/releases/download/20260623/py-3.14.6+20260623-x86_64-linux.zip",
+                "py",
+                "3.14.6+20260623",
+            ),
             ("https://h/o/tool/archive/v2.0.zip", "tool", "2.0"),
             ("https://h/release/v1.31.0/bin/linux/amd64/kubectl", "kubectl", "1.31.0"),
             ("https://h/o/r/releases/download/v3.1/linux-amd64.tar.gz", "r", "3.1"),
