@@ -4,6 +4,7 @@ use common::cmd::Cmd;
 use common::hash::Sha256;
 
 use crate::rig::{Out, Rig, rust};
+use testkit::server::Answer;
 
 /// A program in machine code of this machine.
 fn elf() -> Vec<u8> {
@@ -276,6 +277,8 @@ fn the_release_for_this_machine_is_taken() {
             "tool-x86_64-pc-windows-msvc.zip",
         ],
     );
+    let about = r#"{ "description": "Does\n \"things\"", "license": { "spdx_id": "MIT" }, "homepage": "" }"#;
+    rig.server.answer("/api/v3/repos/o/Tool", Answer::Bytes(about.into()));
     let pages = [
         rig.server.url("/o/Tool"),
         rig.server.url("/o/Tool/releases/latest"),
@@ -288,6 +291,11 @@ fn the_release_for_this_machine_is_taken() {
             text.contains("version: \"1.4\"") && text.contains("/download/v${pkg.version}/tool-x86_64"),
             "{text}"
         );
+        assert!(
+            text.contains(r#"description: "Does \"things\"""#) && text.contains("license: \"MIT\""),
+            "{text}"
+        );
+        assert!(text.contains(&format!("homepage: \"{}\"", rig.server.url("/o/Tool"))), "{text}");
         assert!(text.contains("github_latest(\"o/Tool\")"), "{text}");
         assert_eq!(installs(&rig, "tool"), ["bin/tool"]);
         assert_eq!(at_github(&rig, &["update", "-n", "tool"]).ok().stdout, "");

@@ -213,8 +213,11 @@ fn is_document(file: &File) -> bool {
     const ENDS: &[&str] =
         &[".md", ".txt", ".rst", ".adoc", ".html", ".pdf", ".asc", ".sig", ".sha256", ".ps1", ".nu", ".elv"];
     let name = file.name().to_ascii_lowercase();
+    // Of the package, not of the program.
+    let metadata = name == "package.json" || name.starts_with('.');
     let completions = |dir: &str| dir.to_ascii_lowercase().contains("complet") || dir == "site-functions";
-    BEGINS.iter().any(|begin| name.starts_with(begin))
+    metadata
+        || BEGINS.iter().any(|begin| name.starts_with(begin))
         || ENDS.iter().any(|end| name.ends_with(end))
         || file.dirs().any(|dir| DIRS.contains(&dir) || completions(dir))
 }
