@@ -91,7 +91,7 @@ fn is_manual(file: &File) -> bool {
 }
 
 /// Shell and command of a completion; where such files lie their names say it.
-fn completion<'f>(file: &'f File, programs: &[&File]) -> Option<(&'static str, String)> {
+fn completion(file: &File, programs: &[&File]) -> Option<(&'static str, String)> {
     let among =
         file.dirs().any(|dir| dir.to_ascii_lowercase().contains("complet") || dir == "site-functions");
     if !among || matches!(file.kind, Kind::Elf(_)) {
