@@ -11,7 +11,7 @@ use crate::pin::Pin;
 use crate::recipe::Recipe;
 use crate::shelf;
 use crate::state::located;
-use crate::tx;
+use crate::tx::{self, Desk};
 
 /// Options.
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ pub struct Options {
 /// # Errors
 /// There is no such recipe, a condition is none, or what has no condition is not installed.
 pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
-    let _desk = settings.desk()?;
+    let desk = settings.desk()?;
     let wanted = options.packages.iter().map(|word| {
         let (recipe, condition) = find(settings, word)?;
         let pin = match (condition, recipe.installed_version()) {
@@ -41,7 +41,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
         Ok((recipe, pin))
     });
     for (recipe, pin) in &wanted.collect::<anyhow::Result<Vec<_>>>()? {
-        write(recipe, Some(pin))?;
+        write(&desk, recipe, Some(pin))?;
         tell(&format!("{} is pinned to {pin}", recipe.name));
         if let Some(version) = recipe.installed_version().filter(|v| !pin.accepts(v)) {
             tell(&format!("warning: {version} of it is installed, which that does not allow"));
@@ -55,13 +55,13 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// There is no such recipe, or it cannot be written.
 pub fn unpin(settings: &Settings, names: &[String]) -> anyhow::Result<ExitCode> {
-    let _desk = settings.desk()?;
+    let desk = settings.desk()?;
     let recipes =
         names.iter().map(|n| shelf::load(&settings.places, n)).collect::<anyhow::Result<Vec<_>>>()?;
     for recipe in &recipes {
         match &recipe.pinned {
             Some(pin) => {
-                write(recipe, None)?;
+                write(&desk, recipe, None)?;
                 tell(&format!("{} is no longer pinned to {pin}", recipe.name));
             }
             None => tell(&format!("{} is not pinned", recipe.name)),
@@ -70,8 +70,8 @@ pub fn unpin(settings: &Settings, names: &[String]) -> anyhow::Result<ExitCode> 
     print(settings, names.iter().map(|n| Ok((shelf::load(&settings.places, n)?, None))))
 }
 
-fn write(recipe: &Recipe, pin: Option<&Pin>) -> anyhow::Result<()> {
-    tx::edit(recipe, |text| {
+fn write(desk: &Desk, recipe: &Recipe, pin: Option<&Pin>) -> anyhow::Result<()> {
+    tx::edit(desk, recipe, |text| {
         Pin::splice(pin, text).map_err(|e| located(&recipe.path, text, &e)).exit(exit::RECIPE)
     })
 }

@@ -112,7 +112,7 @@ fn update(desk: &Desk, options: &Options, recipe: &Recipe) -> anyhow::Result<Opt
         false => Digests::new(),
     };
     if !options.dry_run {
-        tx::edit(&recipe, |text| edited(&recipe, text, &to, &digests))?;
+        tx::edit(desk, &recipe, |text| edited(&recipe, text, &to, &digests))?;
     }
     let mut warnings = warnings(&recipe, &text, &digests, options);
     if let Some(pin) = recipe.pinned.as_ref().filter(|pin| !pin.accepts(&to)) {

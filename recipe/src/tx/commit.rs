@@ -41,7 +41,10 @@ pub(super) fn edit(
     let mut base = read(&dir, name).with_context(context)?;
     let mut expected = base.clone();
     for _ in 0..TRIES {
-        let new = change(&base)?;
+        let new = match change(&base) {
+            Ok(new) => new,
+            Err(e) => return put_back(&dir, name, &temp, &expected, base == expected).and(Err(e)),
+        };
         if new == expected {
             // It is there already; what was swapped out for it in the last round is the same.
             dir.remove_file(&temp).with_context(context)?;
@@ -57,7 +60,24 @@ pub(super) fn edit(
         // Somebody wrote it in the last moment: his text is the base of the next try.
         (base, expected) = (swapped, new);
     }
+    put_back(&dir, name, &temp, &expected, false)?;
     bail!("{} is being written all the time", path.display())
+}
+
+/// Gives a file back what somebody else wrote in the last moment, which was swapped out for `ours`; unless nothing was swapped yet.
+fn put_back(dir: &Dir, name: &str, temp: &str, ours: &str, untouched: bool) -> anyhow::Result<()> {
+    if untouched {
+        return Ok(());
+    }
+    let swap = || crate::dir::rename(dir, temp, dir, name, RenameFlags::EXCHANGE);
+    let context = || format!("failed to put back what was written to {name} meanwhile");
+    swap().with_context(context)?;
+    // And once more, if there is something newer by now.
+    if read(dir, temp).with_context(context)? != ours {
+        swap().with_context(context)?;
+    }
+    dir.remove_file(temp).with_context(context)?;
+    dir.sync().with_context(context)
 }
 
 /// Removes what an interrupted [`write`] left beside a recipe file.

@@ -210,3 +210,31 @@ fn words_that_are_no_pins_change_nothing() {
     rig.write("recipes/q.rhai", format!("{}let pinned = \"<\";\n", files.1));
     rig.run(&["lint", "q"]).fails(10, "`pinned`: expected a version or conditions");
 }
+
+/// The exchange of the file waits until somebody else has written it: his text stays.
+#[test]
+fn what_is_written_at_the_last_moment_stays() {
+    let strace = testkit::oracle("strace");
+    let args = ["-qq", "-o", "/dev/null", "-einject=renameat2:delay_enter=3000000:when=1"];
+    for (mine, code) in [("let pkg = #{ // mine\n", 0), ("let pkg = ; // not finished\n", 10)] {
+        let rig = outdated();
+        let edited = rig.recipe("p").replacen("let pkg = #{", mine, 1);
+        let cmd = rig.cmd(&["pin", "p@< 9"]).under(strace.to_str().expect("UTF-8"), &args);
+        let mut child = cmd.std().spawn().expect("it starts");
+        // It is written as a whole before it is exchanged.
+        while !std::fs::read_to_string(rig.path("recipes/.p.rhai.edit")).is_ok_and(|t| t.ends_with("}\n")) {
+            assert!(child.try_wait().expect("asked").is_none(), "it ended too early");
+            std::thread::yield_now();
+        }
+        rig.write("recipes/p.rhai", &edited);
+        assert_eq!(child.wait().expect("waited").code(), Some(code));
+        let expected = match code {
+            0 => edited.replace("];\n", "];\nlet pinned = \"< 9\";\n"),
+            _ => edited,
+        };
+        assert_eq!(rig.recipe("p"), expected);
+        let names: Vec<_> = crate::rig::tree(&rig.path("recipes")).into_keys().collect();
+        assert_eq!(names, ["p.rhai"]);
+        assert!(!rig.prefix(".recipe/edit").exists());
+    }
+}

@@ -56,6 +56,16 @@ fn kill_undo() {
 }
 
 #[test]
+fn kill_pin() {
+    kill("kill -9 at every call of a pin", Operation::Pin);
+}
+
+#[test]
+fn errors_pin() {
+    errors("EIO and ENOSPC at every call of a pin", Operation::Pin);
+}
+
+#[test]
 fn errors_undo() {
     errors("EIO and ENOSPC at every call of an undoing", Operation::Undo);
 }
