@@ -5,13 +5,14 @@ use testkit::strace::{Attacked, Call, Injection, attack, trace};
 
 use crate::world::{Operation, World};
 
-/// Calls of memory, threads and signals: no disk makes them fail with EIO or ENOSPC.
+/// Calls of memory, threads, signals and the process itself: no disk makes them fail with EIO or ENOSPC.
 const NO_DISK: &[&str] = &[
     "arch_prctl",
     "brk",
     "execve",
     "exit_group",
     "futex",
+    "geteuid",
     "getrandom",
     "madvise",
     "mmap",
@@ -28,6 +29,7 @@ const NO_DISK: &[&str] = &[
     "set_robust_list",
     "set_tid_address",
     "sigaltstack",
+    "umask",
 ];
 
 #[test]
