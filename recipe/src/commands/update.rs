@@ -168,8 +168,9 @@ fn edited(recipe: &Recipe, text: &str, to: &str, digests: &Digests) -> anyhow::R
     }
     let mut edits = vec![(version.span.clone(), quote(to))];
     for literal in text::strings(text).map_err(here).exit(exit::RECIPE)? {
-        let new = digests.get(&literal.text.trim().to_ascii_lowercase());
-        edits.extend(new.filter(|_| literal.span != version.span).map(|new| (literal.span, quote(new))));
+        let old = literal.text.trim().to_ascii_lowercase();
+        let new = digests.get(&old).filter(|new| **new != old && literal.span != version.span);
+        edits.extend(new.map(|new| (literal.span, quote(new))));
     }
     let new = text::replace(text, &edits).map_err(here).exit(exit::RECIPE)?;
     let check = Recipe::parse(&new, path)?;
@@ -181,7 +182,7 @@ fn edited(recipe: &Recipe, text: &str, to: &str, digests: &Digests) -> anyhow::R
 fn warnings(recipe: &Recipe, text: &str, digests: &Digests, options: &Options) -> Vec<String> {
     let (name, old) = (&recipe.name, &recipe.version);
     let mut all = Vec::new();
-    if !digests.is_empty() {
+    if digests.iter().any(|(old, new)| old != new) {
         all.push(format!(
             "{name}: its digests are now those of what the servers sent; nobody else vouches for them"
         ));

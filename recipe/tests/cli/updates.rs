@@ -168,6 +168,22 @@ fn a_new_file_is_asked_for_though_the_cache_has_one_of_its_address() {
 }
 
 #[test]
+fn a_digest_of_a_file_that_is_the_same_stays_as_it_is_written() {
+    let rig = rig("download(`URL`, \"DIGEST\"); download(\"FIXED\", #\"OTHER\"#); download(`URL`);");
+    rig.write("www/fix.patch", "the same for every version");
+    let fixed = digest(&rig, "fix.patch").to_uppercase();
+    let (old, new) = (digest(&rig, "p-1.0.tar.gz"), digest(&rig, "p-1.1.tar.gz"));
+    let text = rig.recipe("p").replace("FIXED", &rig.server.url("/fix.patch")).replace("OTHER", &fixed);
+    let text = text.replace("DIGEST", &old);
+    rig.write("recipes/p.rhai", &text);
+    let out = rig.run(&["update", "--hash"]).ok();
+    assert!(!out.stderr.contains("still that of"), "{}", out.stderr);
+    assert_eq!(rig.recipe("p"), text.replace("`1.0`,", "\"1.1\",").replace(&old, &new));
+    rig.run(&["install", "p"]).ok();
+    assert_eq!(rig.read("prefix/bin/p"), "1.1");
+}
+
+#[test]
 fn without_the_new_file_nothing_is_written() {
     let rig = rig("download(`URL`, \"DIGEST\");");
     let old = digest(&rig, "p-1.0.tar.gz");
