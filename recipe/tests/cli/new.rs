@@ -315,6 +315,34 @@ fn the_release_for_this_machine_is_taken() {
     assert_eq!(installs(&rig, "tool"), ["bin/tool"]);
 }
 
+/// Names in archives are strangers' data: they stay names, whatever they look like in a program.
+#[test]
+fn names_of_files_are_no_code() {
+    let rig = Rig::new();
+    let odd = ["a`${fail(1)}", "b\"); fail(\"2", "c\\", "d 1.0 `1.0`", "e'${pkg.version}", "f//", "\u{fc}"];
+    for name in odd.iter().map(|name| name.trim_end_matches('/')) {
+        program(&rig, &format!("odd-1.0/bin/{name}"), format!("#!/bin/sh\necho {}\n", name.len()));
+    }
+    program(&rig, "odd-1.0/bin/1.0", "#!/bin/sh\n");
+    rig.write("src/odd-1.0/share/man/man1/`${x}.1", ".TH\n");
+    pack(&rig, "odd-1.0", "odd-1.0.tar.gz");
+    from(&rig, "/odd-1.0.tar.gz").ok();
+    let files = installs(&rig, "odd");
+    let mut expected: Vec<_> = odd.iter().map(|name| format!("bin/{}", name.trim_end_matches('/'))).collect();
+    expected.extend(["bin/1.0", "share/man/man1/`${x}.1"].map(str::to_owned));
+    expected.sort();
+    assert_eq!(files, expected);
+    // What cannot be a name of the package makes no recipe that could not be installed.
+    let rig = Rig::new();
+    program(&rig, "odd-1.0/bin/odd", elf());
+    let name = "odd\n1.0.tar.gz";
+    pack(&rig, "odd-1.0", name);
+    std::fs::rename(rig.path("www").join(name), rig.path(name)).expect("moved");
+    let out = rig.run(&["new", "--from", name]);
+    assert_ne!(out.code, Some(0), "{out:?}");
+    assert_eq!(std::fs::read_dir(rig.path("recipes")).expect("read").count(), 0);
+}
+
 #[test]
 fn what_is_no_package_makes_no_recipe() {
     let rig = Rig::new();

@@ -51,7 +51,12 @@ pub(super) fn find(word: &str, arch: &str, fetcher: &Fetcher, offline: bool) -> 
         return of_release(&repo, tag.as_deref(), arch, fetcher, offline);
     }
     if word.contains("://") {
-        let repo = of_github(word).and_then(|parts| Some(format!("{}/{}", parts.first()?, parts.get(1)?)));
+        // Who has releases there can be asked for the next one.
+        let repo = of_github(word).and_then(|parts| match parts[..] {
+            [owner, name, "releases" | "archive", ..] => Some(format!("{owner}/{name}")),
+            _ => None,
+        });
+        let repo = repo.filter(|repo| github::split(repo).is_ok());
         let about = About::default();
         return download(word.to_owned(), of_url(word), repo, about, fetcher, offline);
     }
