@@ -26,3 +26,4 @@ mod doctor_system;
 mod pins;
 mod updates;
 mod new;
+mod new_builds;
