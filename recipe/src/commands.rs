@@ -24,6 +24,9 @@ pub mod undo;
 pub mod lock;
 pub mod fetch;
 pub mod cache;
+pub mod pin;
+pub mod update;
+pub mod new;
 mod output;
 
 use std::time::Duration;

@@ -34,7 +34,7 @@ use crate::dir::Dir;
 use crate::exit;
 use crate::text::Top;
 use capability::Capabilities;
-pub use context::{Cage, Context};
+pub use context::{Cage, Context, Rehash};
 
 /// What recipes' functions share with each other.
 pub type Shared = Rc<RefCell<Context>>;

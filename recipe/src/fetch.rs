@@ -27,6 +27,11 @@ use crate::exit;
 use crate::interrupt::Interrupt;
 use transport::{Failure, Transport};
 
+/// Texts are not longer.
+const MAX_TEXT: u64 = 4 << 20;
+/// No package needs more; a server that never ends must not fill the disk.
+const MAX_SIZE: u64 = 64 << 30;
+
 /// How often a download that broke off is taken up again.
 const TRIES: u32 = 4;
 
@@ -101,8 +106,38 @@ impl Fetcher {
     /// # Errors
     /// It cannot be fetched (exit code [`exit::FETCH`]), or is another file than wanted ([`exit::INTEGRITY`]).
     pub fn get(&self, url: &str, want: Want) -> anyhow::Result<Download> {
-        let web = url.starts_with("https://") || url.starts_with("http://");
-        ensure!(web, "expected a URL that begins with https://, found {url:?}");
+        self.file(url, want, false)
+    }
+
+    /// A file by its URL, as the server has it now, whatever the cache has.
+    ///
+    /// # Errors
+    /// As [`Fetcher::get`].
+    pub fn fresh(&self, url: &str) -> anyhow::Result<Download> {
+        self.file(url, Want::default(), true)
+    }
+
+    /// A text by its URL, as the server has it now. It is not kept.
+    ///
+    /// # Errors
+    /// It cannot be fetched, is longer than 4 MiB, or no text (exit code [`exit::FETCH`]).
+    pub fn text(&self, url: &str) -> anyhow::Result<String> {
+        is_web(url)?;
+        if self.offline {
+            return Err(anyhow::anyhow!("{url} is asked for anew, which needs a network"))
+                .exit(exit::FETCH)
+                .hint("without --offline it is");
+        }
+        let context = || format!("failed to download {url}");
+        let memory = rustix::fs::memfd_create("text", rustix::fs::MemfdFlags::CLOEXEC);
+        let mut file = File::from(memory.with_context(context)?);
+        self.fill(url, &mut file, None, MAX_TEXT, false).with_context(context).map_err(mark)?;
+        file.rewind().with_context(context)?;
+        std::io::read_to_string(file).with_context(context).exit(exit::FETCH)
+    }
+
+    fn file(&self, url: &str, want: Want, fresh: bool) -> anyhow::Result<Download> {
+        is_web(url)?;
         let name = name(url);
         let dir = Dir::ensure(&self.cache.join(slot(url)))?;
         let done = |(sha256, size): (Sha256, u64)| {
@@ -110,7 +145,8 @@ impl Fetcher {
             let path = dir.path.join(sha256.to_string());
             Ok(Download { url: url.to_owned(), name: name.clone(), path, sha256, size })
         };
-        if let Some(found) = cached(&dir, want.sha256, self.offline)? {
+        let cached = || if fresh { Ok(None) } else { cached(&dir, want.sha256, self.offline) };
+        if let Some(found) = cached()? {
             return done(found);
         }
         if self.offline {
@@ -124,7 +160,7 @@ impl Fetcher {
         let mut file = options.with_context(context)?;
         // Another recipe may be downloading the same: then its file is ours too.
         flock(&file, FlockOperation::LockExclusive).with_context(context)?;
-        if let Some(found) = cached(&dir, want.sha256, self.offline)? {
+        if let Some(found) = cached()? {
             return done(found);
         }
         // What an earlier run left may belong to another version of the file: only a digest could tell.
@@ -135,7 +171,7 @@ impl Fetcher {
             resumed = false;
         }
         let fill = |file: &mut File| {
-            self.fill(url, file, want.size)
+            self.fill(url, file, want.size, MAX_SIZE, true)
                 .with_context(|| format!("failed to download {url}"))
                 .map_err(mark)?;
             file.sync_all().with_context(context)?;
@@ -161,12 +197,24 @@ impl Fetcher {
         done((sha256, size))
     }
 
-    fn fill(&self, url: &str, file: &mut File, limit: Option<u64>) -> anyhow::Result<()> {
+    /// Appends what is missing of at most so many bytes; whether a download that broke off is taken up where it ended.
+    fn fill(
+        &self,
+        url: &str,
+        file: &mut File,
+        limit: Option<u64>,
+        most: u64,
+        resume: bool,
+    ) -> anyhow::Result<()> {
         let mut tries = 0;
         loop {
             self.interrupt.check()?;
+            // Without a digest nobody would notice that the rest is another text's.
+            if !resume {
+                file.set_len(0)?;
+            }
             let at = file.seek(SeekFrom::End(0))?;
-            let failure = match self.transport.get(url, at, file, limit, &self.interrupt) {
+            let failure = match self.transport.get(url, at, file, (limit, most), &self.interrupt) {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
@@ -183,6 +231,12 @@ impl Fetcher {
             }
         }
     }
+}
+
+fn is_web(url: &str) -> anyhow::Result<()> {
+    let web = url.starts_with("https://") || url.starts_with("http://");
+    ensure!(web, "expected a URL that begins with https://, found {url:?}");
+    Ok(())
 }
 
 /// The message of two digests that differ, as users compare them: one below the other.

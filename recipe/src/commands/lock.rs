@@ -93,7 +93,7 @@ fn choice(
     let requirement = resolve::parse(recipe, text)?;
     let mut find = |name: &str| {
         let found = shelf::load(places, name)?;
-        Ok(Recipe { state: Default::default(), ..found })
+        Ok(Recipe { state: Default::default(), pinned: None, ..found })
     };
     let choice = resolve::choose(&requirement, false, base, &mut find);
     let choice = choice.with_context(|| format!("{requirement} is needed by {}", recipe.name))?;

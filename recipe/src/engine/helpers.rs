@@ -11,6 +11,7 @@ mod find;
 mod other;
 mod programs;
 mod tools;
+mod update;
 mod verify;
 pub(super) mod openpgp;
 
@@ -38,6 +39,8 @@ pub enum Group {
     Install,
     /// Files of the build directory.
     Files,
+    /// Asking for new versions.
+    Update,
     /// Anything else.
     Other,
 }
@@ -50,6 +53,7 @@ impl Group {
         (Group::Programs, "Running programs"),
         (Group::Install, "Putting files into the package"),
         (Group::Files, "Files of the build directory"),
+        (Group::Update, "Asking for new versions"),
         (Group::Other, "System, versions, messages"),
     ];
 }
@@ -78,6 +82,7 @@ const TABLES: &[&[Helper]] = &[
     tools::TABLE,
     install::TABLE,
     files::TABLE,
+    update::TABLE,
     other::TABLE,
 ];
 
@@ -172,8 +177,8 @@ fn run<R>(
         return failed(Err(error).exit(crate::exit::RECIPE), call.call_position());
     }
     let seen = if counts(name) { context.granted.allows(Kind::Helper, name) } else { Ok(()) };
-    let result = seen.and_then(|()| context.interrupt.check()).and_then(|()| f(&mut context));
-    failed(result, call.call_position())
+    let ready = seen.and_then(|()| context.interrupt.check()).and_then(|()| context.goes_on());
+    failed(ready.and_then(|()| f(&mut context)), call.call_position())
 }
 
 fn failed<R>(result: anyhow::Result<R>, position: Position) -> Fallible<R> {

@@ -25,6 +25,7 @@ type Found = BTreeMap<Capability, String>;
 const URLS: &[(&str, usize)] = &[
     ("download", 0),
     ("git_clone", 0),
+    ("http_get", 0),
     ("verify_checksums", 0),
     ("verify_minisign", 1),
     ("verify_openpgp", 0),
@@ -174,6 +175,14 @@ impl Look<'_> {
             self.add(Kind::Installs, path, at);
         }
         match name {
+            "github_latest" => {
+                let origin = match arg(0).and_then(|e| self.strings.text(e)) {
+                    Some(Known::Whole(repo)) => origin(&format!("https://github.com/{repo}"), true),
+                    Some(Known::Begins(repo)) => origin(&format!("https://github.com/{repo}"), false),
+                    None => None,
+                };
+                self.add(Kind::Host, origin.unwrap_or_else(computed), at);
+            }
             "shell" => {
                 // As it stands there: with a version in it, it would be another script each time.
                 let text = match arg(0) {

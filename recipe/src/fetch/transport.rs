@@ -14,8 +14,6 @@ const BUFFER: usize = 128 << 10;
 const REDIRECTS: usize = 10;
 /// A server has so long to answer, and to send the next bytes.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// No package needs more; a server that never ends must not fill the disk.
-const MAX_SIZE: u64 = 64 << 30;
 
 /// Why a request brought nothing, or not all.
 #[derive(Debug, thiserror::Error)]
@@ -56,13 +54,13 @@ impl Transport {
     }
 
     /// Appends to a file that has the first `from` bytes what comes behind them; starts over where the server wants that. What is
-    /// longer than `limit` is cut off there.
+    /// longer than the file that is wanted (`limit`), or than anything may be (`most`), is cut off there.
     pub(super) fn get(
         &self,
         url: &str,
         from: u64,
         file: &mut File,
-        limit: Option<u64>,
+        (limit, most): (Option<u64>, u64),
         interrupt: &Interrupt,
     ) -> Result<(), Failure> {
         let mut url = url.to_owned();
@@ -103,7 +101,7 @@ impl Transport {
             {
                 return Err(Failure::Long(limit));
             }
-            let read = pump(response.into_body().into_reader(), file, start, limit, interrupt)?;
+            let read = pump(response.into_body().into_reader(), file, start, (limit, most), interrupt)?;
             return match length {
                 Some(length) if read != length => {
                     Err(Failure::Broken(format!("it ended after {read} of {length} bytes")))
@@ -128,7 +126,7 @@ fn pump(
     mut reader: impl Read,
     file: &mut File,
     start: u64,
-    limit: Option<u64>,
+    (limit, most): (Option<u64>, u64),
     interrupt: &Interrupt,
 ) -> Result<u64, Failure> {
     let mut buffer = vec![0; BUFFER];
@@ -149,8 +147,8 @@ fn pump(
         }
         file.write_all(&buffer[..n])?;
         total += n as u64;
-        if start + total > MAX_SIZE {
-            return Err(Failure::Permanent(format!("it is longer than {MAX_SIZE} bytes")));
+        if start + total > most {
+            return Err(Failure::Permanent(format!("it is longer than {most} bytes")));
         }
         // Less than a kilobyte a second for minutes is nobody's network.
         if since.elapsed() > 10 * PATIENCE && total / 1024 < since.elapsed().as_secs() {

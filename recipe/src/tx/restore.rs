@@ -41,6 +41,7 @@ pub fn restore(
     let code = Code::kept(&desk.own, recipe, from)?.with_context(forgotten).exit(exit::NOT_FOUND);
     let mut code = code?;
     code.recipe.state = recipe.state.clone();
+    code.recipe.pinned.clone_from(&recipe.pinned);
     let program = make::program(desk, tx, &code, None)?;
     let stage = desk.own.sub(&make::staged(tx, name)).context("failed to open the stage")?;
     let sources = Sources { desk, history, undone, name };
