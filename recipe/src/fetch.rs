@@ -125,7 +125,7 @@ impl Fetcher {
         loop {
             self.interrupt.check()?;
             let at = file.seek(SeekFrom::End(0))?;
-            let failure = match self.transport.get(url, at, file, &self.interrupt) {
+            let failure = match self.transport.get(url, &name(url), at, file, &self.interrupt) {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use anyhow::Context;
-use common::cli::{Mark, tell};
+use common::cli::Mark;
 
 use super::{Settings, output};
 use crate::exit;
 use crate::fetch::Fetcher;
 use crate::lockfile::{Lockfile, NAME, Package};
+use crate::voice::{note, progress::Files};
 
 /// Options.
 #[derive(Debug, clap::Args)]
@@ -64,10 +65,12 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
             scope.spawn(|| work(send));
         }
         drop(send);
+        let progress = Files::new(all);
         let mut results = Vec::new();
         for (url, result) in receive {
+            progress.one_more();
             results.push(result);
-            tell(&format!("[{}/{all}] {url}", results.len()));
+            note(&format!("[{}/{all}] {url}", results.len()));
         }
         results
     });
