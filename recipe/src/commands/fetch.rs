@@ -12,6 +12,7 @@ use super::{Settings, output};
 use crate::exit;
 use crate::fetch::Fetcher;
 use crate::lockfile::{Lockfile, NAME, Package};
+use crate::shelf::similar;
 use crate::voice::{note, progress::Files};
 
 /// Options.
@@ -38,7 +39,10 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
             .get(name)
             .with_context(|| format!("{name} is not in {NAME}"))
             .exit(exit::LOCKFILE)
-            .hint(format!("`recipe lock {name}` puts it there"))?;
+            .hint(match similar(name, lockfile.packages.iter().map(|p| p.name.as_str())) {
+                Some(other) => format!("did you mean {other}?"),
+                None => format!("`recipe lock {name}` puts it there"),
+            })?;
     }
     let named = |name: &String| options.names.is_empty() || options.names.contains(name);
     let mut files: Vec<_> =
