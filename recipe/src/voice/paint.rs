@@ -3,9 +3,9 @@
 //! What a program or a recipe prints may hold sequences that move the cursor, rename the window or paint over what stands
 //! above. All control characters but line feeds and tabs are shown by their names.
 
-use std::io::{Stderr, Stdout};
+use std::io::IsTerminal;
+use std::sync::OnceLock;
 
-use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use clap::ColorChoice;
 
@@ -18,14 +18,26 @@ const BOLD: Style = Style::new().bold();
 /// How messages begin, and how that is painted.
 const MARKS: &[(&str, Style)] = &[("error:", RED.bold()), ("warning:", YELLOW.bold()), ("hint:", CYAN.bold())];
 
-/// Colours are decided so from now on, for stdout and stderr.
+/// Whether stdout and stderr have colours.
+static COLOURS: OnceLock<(bool, bool)> = OnceLock::new();
+
+/// Decides from now on for stdout and stderr.
 pub(super) fn choose(choice: ColorChoice) {
-    let choice = match choice {
-        ColorChoice::Auto => anstream::ColorChoice::Auto,
-        ColorChoice::Always => anstream::ColorChoice::AlwaysAnsi,
-        ColorChoice::Never => anstream::ColorChoice::Never,
+    let has_colours = |is_terminal: bool| match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => automatic(is_terminal),
     };
-    choice.write_global();
+    let streams = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
+    let _ = COLOURS.set((has_colours(streams.0), has_colours(streams.1)));
+}
+
+/// As is agreed on: NO_COLOR with any content, CLICOLOR_FORCE other than 0, CLICOLOR=0; else
+/// colours are for terminals that have some.
+fn automatic(is_terminal: bool) -> bool {
+    let is_forced = || anstyle_query::clicolor_force() && std::env::var_os("CLICOLOR_FORCE").is_some_and(|v| v != "0");
+    let has_some = || anstyle_query::clicolor() != Some(false) && anstyle_query::term_supports_ansi_color();
+    !anstyle_query::no_color() && (is_forced() || (is_terminal && has_some()))
 }
 
 /// A message for stderr.
@@ -43,7 +55,7 @@ pub(super) fn message(text: &str) -> String {
 
 /// A line `+ NAME ...`, `- NAME ...` or `~ NAME ...` for stdout.
 pub fn change(line: &str) -> String {
-    if AutoStream::<Stdout>::choice(&std::io::stdout()) == anstream::ColorChoice::Never {
+    if !COLOURS.get().is_some_and(|(stdout, _)| *stdout) {
         return line.to_owned();
     }
     change_in_colours(line)
@@ -66,7 +78,7 @@ fn change_in_colours(line: &str) -> String {
 }
 
 fn on_stderr() -> bool {
-    AutoStream::<Stderr>::choice(&std::io::stderr()) != anstream::ColorChoice::Never
+    COLOURS.get().is_some_and(|(_, stderr)| *stderr)
 }
 
 /// Text that does nothing to a terminal but stand there.

@@ -41,7 +41,7 @@ fn shell(rig: &Rig, name: &str) -> Option<Terminal> {
         "zsh" => (
             vec!["-f".to_owned(), "-i".to_owned()],
             format!(
-                "unsetopt beep zle_bracketed_paste; fpath=({share}/zsh/site-functions $fpath); autoload -Uz compinit; \
+                "unsetopt beep; unset zle_bracketed_paste; fpath=({share}/zsh/site-functions $fpath); autoload -Uz compinit; \
                  compinit -D -u; PS1='{PROMPT} '"
             ),
         ),
@@ -71,25 +71,18 @@ fn completes(name: &str) {
     let prefix = rig.path("prefix").display().to_string();
     // One candidate is put in; several are shown, and what they have in common is put in.
     for (typed, expected) in [
-        (format!("recipe -p {prefix} remove al\t"), vec!["remove alpha"]),
-        (format!("recipe -p {prefix} upgrade \t"), vec!["upgrade beta"]),
-        ("recipe install alph\t".to_owned(), vec!["install alpha"]),
-        ("recipe helpers install_ma\t".to_owned(), vec!["helpers install_man"]),
-        ("recipe outd\t".to_owned(), vec!["recipe outdated"]),
-        ("recipe install a\t\t".to_owned(), vec!["alpha", "alpine"]),
+        (format!("recipe -p {prefix} remove al\t"), &["remove alpha"][..]),
+        (format!("recipe -p {prefix} upgrade \t"), &["upgrade beta"]),
+        ("recipe install alph\t".to_owned(), &["install alpha"]),
+        ("recipe helpers install_ma\t".to_owned(), &["helpers install_man"]),
+        ("recipe outd\t".to_owned(), &["recipe outdated"]),
+        ("recipe install a\t\t".to_owned(), &["alpha", "alpine"]),
     ] {
         terminal.send(&typed);
-        terminal.wait_for(&expected);
-        // ^U, and a new line, so that nothing of this is on the screen any more.
-        terminal.send("\u{3}clear\n");
-        let line = expected[0].to_owned();
-        loop {
-            let now = terminal.wait_for(&[PROMPT]);
-            if !now.contains(&line) && now.trim_end().ends_with(PROMPT) {
-                break;
-            }
-            terminal.step();
-        }
+        terminal.wait_for(expected);
+        // ^U takes the line back; then nothing of it is on the screen.
+        terminal.send("\u{15}clear\n");
+        terminal.wait_until(|screen| screen.trim() == PROMPT);
     }
     terminal.send("exit\n");
     terminal.end();

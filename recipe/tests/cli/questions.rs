@@ -70,7 +70,7 @@ fn who_gets_what_he_asked_for_is_not_asked() {
     // Without a terminal nobody is there: it must neither ask nor wait, but say what comes along.
     let out = rig.ran(rig.cmd(&["remove", "--cascade", "b"]));
     assert_eq!(out.stdout, "- a 1\n- b 1\n", "{out:?}");
-    assert!(out.stderr.contains("- a        1           -1 B  needs b\n"), "{out:?}");
+    assert!(out.stderr.contains("- a        1        -1 B  needs b\n"), "{out:?}");
 }
 
 #[test]
@@ -98,7 +98,12 @@ fn return_keeps_what_would_be_lost() {
 fn an_upgrade_of_everything_and_an_older_version_are_asked_for() {
     let rig = rig();
     rig.run(&["install", "d"]).ok();
-    let set = |version: &str| release(&rig, "d", version, "");
+    let set = |version: &str| {
+        rig.release("d", version, &[("bin/d", "d")]);
+        let text = rig.recipe("d");
+        let rest = text.split_once("version: \"").expect("a version").1.split_once('"').expect("its end").1;
+        rig.write("recipes/d.rhai", format!("let pkg = #{{ name: \"d\", version: \"{version}\"{rest}"));
+    };
     set("2");
     answer(&rig, &["upgrade"], "[Y/n]", "n\n").with(29);
     let named = unasked(&rig, &["upgrade", "d"]).with(0);

@@ -46,19 +46,19 @@ impl Terminal {
     /// Reads until the screen has all of this.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, texts: &[&str]) -> String {
-        loop {
-            let now = self.screen();
-            if texts.iter().all(|text| now.contains(text)) {
-                return now;
-            }
-            assert!(self.read(), "it ended without {texts:?}: {now}");
-        }
+        self.wait_until(|screen| texts.iter().all(|text| screen.contains(text)))
     }
 
-    /// Reads what comes next.
+    /// Reads until the screen is so.
     #[track_caller]
-    pub(crate) fn step(&mut self) {
-        assert!(self.read(), "it ended: {}", self.screen());
+    pub(crate) fn wait_until(&mut self, is_so: impl Fn(&str) -> bool) -> String {
+        loop {
+            let now = self.screen();
+            if is_so(&now) {
+                return now;
+            }
+            assert!(self.read(), "it ended like this:\n{now}");
+        }
     }
 
     pub(crate) fn send(&mut self, text: &str) {
@@ -73,15 +73,17 @@ impl Terminal {
     }
 
     fn screen(&self) -> String {
-        let lines = self.emulator.screen().contents();
-        lines.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
+        // Rows, not lines: what fills its row to the last column is no longer line for that.
+        let rows = self.emulator.screen().rows(0, COLUMNS.get());
+        let rows: Vec<_> = rows.map(|row| row.trim_end().to_owned()).collect();
+        rows.join("\n").trim_end().to_owned()
     }
 
     /// Reads once; whether there was something.
     fn read(&mut self) -> bool {
         let mut fds = [PollFd::new(&self.master, PollFlags::IN)];
         let ready = poll(&mut fds, Some(&PATIENCE)).expect("polled");
-        assert!(ready > 0, "nothing more comes: {}", self.screen());
+        assert!(ready > 0, "nothing more comes:\n{}", self.screen());
         let mut buffer = [0; 4096];
         // EIO: the other side is closed.
         let n = self.master.read(&mut buffer).unwrap_or(0);

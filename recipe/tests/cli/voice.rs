@@ -90,7 +90,7 @@ fn names_of_every_kind_get_a_hint() {
     }
     rig.run(&["fetch", "ripgerp"]).fails(20, meant);
     rig.run(&["helpers", "instal_bin"]).fails(11, "did you mean install_bin?");
-    rig.run(&["instal", "ripgrep"]).fails(2, "similar subcommand exists: 'install'");
+    rig.run(&["instal", "ripgrep"]).fails(2, "similar subcommands exist: 'list', 'lint', 'uninstall', 'install'");
     rig.run(&["files", "zzz"]).fails(11, "`recipe list` shows all recipes");
 }
 
