@@ -70,8 +70,25 @@ pub fn with_names(mut command: Command) -> Command {
 /// Answers a shell that asks, and ends the process; does nothing if none does.
 pub fn answer(command: fn() -> Command) {
     if std::env::var_os(VARIABLE).is_some() {
+        let command = move || if wants_option() { command() } else { without_options(command()) };
         CompleteEnv::with_factory(command).var(VARIABLE).bin("recipe").completer("recipe").complete();
     }
+}
+
+/// Whether the word that is completed begins as an option does. Bash and zsh say which word it is; for fish it is the last.
+fn wants_option() -> bool {
+    let words: Vec<_> = std::env::args_os().skip_while(|arg| arg != "--").skip(1).collect();
+    let index = std::env::var("_CLAP_COMPLETE_INDEX").ok().and_then(|index| index.parse().ok());
+    let word = words.get(index.unwrap_or(words.len().saturating_sub(1)));
+    word.is_some_and(|word| word.as_encoded_bytes().starts_with(b"-"))
+}
+
+/// Who has typed nothing yet means a name: a list of all options would hide it.
+fn without_options(command: Command) -> Command {
+    let hidden = |arg: clap::Arg| if arg.is_positional() { arg } else { arg.hide(true) };
+    let command = command.disable_help_flag(true).disable_version_flag(true).mut_args(hidden);
+    let names: Vec<_> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    names.iter().fold(command, |command, name| command.mut_subcommand(name, without_options))
 }
 
 /// Shells, and where their scripts are installed below share.

@@ -12,7 +12,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 const ROWS: NonZero<u16> = NonZero::new(40).unwrap();
 const COLUMNS: NonZero<u16> = NonZero::new(120).unwrap();
 /// What has not come by then never will: a test that fails instead of one that hangs.
-const PATIENCE: Timespec = Timespec { tv_sec: 120, tv_nsec: 0 };
+const PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 
 /// A program on a terminal of its own.
 pub(crate) struct Terminal {
