@@ -124,7 +124,11 @@ fn candidates(kind: Kind, word: &OsStr) -> Vec<CompletionCandidate> {
     let names = places(&args).map(|places| names(kind, &places, &args)).unwrap_or_default();
     // What is on the line already is not meant again.
     let is_new = |name: &String| args.iter().all(|arg| arg != name.as_str()) || word == name;
-    names.into_iter().filter(|name| name.starts_with(word) && is_new(name)).map(CompletionCandidate::new).collect()
+    names
+        .into_iter()
+        .filter(|name| name.starts_with(word) && is_new(name))
+        .map(CompletionCandidate::new)
+        .collect()
 }
 
 fn names(kind: Kind, places: &Places, args: &[OsString]) -> Vec<String> {

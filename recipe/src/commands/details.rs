@@ -47,9 +47,8 @@ pub(super) fn json_of(plan: &Plan) -> [(&'static str, Value); 3] {
     });
     let records = plan.changes.iter().filter_map(|change| change.record.as_ref());
     let sources = records.flat_map(|(record, _)| {
-        let json = |s: &Source| {
-            json!({ "package": record.name, "url": s.url, "sha256": s.sha256, "size": s.size })
-        };
+        let json =
+            |s: &Source| json!({ "package": record.name, "url": s.url, "sha256": s.sha256, "size": s.size });
         record.sources.iter().map(json)
     });
     [

@@ -35,14 +35,12 @@ pub struct Options {
 pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     let lockfile = Lockfile::read(&settings.places.recipes, true)?.unwrap_or_default();
     for name in &options.names {
-        lockfile
-            .get(name)
-            .with_context(|| format!("{name} is not in {NAME}"))
-            .exit(exit::LOCKFILE)
-            .hint(match similar(name, lockfile.packages.iter().map(|p| p.name.as_str())) {
+        lockfile.get(name).with_context(|| format!("{name} is not in {NAME}")).exit(exit::LOCKFILE).hint(
+            match similar(name, lockfile.packages.iter().map(|p| p.name.as_str())) {
                 Some(other) => format!("did you mean {other}?"),
                 None => format!("`recipe lock {name}` puts it there"),
-            })?;
+            },
+        )?;
     }
     let named = |name: &String| options.names.is_empty() || options.names.contains(name);
     let mut files: Vec<_> =

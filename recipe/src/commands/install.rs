@@ -108,7 +108,8 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
         }
     }
     let why = if options.as_dep { Why::Needed } else { Why::Asked };
-    let work = Work { desk: &desk, dry: options.dry, overwrite: &patterns, json: settings.json, by_name: true };
+    let work =
+        Work { desk: &desk, dry: options.dry, overwrite: &patterns, json: settings.json, by_name: true };
     work.run(foresee(&desk, wanted, why, options.no_deps)?)
 }
 

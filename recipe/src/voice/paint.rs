@@ -16,7 +16,8 @@ const CYAN: Style = AnsiColor::Cyan.on_default();
 const BOLD: Style = Style::new().bold();
 
 /// How messages begin, and how that is painted.
-const MARKS: &[(&str, Style)] = &[("error:", RED.bold()), ("warning:", YELLOW.bold()), ("hint:", CYAN.bold())];
+const MARKS: &[(&str, Style)] =
+    &[("error:", RED.bold()), ("warning:", YELLOW.bold()), ("hint:", CYAN.bold())];
 
 /// Whether stdout and stderr have colours.
 static COLOURS: OnceLock<(bool, bool)> = OnceLock::new();
@@ -35,7 +36,8 @@ pub(super) fn choose(choice: ColorChoice) {
 /// As is agreed on: NO_COLOR with any content, CLICOLOR_FORCE other than 0, CLICOLOR=0; else
 /// colours are for terminals that have some.
 fn automatic(is_terminal: bool) -> bool {
-    let is_forced = || anstyle_query::clicolor_force() && std::env::var_os("CLICOLOR_FORCE").is_some_and(|v| v != "0");
+    let is_forced =
+        || anstyle_query::clicolor_force() && std::env::var_os("CLICOLOR_FORCE").is_some_and(|v| v != "0");
     let has_some = || anstyle_query::clicolor() != Some(false) && anstyle_query::term_supports_ansi_color();
     !anstyle_query::no_color() && (is_forced() || (is_terminal && has_some()))
 }
@@ -106,10 +108,7 @@ mod tests {
 
     #[test]
     fn a_change_is_painted_by_its_sign_and_loses_nothing() {
-        assert_eq!(
-            change_in_colours("~ rg 1 -> 2"),
-            "\u{1b}[33m~\u{1b}[0m \u{1b}[1mrg\u{1b}[0m 1 -> 2"
-        );
+        assert_eq!(change_in_colours("~ rg 1 -> 2"), "\u{1b}[33m~\u{1b}[0m \u{1b}[1mrg\u{1b}[0m 1 -> 2");
         assert_eq!(change_in_colours("- rg"), "\u{1b}[31m-\u{1b}[0m \u{1b}[1mrg\u{1b}[0m");
     }
 }

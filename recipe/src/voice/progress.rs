@@ -66,7 +66,9 @@ impl Transfer {
     #[must_use]
     pub fn new(name: &str, from: u64, total: Option<u64>) -> Self {
         let template = match total {
-            Some(_) => "  {msg:30!} {wide_bar} {bytes:>10}/{total_bytes:<10} {binary_bytes_per_sec:>12} {eta:>4}",
+            Some(_) => {
+                "  {msg:30!} {wide_bar} {bytes:>10}/{total_bytes:<10} {binary_bytes_per_sec:>12} {eta:>4}"
+            }
             None => "  {msg:30!} {spinner} {bytes} {binary_bytes_per_sec}",
         };
         let bar = bar(template, total, name);

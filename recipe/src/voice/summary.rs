@@ -132,7 +132,8 @@ fn sums(rows: &[Row]) -> String {
     let sizes: Vec<_> = rows.iter().filter_map(|row| row.size).collect();
     if !sizes.is_empty() {
         let without = rows.len() - sizes.len();
-        let of = if without > 0 { format!(" without {without} that are not made yet") } else { String::new() };
+        let of =
+            if without > 0 { format!(" without {without} that are not made yet") } else { String::new() };
         out += &format!("; net change {}{of}", change(sizes.iter().sum()));
     }
     out
@@ -215,7 +216,8 @@ mod tests {
     #[test]
     fn sums_say_what_they_do_not_know() {
         let known = Row { size: Some(-2048), ..row("a", Some("1"), None) };
-        let rows = [known, Row { download: Some(1024), ..row("b", None, Some("1")) }, row("c", None, Some("1"))];
+        let rows =
+            [known, Row { download: Some(1024), ..row("b", None, Some("1")) }, row("c", None, Some("1"))];
         assert_eq!(
             sums(&rows),
             "3 packages; download at least 1.00 KiB; net change -2.00 KiB without 2 that are not made yet"

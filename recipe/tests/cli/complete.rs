@@ -39,7 +39,9 @@ fn shell(rig: &Rig, name: &str) -> Option<Terminal> {
     let (args, start) = match name {
         "bash" => (
             vec!["--norc".to_owned(), "--noprofile".to_owned(), "-i".to_owned()],
-            format!("bind 'set bell-style none'; bind 'set show-all-if-ambiguous on'; . {share}/bash-completion/completions/recipe.bash; PS1='{PROMPT} '"),
+            format!(
+                "bind 'set bell-style none'; bind 'set show-all-if-ambiguous on'; . {share}/bash-completion/completions/recipe.bash; PS1='{PROMPT} '"
+            ),
         ),
         "zsh" => (
             vec!["-f".to_owned(), "-i".to_owned()],

@@ -49,7 +49,10 @@ fn a_plan_is_what_then_happens_and_runs_nothing() {
     rig.write("recipes/b.rhai", rig.recipe("b").replace("version: \"1\"", "version: \"2\""));
     assert_eq!(rig.run(&["upgrade", "-n=plan"]).ok().stdout, "~ b 1 -> 2\n");
     // What would be refused is refused.
-    rig.write("recipes/e.rhai", "let pkg = #{ name: \"e\", version: \"1\", deps: [\"b < 2\"] };\nfn install() { }\n");
+    rig.write(
+        "recipes/e.rhai",
+        "let pkg = #{ name: \"e\", version: \"1\", deps: [\"b < 2\"] };\nfn install() { }\n",
+    );
     rig.run(&["upgrade", "-n=plan", "e"]).fails(11, "e is not installed");
     rig.run(&["install", "-n=plan", "b", "e"]).fails(12, "b < 2 is needed by e");
 }

@@ -48,9 +48,8 @@ fn differs(at: &str, value: &Value, shape: &Value) -> Option<String> {
             let known = |key: &String| shape.get(key).or_else(|| shape.get(&format!("{key}?")));
             let unknown = value.keys().find(|key| known(key).is_none());
             let missing = shape.keys().find(|key| !key.ends_with('?') && !value.contains_key(*key));
-            let inside = || {
-                value.iter().find_map(|(key, value)| differs(&format!("{at}.{key}"), value, known(key)?))
-            };
+            let inside =
+                || value.iter().find_map(|(key, value)| differs(&format!("{at}.{key}"), value, known(key)?));
             let unknown = unknown.map(|key| format!("{at}.{key} is not published"));
             unknown.or_else(|| missing.map(|key| format!("{at}.{key} is missing"))).or_else(inside)
         }
@@ -126,7 +125,8 @@ fn every_command_prints_the_json_that_is_published() {
             assert_eq!(out.stdout, "", "an error has no document");
             continue;
         }
-        let json: Value = serde_json::from_str(&out.stdout).unwrap_or_else(|e| panic!("{args:?}: {e}: {out:#?}"));
+        let json: Value =
+            serde_json::from_str(&out.stdout).unwrap_or_else(|e| panic!("{args:?}: {e}: {out:#?}"));
         assert_eq!(json["schema"], 1, "{args:?}");
         let shapes = shapes.get(args[0]).unwrap_or_else(|| panic!("{PAGE} has no section of {}", args[0]));
         let all: Vec<_> = shapes.iter().map_while(|shape| differs(args[0], &json, shape)).collect();
@@ -146,7 +146,8 @@ fn clap_name(command: &clap::Command) -> String {
 #[test]
 fn the_judge_of_shapes_finds_what_is_wrong() {
     let shape: Value =
-        serde_json::from_str(r#"{"a": "integer|null", "b?": ["string"], "c": {"*": "boolean"}}"#).expect("JSON");
+        serde_json::from_str(r#"{"a": "integer|null", "b?": ["string"], "c": {"*": "boolean"}}"#)
+            .expect("JSON");
     for (value, expected) in [
         (r#"{"a": 1, "c": {}}"#, None),
         (r#"{"a": null, "b": ["x"], "c": {"any": true}}"#, None),

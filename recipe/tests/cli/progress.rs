@@ -29,7 +29,8 @@ impl Gate {
                 std::thread::spawn(move || {
                     let lines = BufReader::new(stream.try_clone().expect("cloned")).lines();
                     lines.map_while(Result::ok).take_while(|line| !line.is_empty()).for_each(drop);
-                    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\nConnection: close\r\n\r\n");
+                    let head =
+                        format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\nConnection: close\r\n\r\n");
                     let half = vec![b'x'; SIZE / 2];
                     stream.write_all(&[head.as_bytes(), &half].concat()).expect("sent");
                     let is_open = gate.0.lock().expect("locked");

@@ -6,9 +6,7 @@ use crate::terminal::{Ended, Terminal};
 /// `a` needs `b`, and `c` to be built; `d` needs nothing.
 fn rig() -> Rig {
     let rig = Rig::new();
-    for (name, fields) in
-        [("a", ", deps: [\"b\"], build_deps: [\"c\"]"), ("b", ""), ("c", ""), ("d", "")]
-    {
+    for (name, fields) in [("a", ", deps: [\"b\"], build_deps: [\"c\"]"), ("b", ""), ("c", ""), ("d", "")] {
         release(&rig, name, "1", fields);
     }
     rig

@@ -40,7 +40,10 @@ fn colours_are_where_the_user_wants_them() {
     }
     let error = with(&rig, &["info", "rigrep", "--color=always"], &[]);
     assert!(error.stderr.starts_with("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m there is no"), "{error:?}");
-    assert!(error.stderr.contains("\n\u{1b}[1m\u{1b}[36mhint:\u{1b}[0m did you mean ripgrep?\n"), "{error:?}");
+    assert!(
+        error.stderr.contains("\n\u{1b}[1m\u{1b}[36mhint:\u{1b}[0m did you mean ripgrep?\n"),
+        "{error:?}"
+    );
     // The command line's own errors, too.
     assert!(with(&rig, &["--color=always", "nothing"], &[]).stderr.contains('\u{1b}'));
     let removed = with(&rig, &["remove", "ripgrep"], &["CLICOLOR_FORCE=1"]).ok().stdout;
@@ -90,7 +93,8 @@ fn names_of_every_kind_get_a_hint() {
     }
     rig.run(&["fetch", "ripgerp"]).fails(20, meant);
     rig.run(&["helpers", "instal_bin"]).fails(11, "did you mean install_bin?");
-    rig.run(&["instal", "ripgrep"]).fails(2, "similar subcommands exist: 'list', 'lint', 'uninstall', 'install'");
+    rig.run(&["instal", "ripgrep"])
+        .fails(2, "similar subcommands exist: 'list', 'lint', 'uninstall', 'install'");
     rig.run(&["files", "zzz"]).fails(11, "`recipe list` shows all recipes");
 }
 
