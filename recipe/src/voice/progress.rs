@@ -161,6 +161,8 @@ fn bar(template: &str, total: Option<u64>, message: &str) -> Option<ProgressBar>
     // Hidden until it has its style: it would be drawn in another one.
     let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden()).with_style(style);
     let bar = bars.add(bar.with_message(super::paint::harmless(message)));
+    // Drawn at once, not when the ticking thread gets its turn.
+    bar.tick();
     bar.enable_steady_tick(TICK);
     Some(bar)
 }
