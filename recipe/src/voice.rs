@@ -17,8 +17,8 @@ pub mod summary;
 pub mod ask;
 
 use std::io::{IsTerminal, Write};
-use std::sync::OnceLock;
-use std::time::Instant;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use clap::ColorChoice;
 use indicatif::MultiProgress;
@@ -51,7 +51,8 @@ struct Voice {
     json: bool,
     /// What is drawn; none where nothing is.
     bars: Option<MultiProgress>,
-    began: Instant,
+    /// When the work began: the time in which somebody thinks about a question is not ours.
+    began: Mutex<Instant>,
 }
 
 static VOICE: OnceLock<Voice> = OnceLock::new();
@@ -61,7 +62,7 @@ pub fn set_up(options: Options, json: bool) {
     paint::choose(options.color);
     let draws = !options.quiet && !options.no_progress && is_terminal();
     let bars = draws.then(MultiProgress::new);
-    let _ = VOICE.set(Voice { options, json, bars, began: Instant::now() });
+    let _ = VOICE.set(Voice { options, json, bars, began: Mutex::new(Instant::now()) });
     common::cli::tell_through(say);
 }
 
@@ -75,6 +76,17 @@ pub fn note(text: &str) {
 /// Whether stderr is a terminal on which something can be drawn.
 fn is_terminal() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+impl Voice {
+    fn took(&self) -> Duration {
+        self.began.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    /// So long nothing was done.
+    fn waited(&self, long: Duration) {
+        *self.began.lock().unwrap_or_else(PoisonError::into_inner) += long;
+    }
 }
 
 fn is_quiet() -> bool {

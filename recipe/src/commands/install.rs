@@ -108,8 +108,14 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
         }
     }
     let why = if options.as_dep { Why::Needed } else { Why::Asked };
-    let work =
-        Work { desk: &desk, dry: options.dry, overwrite: &patterns, json: settings.json, by_name: true };
+    let work = Work {
+        desk: &desk,
+        dry: options.dry,
+        overwrite: &patterns,
+        json: settings.json,
+        by_name: true,
+        notes: Vec::new(),
+    };
     work.run(foresee(&desk, wanted, why, options.no_deps)?)
 }
 
@@ -126,10 +132,22 @@ pub fn upgrade(settings: &Settings, options: &UpgradeOptions) -> anyhow::Result<
             names.iter().map(load).collect::<anyhow::Result<_>>()?
         }
     };
-    let old = recipes.into_iter().filter(Recipe::is_outdated).collect();
-    let by_name = !options.names.is_empty();
-    let work = Work { desk: &desk, dry: options.dry, overwrite: &[], json: settings.json, by_name };
+    let old = recipes.into_iter().filter(Recipe::is_outdated);
+    // Who names a pinned package is told why it cannot be; else it is left out.
+    let (held, old): (Vec<_>, _) = old.partition(|r| options.names.is_empty() && r.held_by().is_some());
+    let (by_name, notes) = (!options.names.is_empty(), held.iter().filter_map(left_out).collect());
+    let work = Work { desk: &desk, dry: options.dry, overwrite: &[], json: settings.json, by_name, notes };
     work.run(foresee(&desk, old, Why::Same, options.no_deps)?)
+}
+
+/// What is said of a package that its pin keeps as it is.
+fn left_out(recipe: &Recipe) -> Option<String> {
+    let (name, installed) = (&recipe.name, recipe.installed_version()?);
+    Some(format!(
+        "{name} stays {installed}: it is pinned to {}; its recipe has {}",
+        recipe.held_by()?,
+        recipe.version
+    ))
 }
 
 /// Why packages are there afterwards.
@@ -150,6 +168,8 @@ struct Work<'a> {
     json: bool,
     /// The user named what is wanted.
     by_name: bool,
+    /// What is to be said besides.
+    notes: Vec<String>,
 }
 
 impl Work<'_> {
@@ -158,6 +178,7 @@ impl Work<'_> {
         let rows = preview::rows(self.desk, &coming)?;
         if self.dry.dry_run == Some(DryRun::Plan) {
             summary::show(&rows, true);
+            self.notes.iter().for_each(|note| common::cli::tell(note));
             preview::print(&rows, self.json)?;
             return Ok(ExitCode::SUCCESS);
         }
@@ -175,7 +196,8 @@ impl Work<'_> {
             if self.dry.dry_run.is_some() && !is_last {
                 return self.cannot_make(&transaction);
             }
-            let plan = self.carry_out(transaction)?;
+            let mut plan = self.carry_out(transaction)?;
+            plan.notes.extend(self.notes.iter().filter(|_| is_last).cloned());
             done.extend(output::rows(&plan));
             let is_done = !plan.changes.is_empty() && self.dry.dry_run.is_none();
             // Data on stdout is one document: that of what was asked for.
@@ -186,8 +208,10 @@ impl Work<'_> {
                 return details::print(&plan, self.json).map(|()| ExitCode::SUCCESS);
             }
         }
-        if rows.is_empty() && self.json {
-            output::changes(&Planner::new(self.desk, Desk::new_tx(), &|_| false).finish()?, false, true)?;
+        if rows.is_empty() {
+            let mut nothing = Planner::new(self.desk, Desk::new_tx(), &|_| false).finish()?;
+            nothing.notes.clone_from(&self.notes);
+            output::changes(&nothing, false, self.json)?;
         }
         summary::done(&done);
         Ok(ExitCode::SUCCESS)

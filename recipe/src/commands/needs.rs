@@ -174,12 +174,12 @@ pub fn orphans(settings: &Settings) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// The package is not installed, or its recipe cannot be written.
 pub fn mark(settings: &Settings, reason: Reason, names: &[String]) -> anyhow::Result<ExitCode> {
-    let _desk = settings.desk()?;
+    let desk = settings.desk()?;
     let mut marked = Vec::new();
     for name in names {
         let recipe = shelf::installed(&settings.places, name)?;
         let as_dep = reason == Reason::Dep;
-        tx::rewrite(&recipe, |state| state.as_dep = as_dep)?;
+        tx::rewrite(&desk, &recipe, |state| state.as_dep = as_dep)?;
         note(&format!("{name}: {}", if as_dep { "needed by others" } else { "asked for by name" }));
         marked.push(serde_json::json!({ "name": name, "installed_as_dep": as_dep }));
     }

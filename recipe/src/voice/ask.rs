@@ -2,6 +2,7 @@
 //! `--json` was given. Everybody else is taken at his word: a script that would wait for an answer is a script that hangs.
 
 use std::io::{IsTerminal, Write};
+use std::time::Instant;
 
 use common::cli::Mark;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -29,6 +30,13 @@ pub fn proceed(safe: bool, interrupt: &Interrupt) -> anyhow::Result<()> {
     if !is_asked() {
         return Ok(());
     }
+    let since = Instant::now();
+    let result = ask(safe, interrupt);
+    VOICE.get().into_iter().for_each(|voice| voice.waited(since.elapsed()));
+    result
+}
+
+fn ask(safe: bool, interrupt: &Interrupt) -> anyhow::Result<()> {
     let choices = if safe { "[y/N]" } else { "[Y/n]" };
     for _ in 0..TIMES {
         super::above(|| {

@@ -143,7 +143,7 @@ fn sums(rows: &[Row]) -> String {
 pub fn done(rows: &[Row]) {
     let speaks = VOICE.get().filter(|v| !v.options.quiet && !v.json);
     if let Some(voice) = speaks.filter(|_| !rows.is_empty()) {
-        common::cli::tell(&format!("{} in {}", what(rows), time(voice.began.elapsed())));
+        common::cli::tell(&format!("{} in {}", what(rows), time(voice.took())));
     }
 }
 

@@ -30,3 +30,7 @@ mod voice;
 mod complete;
 mod dry_run;
 mod json;
+mod pins;
+mod updates;
+mod new;
+mod new_builds;

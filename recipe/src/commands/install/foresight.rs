@@ -66,6 +66,7 @@ impl Foresight<'_> {
             self.needed_by_others(&steps)?;
         }
         for Step { recipe, .. } in &steps {
+            resolve::allowed(recipe, &recipe.version)?;
             let version = Some(recipe.version.clone());
             let state = State { installed: true, version, ..recipe.state.clone() };
             self.future.insert(recipe.name.clone(), Recipe { state, ..recipe.clone() });
