@@ -64,6 +64,9 @@ fn rig() -> Rig {
         rig.release(name, "1", &[(&format!("bin/{name}"), name)]);
         rig.add(name, "1", &format!("install_bin(\"{name}\");"));
     }
+    // A new version each time it is asked for one.
+    let text = format!("{}fn check_update() {{ \"9\" }}\n", rig.recipe("b"));
+    rig.write("recipes/b.rhai", text);
     let text = rig.recipe("a").replace(" }; // fixed", ", deps: [\"b\"], description: \"first\" };");
     rig.write("recipes/a.rhai", text);
     rig
@@ -107,6 +110,10 @@ fn every_command_prints_the_json_that_is_published() {
         (&["rollback", "a", "2"], 11),
         (&["history"], 0),
         (&["helpers", "extract"], 0),
+        (&["pin", "a@1"], 0),
+        (&["unpin", "a"], 0),
+        (&["new", "d"], 0),
+        (&["update"], 0),
         (&["lint"], 0),
         (&["repair"], 0),
         (&["check"], 14),
