@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Libraries;
 use crate::dir::Dir;
 use crate::recipe::Recipe;
-use crate::stage::Entry;
+use crate::stage::{Entry, What};
 
 /// An installed version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,18 @@ pub struct Record {
     /// Libraries that its recipe may import, as they were; none in records of before they were kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub libraries: Option<Libraries>,
+}
+
+impl Record {
+    /// The content of its files, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let size = |entry: &Entry| match entry.what {
+            What::File { size, .. } => size,
+            What::Link { .. } => 0,
+        };
+        self.files.iter().map(size).sum()
+    }
 }
 
 /// A file that a package is made from.

@@ -34,7 +34,7 @@ use crate::dir::Dir;
 use crate::exit;
 use crate::text::Top;
 use capability::Capabilities;
-pub use context::{Cage, Context, Rehash};
+pub use context::{Cage, Context, Ran, Rehash};
 
 /// What recipes' functions share with each other.
 pub type Shared = Rc<RefCell<Context>>;
@@ -167,7 +167,7 @@ fn engine(context: &Shared, globals: &Globals, code: &Code) -> Engine {
     let interrupt = context.borrow().interrupt.clone();
     engine.on_progress(move |_| interrupt.is_set().then_some(Dynamic::UNIT));
     let package = context.borrow().package.clone();
-    engine.on_print(move |text| common::cli::tell(&format!("{package}: {text}")));
+    engine.on_print(move |text| crate::voice::note(&format!("{package}: {text}")));
     let package = context.borrow().package.clone();
     engine.on_debug(move |text, _, at| common::cli::tell(&format!("{package}: {text} ({at})")));
     let globals = globals.clone();

@@ -27,6 +27,9 @@ pub const LOCKFILE: u8 = 20;
 /// The recipe was not reviewed as it is, or does what a review cannot see.
 pub const TRUST: u8 = 21;
 
+/// Somebody was asked whether to go on, and said no.
+pub const DECLINED: u8 = 29;
+
 /// All of them with their meaning, for `--help` and the manual.
 pub const TABLE: &[(u8, &str)] = &[
     (0, "everything that was asked for is done"),
@@ -48,5 +51,6 @@ pub const TABLE: &[(u8, &str)] = &[
     (NOT_DURABLE, "done, but the disk did not confirm it, or it could not be printed"),
     (LOCKFILE, "the lock file does not have it, or has it otherwise"),
     (TRUST, "a recipe is not trusted as it is"),
+    (DECLINED, "asked whether to go on, you said no; nothing was changed"),
     (130, "ended by SIGINT; nothing was changed"),
 ];

@@ -3,9 +3,6 @@
 //! Each recipe is looked at once more when it is made: files can change meanwhile. Here it is all of them, so that the code of the
 //! first does not run when the last is refused.
 
-use std::collections::BTreeSet;
-
-use anyhow::Context;
 use common::cli::Mark;
 
 use crate::code::Code;
@@ -15,34 +12,6 @@ use crate::recipe::Recipe;
 use crate::resolve;
 use crate::shelf;
 use crate::tx::Desk;
-
-/// Everything whose code runs when these are installed: they, what they need, and what must be there to build any of it.
-///
-/// # Errors
-/// Something that is needed cannot be had.
-pub(super) fn all(desk: &Desk, wanted: &[Recipe], no_deps: bool) -> anyhow::Result<Vec<Recipe>> {
-    if no_deps {
-        return Ok(wanted.to_vec());
-    }
-    let mut find = |name: &str| shelf::load(&desk.places, name);
-    let (mut seen, mut found, mut todo) = (BTreeSet::new(), Vec::new(), wanted.to_vec());
-    while !todo.is_empty() {
-        let steps = resolve::missing(std::mem::take(&mut todo), &desk.base, &mut find)?;
-        for recipe in steps.into_iter().map(|step| step.recipe) {
-            if !seen.insert(recipe.name.clone()) {
-                continue;
-            }
-            for text in &recipe.build_deps {
-                let requirement = resolve::parse(&recipe, text)?;
-                let choice = resolve::choose(&requirement, false, &desk.base, &mut find);
-                let needed = || format!("{requirement} is needed to build {}", recipe.name);
-                todo.extend(choice.with_context(needed)?.filter(|dep| !seen.contains(&dep.name)));
-            }
-            found.push(recipe);
-        }
-    }
-    Ok(found)
-}
 
 /// With `--locked`: all of these are as the lock file has them, and so is what they need.
 ///

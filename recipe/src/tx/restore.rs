@@ -81,7 +81,8 @@ pub fn restore(
         }
     }
     let Record { sources, .. } = record;
-    Ok(Made { code, listing, changed, sources, program: Rc::new(program) })
+    let (programs, program) = (Vec::new(), Rc::new(program));
+    Ok(Made { code, listing, changed, sources, programs, program })
 }
 
 /// Where a package's older files may be.
