@@ -19,6 +19,7 @@ pub mod undo;
 pub mod lock;
 pub mod fetch;
 pub mod cache;
+pub mod sync;
 mod output;
 
 use std::time::Duration;
@@ -51,7 +52,7 @@ pub struct Settings {
 
 /// What is installed and what needs what, by the dependencies of the installed versions.
 fn graph(places: &Places, own: &Dir) -> anyhow::Result<Graph> {
-    let (recipes, errors) = shelf::all(&places.recipes)?;
+    let (recipes, errors) = shelf::all(places)?;
     for error in errors {
         common::cli::tell(&format!("warning: what this recipe needs is not considered: {error:#}"));
     }

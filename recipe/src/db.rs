@@ -80,17 +80,25 @@ pub fn read(own: &Dir, name: &str, tx: &str) -> anyhow::Result<Option<Record>> {
     }
 }
 
+/// Transactions of all records of a package that are kept, sorted.
+///
+/// # Errors
+/// They cannot be listed.
+pub fn numbers(own: &Dir, name: &str) -> anyhow::Result<Vec<String>> {
+    let names = match own.sub(&format!("{DB}/{name}")) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        dir => dir.with_context(|| format!("failed to read the records of {name}"))?.names()?,
+    };
+    Ok(names.iter().filter_map(|name| Some(name.strip_suffix(".json")?.to_owned())).collect())
+}
+
 /// All records of a package that are kept, with their transactions; later ones come later.
 ///
 /// # Errors
 /// They cannot be read.
 pub fn all(own: &Dir, name: &str) -> anyhow::Result<Vec<(String, Record)>> {
-    let names = match own.sub(&format!("{DB}/{name}")) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        dir => dir.with_context(|| format!("failed to read the records of {name}"))?.names()?,
-    };
-    let numbers = names.iter().filter_map(|name| name.strip_suffix(".json"));
-    let records = numbers.map(|tx| Ok(read(own, name, tx)?.map(|record| (tx.to_owned(), record))));
+    let numbers = numbers(own, name)?.into_iter();
+    let records = numbers.map(|tx| Ok(read(own, name, &tx)?.map(|record| (tx, record))));
     records.filter_map(Result::transpose).collect()
 }
 

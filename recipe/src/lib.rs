@@ -11,6 +11,7 @@
 //! - [`confine`]: programs of recipes, in a cage
 //! - [`engine`]: the recipe's code and the helpers it can call
 //! - [`stage`], [`db`], [`tx`]: what was made -> installed, all of it or nothing
+//! - [`claims`]: what a recipe file says is installed -> what the prefix has of it
 //! - [`doctor`]: what is wrong with all of it
 //! - [`commands`], [`cli`]: what can be typed
 
@@ -34,6 +35,7 @@ pub mod base;
 pub mod resolve;
 pub mod stage;
 pub mod db;
+pub mod claims;
 pub mod tx;
 pub mod doctor;
 pub mod commands;

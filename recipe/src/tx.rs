@@ -67,6 +67,14 @@ pub fn rewrite(recipe: &Recipe, change: impl FnOnce(&mut State)) -> anyhow::Resu
     commit::write(&path, &state, &Desk::new_tx())
 }
 
+/// Makes the recipe file of a package that is installed and has none any more. The prefix is locked.
+///
+/// # Errors
+/// The file is there, or cannot be written.
+pub fn bring_back(path: &std::path::Path, text: &str) -> anyhow::Result<()> {
+    commit::create(path, text, &Desk::new_tx())
+}
+
 /// Everything from the journal to the commit.
 fn attempt(desk: &Desk, plan: &Plan) -> anyhow::Result<()> {
     let journal = &plan.journal;

@@ -81,7 +81,7 @@ fn needed(settings: &Settings) -> anyhow::Result<Vec<Source>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(needed),
         own => own?,
     };
-    let (recipes, errors) = shelf::all(&places.recipes)?;
+    let (recipes, errors) = shelf::all(places)?;
     if let Some(e) = errors.into_iter().next() {
         return Err(e.context("it is not known what this recipe needs"));
     }

@@ -9,6 +9,7 @@ use common::cli::{Mark, code, tell};
 use globset::GlobMatcher;
 
 use super::{Settings, graph, output};
+use crate::claims::{self, Books};
 use crate::exit;
 use crate::recipe::Recipe;
 use crate::resolve::{self, Changed, Step};
@@ -20,8 +21,11 @@ use crate::tx::{self, Desk, Plan, plan::Planner};
 #[derive(Debug, Default, Args)]
 pub struct Options {
     /// Names of recipes, or paths of recipe files.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "all")]
     names: Vec<String>,
+    /// Install what recipe files say is installed, but is not here; as `recipe sync-state` does.
+    #[arg(long, conflicts_with_all = ["names", "reinstall", "as_dep", "no_deps"])]
+    all: bool,
     /// Install again what is installed in this version.
     #[arg(long)]
     reinstall: bool,
@@ -57,18 +61,23 @@ pub struct UpgradeOptions {
 /// # Errors
 /// A recipe is not found or wrong, a dependency cannot be satisfied, a phase fails, or files are in the way.
 pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
+    if options.all {
+        let all = super::sync::Options::all(options.dry_run, options.overwrite.clone());
+        return super::sync::run(settings, &all);
+    }
     // Wrong names are said before anything is locked or made.
     let mut paths =
         options.names.iter().map(|n| shelf::find(&settings.places, n)).collect::<Result<Vec<_>, _>>()?;
     let mut seen = BTreeSet::new();
     paths.retain(|p| seen.insert(p.clone()));
-    let patterns = options.overwrite.iter().map(|p| globset::Glob::new(p).map(|g| g.compile_matcher()));
-    let patterns =
-        patterns.collect::<Result<Vec<_>, _>>().context("cannot use --overwrite").exit(code::USAGE)?;
+    let patterns = patterns(&options.overwrite)?;
     let desk = settings.desk()?;
     let mut wanted = Vec::new();
     for path in &paths {
-        let recipe = Recipe::load(path)?;
+        let recipe = Books::open(&settings.places)?.settle(Recipe::load(path)?)?;
+        if let Some(why) = claims::untrue(&settings.places, &recipe) {
+            tell(&format!("{why}; {}", claims::HINT));
+        }
         if recipe.installed_version() == Some(&recipe.version) && !options.reinstall {
             tell(&format!("{} {} is installed already", recipe.name, recipe.version));
         } else {
@@ -79,6 +88,12 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     Work { desk: &desk, options, overwrite: &patterns, json: settings.json }.run(wanted, why)
 }
 
+/// What `--overwrite` says.
+pub(super) fn patterns(texts: &[String]) -> anyhow::Result<Vec<GlobMatcher>> {
+    let patterns = texts.iter().map(|p| globset::Glob::new(p).map(|g| g.compile_matcher()));
+    patterns.collect::<Result<Vec<_>, _>>().context("cannot use --overwrite").exit(code::USAGE)
+}
+
 /// Runs `recipe upgrade`: what is installed in another version than its recipe has, in one transaction.
 ///
 /// # Errors
@@ -86,7 +101,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
 pub fn upgrade(settings: &Settings, options: &UpgradeOptions) -> anyhow::Result<ExitCode> {
     let desk = settings.desk()?;
     let recipes = match &options.names[..] {
-        [] => shelf::all(&settings.places.recipes)?.0,
+        [] => shelf::all(&settings.places)?.0,
         names => {
             let load = |name: &String| shelf::installed(&settings.places, name);
             names.iter().map(load).collect::<anyhow::Result<_>>()?
@@ -99,7 +114,7 @@ pub fn upgrade(settings: &Settings, options: &UpgradeOptions) -> anyhow::Result<
 
 /// Why packages are there afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Why {
+pub(super) enum Why {
     /// The user named them.
     Asked,
     /// Something needs them, unless they were asked for before.
@@ -108,23 +123,31 @@ enum Why {
     Same,
 }
 
-struct Work<'a> {
-    desk: &'a Desk,
-    options: &'a Options,
-    overwrite: &'a [GlobMatcher],
-    json: bool,
+/// What an installation works with.
+pub(super) struct Work<'a> {
+    pub(super) desk: &'a Desk,
+    pub(super) options: &'a Options,
+    pub(super) overwrite: &'a [GlobMatcher],
+    /// stdout is for one document, or for somebody else.
+    pub(super) json: bool,
 }
 
 impl Work<'_> {
     /// What was asked for, and what came of it.
     fn run(&self, wanted: Vec<Recipe>, why: Why) -> anyhow::Result<ExitCode> {
-        let plan = self.install(wanted, why, &mut Vec::new())?;
+        let plan = self.install(wanted, &[], why, &mut Vec::new())?;
         output::changes(&plan, !plan.changes.is_empty() && !self.options.dry_run, self.json)?;
         Ok(ExitCode::SUCCESS)
     }
 
-    /// One transaction with these packages and what they need. `chain`: packages that are waiting to be built.
-    fn install(&self, wanted: Vec<Recipe>, why: Why, chain: &mut Vec<String>) -> anyhow::Result<Plan> {
+    /// One transaction with these packages and what they need; others leave in it. `chain`: packages that are waiting to be built.
+    pub(super) fn install(
+        &self,
+        wanted: Vec<Recipe>,
+        leaving: &[Recipe],
+        why: Why,
+        chain: &mut Vec<String>,
+    ) -> anyhow::Result<Plan> {
         let steps = match self.options.no_deps {
             true => wanted.into_iter().map(|recipe| Step { recipe, wanted: true }).collect(),
             false => self.steps(wanted, why, chain)?,
@@ -135,6 +158,8 @@ impl Work<'_> {
         let tx = Desk::new_tx();
         let overwrite = |path: &str| self.overwrite.iter().any(|p| p.is_match(path));
         let mut planner = Planner::new(self.desk, tx.clone(), &overwrite);
+        // What goes makes room for what comes.
+        leaving.iter().try_for_each(|recipe| planner.remove(recipe))?;
         for Step { recipe, wanted } in steps {
             match make::make(self.desk, &tx, &recipe.path)? {
                 Outcome::Present(recipe) => {
@@ -142,7 +167,7 @@ impl Work<'_> {
                 }
                 Outcome::Made(made) => {
                     // What was asked for by name stays asked for.
-                    let state = &made.recipe.state;
+                    let state = made.recipe.claim.as_deref().unwrap_or(&made.recipe.state);
                     let as_dep = match why {
                         Why::Asked if wanted => false,
                         Why::Same if state.installed => state.as_dep,
@@ -154,6 +179,7 @@ impl Work<'_> {
         }
         let plan = planner.finish()?;
         if !plan.changes.is_empty() && !self.options.dry_run {
+            leaving.iter().try_for_each(|recipe| super::remove::before(self.desk, &tx, recipe))?;
             tx::run(self.desk, &plan)?;
         }
         Ok(plan)
@@ -223,7 +249,7 @@ impl Work<'_> {
             if recipes.is_empty() {
                 continue;
             }
-            let plan = self.install(recipes, why, chain)?;
+            let plan = self.install(recipes, &[], why, chain)?;
             // Data on stdout is one document: that of what was asked for.
             if !self.json {
                 output::changes(&plan, true, false)?;

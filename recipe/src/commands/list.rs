@@ -6,6 +6,7 @@ use clap::Args;
 use common::cli::{report, tell};
 
 use super::{Settings, output};
+use crate::claims;
 use crate::exit;
 use crate::shelf;
 
@@ -39,7 +40,8 @@ impl Options {
 /// # Errors
 /// The directory cannot be read.
 pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
-    let (mut recipes, errors) = shelf::all(&settings.places.recipes)?;
+    let (mut recipes, errors) = shelf::all(&settings.places)?;
+    let untrue = recipes.iter().filter(|r| r.claim.is_some()).count();
     recipes.retain(|r| r.is_outdated() || !options.outdated);
     recipes.retain(|r| match (options.explicit, options.deps) {
         (true, _) => r.state.installed && !r.state.as_dep,
@@ -54,6 +56,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
             .map(|r| match r.installed_version() {
                 Some(version) if version == r.version => "installed".to_owned(),
                 Some(version) => format!("installed: {version}"),
+                None if r.claim.is_some() => "not here, though its file says so".to_owned(),
                 None => String::new(),
             })
             .collect();
@@ -63,6 +66,9 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
             .map(|(r, mark)| [r.name.as_str(), &r.version, mark.as_str()])
             .collect();
         output::columns(&rows)?;
+    }
+    if untrue > 0 {
+        tell(&format!("{untrue} recipe files say of their packages what is not true here; {}", claims::HINT));
     }
     errors.iter().for_each(|e| tell(&report(e)));
     Ok(if errors.is_empty() { ExitCode::SUCCESS } else { exit::RECIPE.into() })

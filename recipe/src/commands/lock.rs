@@ -44,7 +44,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     let before = desk.lockfile.take().unwrap_or_default();
     let wanted = match &options.names[..] {
         [] => {
-            let (recipes, _) = shelf::all(&desk.places.recipes)?;
+            let (recipes, _) = shelf::all(&desk.places)?;
             recipes.into_iter().filter(|r| r.state.installed).collect()
         }
         names => names.iter().map(|n| shelf::load(&desk.places, n)).collect::<anyhow::Result<Vec<_>>>()?,

@@ -9,6 +9,7 @@ use common::cli::Mark;
 
 use super::desk::Desk;
 use super::journal::{BUILD, HOME, STAGE};
+use crate::claims::Books;
 use crate::db::Source;
 use crate::engine::{Cage, Context, Program};
 use crate::exit;
@@ -52,6 +53,7 @@ pub fn staged(tx: &str, name: &str) -> String {
 /// The recipe is wrong, or one of its phases fails.
 pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
     let (recipe, text) = with_text(path)?;
+    let recipe = Books::open(&desk.places)?.settle(recipe)?;
     let (name, was_installed) = (recipe.name.clone(), recipe.state.installed);
     let locked = match &desk.lockfile {
         Some(lockfile) if desk.locked => Some(lockfile.require(&recipe, &text)?),

@@ -13,6 +13,7 @@ use super::desk::{Desk, now};
 use super::journal::{Journal, Package, Step};
 use super::make::Made;
 use super::recover::leaving;
+use crate::claims::Books;
 use crate::db::{self, Record};
 use crate::dir::{parents, split};
 use crate::exit;
@@ -38,6 +39,15 @@ pub struct Change {
     pub after: Box<dyn Fn() -> anyhow::Result<()>>,
     /// What of its stage will be moved: path below the transaction's stage, whether it is a file.
     staged: Vec<(String, bool)>,
+}
+
+/// What is known of a file that stands where a package's goes.
+#[derive(Clone, Copy)]
+struct Whose {
+    /// The package installed it.
+    ours: bool,
+    /// Its recipe only says so.
+    claimed: bool,
 }
 
 impl Plan {
@@ -97,6 +107,8 @@ impl<'a> Planner<'a> {
     /// The prefix cannot be examined. What is in the way is an error of [`Planner::finish`].
     pub fn install(&mut self, made: Made, as_dep: bool) -> anyhow::Result<()> {
         let Made { recipe, text, listing, mut changed, sources, program } = made;
+        Books::open(&self.desk.places)?.not_of_another(&recipe)?;
+        let claimed = recipe.claim.is_some();
         let record = db::installed(&self.desk.own, &recipe)?;
         let old = self.files(&recipe)?;
         let new: BTreeSet<_> = listing.entries.iter().map(|e| e.path.clone()).collect();
@@ -108,7 +120,8 @@ impl<'a> Planner<'a> {
         let mut staged = Vec::new();
         for entry in &listing.entries {
             let before = record.as_ref().and_then(|r| r.files.iter().find(|f| f.path == entry.path));
-            if let Some(step) = self.put(&recipe.name, entry, old.contains(&entry.path), before)? {
+            let whose = Whose { ours: old.contains(&entry.path), claimed };
+            if let Some(step) = self.put(&recipe.name, entry, whose, before)? {
                 let (Step::Create { staged: from, .. } | Step::Replace { staged: from, .. }) = &step else {
                     continue;
                 };
@@ -278,7 +291,7 @@ impl<'a> Planner<'a> {
         &mut self,
         name: &str,
         entry: &Entry,
-        ours: bool,
+        whose: Whose,
         before: Option<&Entry>,
     ) -> anyhow::Result<Option<Step>> {
         let path = &entry.path;
@@ -319,7 +332,12 @@ impl<'a> Planner<'a> {
         if config {
             return config::put(self.desk, entry, before, &staged, &mut self.conflicts, &mut self.notes);
         }
-        if !ours && self.conflicts.with_present(path, name, &stat)? {
+        // A file of nobody that is already what comes, of a package that its recipe says is installed: its record was lost.
+        let adopt = whose.claimed && !self.conflicts.is_of_another(path, name)? && {
+            let now = examine(prefix, path).with_context(|| format!("failed to examine {shown}"))?;
+            now.as_ref() == Some(&entry.what)
+        };
+        if !whose.ours && !adopt && self.conflicts.with_present(path, name, &stat)? {
             return Ok(None);
         }
         let changed = self.changed(path, before)?;

@@ -14,6 +14,7 @@ mod locks;
 mod history;
 mod lockfile;
 mod cache;
+mod sync;
 mod verify;
 mod programs;
 mod tools;
