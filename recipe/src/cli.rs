@@ -152,6 +152,10 @@ enum Command {
     Rollback(commands::undo::RollbackOptions),
     /// Bring this prefix to what the recipe files say: install what they say is installed, but is not here.
     SyncState(commands::sync::Options),
+    /// Merge configuration files that were changed here and by their package.
+    Etc(commands::etc::Options),
+    /// Run a program of a package without installing it.
+    Run(commands::run::Options),
     /// Write down what packages are made from, so that `--locked` makes the same ones elsewhere.
     Lock(commands::lock::Options),
     /// Download what the lock file says, so that `--locked --offline` works later.
@@ -203,6 +207,8 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Undo(options) => commands::undo::undo(&settings, &options),
         Command::Rollback(options) => commands::undo::rollback(&settings, &options),
         Command::SyncState(options) => commands::sync::run(&settings, &options),
+        Command::Etc(options) => commands::etc::run(&settings, &options),
+        Command::Run(options) => commands::run::run(&settings, &options),
         Command::Lock(options) => commands::lock::run(&settings, &options),
         Command::Fetch(options) => commands::fetch::run(&settings, &options),
         Command::Cache { action } => commands::cache::run(&settings, &action),

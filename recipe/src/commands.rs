@@ -20,6 +20,8 @@ pub mod lock;
 pub mod fetch;
 pub mod cache;
 pub mod sync;
+pub mod etc;
+pub mod run;
 mod output;
 
 use std::time::Duration;

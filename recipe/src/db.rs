@@ -3,6 +3,7 @@
 //! ```text
 //! PREFIX/.recipe/db/NAME/TX.json   Record
 //! PREFIX/.recipe/db/NAME/TX.rhai   the recipe's text: its remove() is the one that fits what is installed
+//! PREFIX/.recipe/db/NAME/TX.etc/   texts of its configuration files (crate::pristine)
 //! ```
 //!
 //! The recipe file stays the authority: which of these holds is said by `installed_tx` there.
@@ -51,7 +52,8 @@ pub struct Source {
 /// What addresses of files beside a recipe begin with.
 pub const BESIDE: &str = "beside:";
 
-const DB: &str = "db";
+/// Where records are, in our own directory.
+pub(crate) const DB: &str = "db";
 
 /// Writes a record durably. It means nothing until a recipe names its transaction.
 ///
@@ -64,6 +66,18 @@ pub fn write(own: &Dir, tx: &str, record: &Record, recipe: &str) -> anyhow::Resu
     dir.write(&format!("{tx}.rhai"), recipe.as_bytes()).with_context(context)?;
     dir.write(&format!("{tx}.json"), &json).with_context(context)?;
     own.sub(DB).and_then(|db| db.sync()).and_then(|()| own.sync()).with_context(context)
+}
+
+/// Writes a record again that something was added to, whole or not at all.
+///
+/// # Errors
+/// It cannot be written.
+pub fn rewrite(own: &Dir, tx: &str, record: &Record) -> anyhow::Result<()> {
+    let context = || format!("failed to record {}", record.name);
+    let json = serde_json::to_vec_pretty(record).with_context(context)?;
+    own.sub(&format!("{DB}/{}", record.name))
+        .and_then(|dir| dir.write(&format!("{tx}.json"), &json))
+        .with_context(context)
 }
 
 /// The record of a transaction, if there is one.
@@ -147,6 +161,8 @@ pub fn forget(own: &Dir, name: &str, tx: &str) -> anyhow::Result<()> {
     let gone = ["json", "rhai", "json.new", "rhai.new"]
         .iter()
         .try_for_each(|kind| own.remove_file(&format!("{DB}/{name}/{tx}.{kind}")))
-        .and_then(|()| own.remove_empty(&format!("{DB}/{name}")));
+        .map_err(anyhow::Error::from)
+        .and_then(|()| crate::pristine::forget(own, name, tx))
+        .and_then(|()| Ok(own.remove_empty(&format!("{DB}/{name}"))?));
     gone.map(drop).with_context(|| format!("failed to remove the record of {name}"))
 }

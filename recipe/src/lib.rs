@@ -11,7 +11,9 @@
 //! - [`confine`]: programs of recipes, in a cage
 //! - [`engine`]: the recipe's code and the helpers it can call
 //! - [`stage`], [`db`], [`tx`]: what was made -> installed, all of it or nothing
+//! - [`merge`], [`pristine`]: three texts -> one; the one that edited files were made from
 //! - [`claims`]: what a recipe file says is installed -> what the prefix has of it
+//! - [`room`]: prefixes for programs that are run without being installed
 //! - [`doctor`]: what is wrong with all of it
 //! - [`commands`], [`cli`]: what can be typed
 
@@ -35,8 +37,11 @@ pub mod base;
 pub mod resolve;
 pub mod stage;
 pub mod db;
+pub mod merge;
+pub mod pristine;
 pub mod claims;
 pub mod tx;
+pub mod room;
 pub mod doctor;
 pub mod commands;
 pub mod cli;

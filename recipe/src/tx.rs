@@ -13,7 +13,7 @@ pub mod desk;
 pub mod make;
 pub mod plan;
 mod conflict;
-mod config;
+pub(crate) mod config;
 pub mod journal;
 mod apply;
 mod commit;
@@ -30,7 +30,7 @@ use common::cli::Mark;
 
 use crate::recipe::Recipe;
 use crate::state::State;
-use crate::{db, exit};
+use crate::{db, exit, pristine};
 
 /// Carries out a plan.
 ///
@@ -81,6 +81,10 @@ fn attempt(desk: &Desk, plan: &Plan) -> anyhow::Result<()> {
     journal.write(&desk.own)?;
     for change in &plan.changes {
         if let Some((record, text)) = &change.record {
+            if record.files.iter().any(|entry| entry.config) {
+                let stage = desk.own.sub(&make::staged(&journal.tx, &record.name));
+                pristine::keep(&desk.own, &journal.tx, record, &stage.context("failed to open the stage")?)?;
+            }
             db::write(&desk.own, &journal.tx, record, text)?;
         }
     }

@@ -7,9 +7,11 @@ use common::cli::{Mark, tell};
 use serde_json::json;
 
 use super::{Settings, output};
+use crate::base::Base;
 use crate::db;
 use crate::exit;
 use crate::lockfile::{Lockfile, NAME, Package, State, digest_of};
+use crate::places::Places;
 use crate::recipe::{Recipe, with_text};
 use crate::resolve;
 use crate::shelf;
@@ -50,7 +52,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
         names => names.iter().map(|n| shelf::load(&desk.places, n)).collect::<anyhow::Result<Vec<_>>>()?,
     };
     let mut after = if options.names.is_empty() { Lockfile::new() } else { before.clone() };
-    for recipe in closure(&desk, wanted)?.values() {
+    for recipe in closure(&desk.places, &desk.base, wanted)?.values() {
         if let Some(package) = entry(&desk, recipe, &before)? {
             after.put(package);
         }
@@ -62,7 +64,11 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
 }
 
 /// These recipes and what they need, as on a system where none of them is installed.
-fn closure(desk: &Desk, wanted: Vec<Recipe>) -> anyhow::Result<BTreeMap<String, Recipe>> {
+pub(super) fn closure(
+    places: &Places,
+    base: &Base,
+    wanted: Vec<Recipe>,
+) -> anyhow::Result<BTreeMap<String, Recipe>> {
     let mut all = BTreeMap::new();
     let mut todo = wanted;
     while let Some(recipe) = todo.pop() {
@@ -72,13 +78,13 @@ fn closure(desk: &Desk, wanted: Vec<Recipe>) -> anyhow::Result<BTreeMap<String, 
         for text in recipe.deps.iter().chain(&recipe.build_deps) {
             let requirement = resolve::parse(&recipe, text)?;
             let mut find = |name: &str| {
-                let found = shelf::load(&desk.places, name)?;
+                let found = shelf::load(places, name)?;
                 Ok(Recipe { state: Default::default(), ..found })
             };
             let needed = || format!("{requirement} is needed by {}", recipe.name);
-            let choice = resolve::choose(&requirement, false, &desk.base, &mut find);
+            let choice = resolve::choose(&requirement, false, base, &mut find);
             if let Some(dependency) = anyhow::Context::with_context(choice, needed)? {
-                todo.push(shelf::load(&desk.places, &dependency.name)?);
+                todo.push(shelf::load(places, &dependency.name)?);
             }
         }
         all.insert(recipe.name.clone(), recipe);

@@ -133,7 +133,11 @@ pub fn program(
         cwd: String::new(),
         stage: open(&staged(tx, &recipe.name))?,
         prefix: desk.places.prefix.clone(),
-        beside: recipe.path.parent().unwrap_or(Path::new(".")).to_owned(),
+        beside: desk
+            .beside
+            .get(&recipe.name)
+            .cloned()
+            .unwrap_or_else(|| recipe.path.parent().unwrap_or(Path::new(".")).to_owned()),
         cage,
         fetcher: desk.fetcher.clone(),
         downloads: Vec::new(),

@@ -1,6 +1,6 @@
 //! Packages -> operations, and what is in their way. Looks, and changes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 
 use anyhow::Context;
@@ -18,7 +18,7 @@ use crate::db::{self, Record};
 use crate::dir::{parents, split};
 use crate::exit;
 use crate::recipe::Recipe;
-use crate::stage::{Entry, What, examine};
+use crate::stage::{Entry, Pending, What, examine};
 use crate::state::State;
 
 /// A transaction that can be carried out.
@@ -65,6 +65,8 @@ pub struct Planner<'a> {
     notes: Vec<String>,
     conflicts: Conflicts<'a>,
     puts: Vec<Step>,
+    /// Files of the package at hand that users have to see to.
+    pending: BTreeMap<String, Pending>,
     /// Paths that this transaction gives free.
     released: BTreeSet<String>,
     /// What was given free and was empty, with a slash at the end.
@@ -82,6 +84,7 @@ impl<'a> Planner<'a> {
             notes: Vec::new(),
             conflicts: Conflicts::new(desk, overwrite),
             puts: Vec::new(),
+            pending: BTreeMap::new(),
             released: BTreeSet::new(),
             left: BTreeSet::new(),
         }
@@ -137,9 +140,10 @@ impl<'a> Planner<'a> {
             tx: Some(self.journal.tx.clone()),
             files: listing.entries.iter().map(|e| self.desk.places.installed(&e.path)).collect(),
         };
+        let mut pending = std::mem::take(&mut self.pending);
         let recorded = |entry: Entry| {
             let what = changed.remove(&entry.path).unwrap_or(entry.what);
-            Entry { ino: 0, what, ..entry }
+            Entry { ino: 0, what, pending: pending.remove(&entry.path), ..entry }
         };
         let record = Record {
             schema: 1,
@@ -234,6 +238,11 @@ impl<'a> Planner<'a> {
                 continue;
             }
             let before = record.and_then(|r| r.files.iter().find(|f| f.path == *path));
+            if before.is_some_and(|b| b.config) {
+                let stale = config::stale(self.desk, &recipe.name, path, before)?;
+                self.released.extend(stale.iter().map(|step| step.path().to_owned()));
+                self.journal.steps.extend(stale);
+            }
             if before.is_some_and(|b| b.config)
                 && Some(examine(prefix, path)?) != before.map(|b| Some(b.what.clone()))
             {
@@ -314,7 +323,12 @@ impl<'a> Planner<'a> {
             self.conflicts.add(path, "another file system is mounted there");
             return Ok(None);
         }
-        let Some(stat) = stat else { return Ok(Some(create(path.clone()))) };
+        let Some(stat) = stat else {
+            if before.is_some_and(|b| b.config) {
+                self.journal.steps.extend(config::stale(self.desk, name, path, before)?);
+            }
+            return Ok(Some(create(path.clone())));
+        };
         if crate::dir::kind(&stat).is_dir() {
             // A directory of the older version makes room for it, if nothing else is in there.
             let below = format!("{path}/");
@@ -330,7 +344,12 @@ impl<'a> Planner<'a> {
         }
         let config = entry.config || before.is_some_and(|b| b.config);
         if config {
-            return config::put(self.desk, entry, before, &staged, &mut self.conflicts, &mut self.notes);
+            let stage = self.journal.stage();
+            let coming = config::Coming { name, entry, before, staged: &staged, stage: &stage };
+            let put = config::put(self.desk, &coming, &mut self.conflicts, &mut self.notes)?;
+            self.journal.steps.extend(put.stale);
+            self.pending.extend(put.pending.map(|pending| (path.clone(), pending)));
+            return Ok(put.step);
         }
         // A file of nobody that is already what comes, of a package that its recipe says is installed: its record was lost.
         let adopt = whose.claimed && !self.conflicts.is_of_another(path, name)? && {

@@ -15,6 +15,7 @@ mod history;
 mod lockfile;
 mod cache;
 mod sync;
+mod etc;
 mod verify;
 mod programs;
 mod tools;
