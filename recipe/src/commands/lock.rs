@@ -47,7 +47,8 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     let wanted = match &options.names[..] {
         [] => {
             let (recipes, _) = shelf::all(&desk.places)?;
-            recipes.into_iter().filter(|r| r.state.installed).collect()
+            // What a file only says is installed may be on its way here (`recipe sync-state`).
+            recipes.into_iter().filter(|r| r.state.installed || r.claim.is_some()).collect()
         }
         names => names.iter().map(|n| shelf::load(&desk.places, n)).collect::<anyhow::Result<Vec<_>>>()?,
     };

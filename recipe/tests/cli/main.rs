@@ -16,6 +16,7 @@ mod lockfile;
 mod cache;
 mod sync;
 mod etc;
+mod run;
 mod verify;
 mod programs;
 mod tools;

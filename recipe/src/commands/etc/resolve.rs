@@ -11,7 +11,7 @@ use common::cli::Mark;
 use common::hash::Sha256;
 use rustix::fs::{Gid, Mode, RenameFlags, Stat, Uid};
 
-use super::{Both, File, dir_read, merged};
+use super::waiting::{Both, File, dir_read, merged};
 use crate::db;
 use crate::dir::{Dir, rename, split};
 use crate::exit;
