@@ -112,7 +112,8 @@ mod tests {
         let theirs = b"a = 1\n# one\n# two\n# three\nb = 2";
         let both = b"a = \xe4\n# one\n# two\n# three\nb = 2";
         assert_eq!(merge(Some(base), ours, theirs), Merged::Clean(both.to_vec()));
-        let Merged::Conflicts(text, 1) = merge(Some(base), ours, b"a = 3\n# one\n# two\n# three\nb = 1\n") else {
+        let Merged::Conflicts(text, 1) = merge(Some(base), ours, b"a = 3\n# one\n# two\n# three\nb = 1\n")
+        else {
             panic!("both changed the same line")
         };
         let text = String::from_utf8_lossy(&text);

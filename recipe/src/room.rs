@@ -150,9 +150,10 @@ impl Room {
     /// Removes what is in it, but for the lock.
     fn empty(&self) -> anyhow::Result<()> {
         self.dir.remove_file(READY)?;
-        let names = self.dir.raw_names().with_context(|| format!("failed to read {}", self.dir.path.display()))?;
-        let rest = names.iter().filter(|name| name.to_bytes() != LOCK.as_bytes());
-        rest.map(|name| self.dir.remove_tree(name.to_bytes())).collect()
+        let names =
+            self.dir.raw_names().with_context(|| format!("failed to read {}", self.dir.path.display()))?;
+        let mut rest = names.iter().filter(|name| name.to_bytes() != LOCK.as_bytes());
+        rest.try_for_each(|name| self.dir.remove_tree(name.to_bytes()))
     }
 
     fn remove(&self, cache: &Path, name: &str) -> anyhow::Result<()> {

@@ -123,7 +123,14 @@ fn walk(dir: &Dir, at: &str, out: &mut Listing) -> anyhow::Result<()> {
         }
         let what = examine(dir, &name).with_context(context)?;
         let what = what.with_context(|| format!("{path} is neither a file nor a link"))?;
-        out.entries.push(Entry { path, what, ino: stat.st_ino, config: false, pending: None, resolved: None });
+        out.entries.push(Entry {
+            path,
+            what,
+            ino: stat.st_ino,
+            config: false,
+            pending: None,
+            resolved: None,
+        });
     }
     Ok(())
 }

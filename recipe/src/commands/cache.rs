@@ -98,12 +98,7 @@ fn needed(settings: &Settings) -> anyhow::Result<Vec<Source>> {
     Ok(needed)
 }
 
-fn print(
-    settings: &Settings,
-    items: &[Shown],
-    rooms: &[room::Item],
-    what: &str,
-) -> anyhow::Result<ExitCode> {
+fn print(settings: &Settings, items: &[Shown], rooms: &[room::Item], what: &str) -> anyhow::Result<ExitCode> {
     if settings.json {
         let (files, runs) = (serde_json::to_value(items)?, serde_json::to_value(rooms)?);
         output::json_of_all([("files", files), ("runs", runs)])?;

@@ -60,7 +60,10 @@ fn package(settings: &Settings, recipe: &Recipe, findings: &mut Vec<Finding>) ->
     };
     if recipe.claim.is_some() {
         let claim = recipe.claim.as_deref().and_then(|c| c.version.clone()).unwrap_or_default();
-        add("", format!("its recipe says that {claim} is installed, which is not true here; {}", claims::HINT));
+        add(
+            "",
+            format!("its recipe says that {claim} is installed, which is not true here; {}", claims::HINT),
+        );
         if !recipe.state.installed {
             return Ok(());
         }

@@ -134,7 +134,10 @@ fn diff(settings: &Settings, paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
         diffs.push(text.unwrap_or_else(|| format!("Binary files {shown} and {new} differ\n").into_bytes()));
     }
     if settings.json {
-        let all = files.iter().zip(&diffs).map(|(f, d)| json!({ "path": f.shown, "diff": String::from_utf8_lossy(d) }));
+        let all = files
+            .iter()
+            .zip(&diffs)
+            .map(|(f, d)| json!({ "path": f.shown, "diff": String::from_utf8_lossy(d) }));
         output::json_of("files", &all.collect::<Vec<Value>>())?;
     } else {
         use std::io::Write;
@@ -146,7 +149,9 @@ fn diff(settings: &Settings, paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
 fn change(settings: &Settings, paths: &[PathBuf], how: How, dry_run: bool) -> anyhow::Result<ExitCode> {
     let desk = settings.desk()?;
     let files = match how {
-        How::Undo => configs(&desk.places, &desk.own)?.into_iter().filter(|f| f.entry().resolved.is_some()).collect(),
+        How::Undo => {
+            configs(&desk.places, &desk.own)?.into_iter().filter(|f| f.entry().resolved.is_some()).collect()
+        }
         _ => waiting(&desk.places, &desk.prefix, &desk.own)?,
     };
     let what = match how {

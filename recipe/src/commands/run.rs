@@ -126,7 +126,8 @@ fn copy(settings: &Settings, to: &Dir, all: &BTreeMap<String, Recipe>) -> anyhow
     let mut libraries: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for (name, recipe) in all {
         let text = common::fs::read_to_string(&recipe.path)?;
-        let text = State::default().splice(&text).map_err(|e| crate::state::located(&recipe.path, &text, &e))?;
+        let text =
+            State::default().splice(&text).map_err(|e| crate::state::located(&recipe.path, &text, &e))?;
         room::put(to, &format!("{name}.rhai"), text.as_bytes())?;
         let lib = recipe.path.parent().map(|dir| dir.join("lib")).unwrap_or_default();
         let files = if lib.is_dir() { shelf::files(&lib)? } else { Vec::new() };
@@ -134,8 +135,10 @@ fn copy(settings: &Settings, to: &Dir, all: &BTreeMap<String, Recipe>) -> anyhow
             let file = path.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
             let bytes = std::fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
             if libraries.get(&file).is_some_and(|other| *other != bytes) {
-                return Err(anyhow::anyhow!("there are two libraries {file}, beside {} and elsewhere", name))
-                    .exit(exit::RECIPE);
+                return Err(anyhow::anyhow!(
+                    "there are two libraries {file}, one beside {name} and another one elsewhere"
+                ))
+                .exit(exit::RECIPE);
             }
             libraries.insert(file, bytes);
         }
@@ -178,20 +181,28 @@ fn choose(recipe: &Recipe, places: &Places, bin: Option<&str>) -> anyhow::Result
     }
     let names: Vec<_> = programs.keys().copied().collect();
     let (error, hint) = match (bin, &names[..]) {
-        (_, []) => (format!("{} has no programs", recipe.name), "a program is a file in bin or sbin".to_owned()),
+        (_, []) => {
+            (format!("{} has no programs", recipe.name), "a program is a file in bin or sbin".to_owned())
+        }
         (Some(bin), names) => (
             format!("{} has no program {bin:?}", recipe.name),
             format!("its programs are {}", names.join(", ")),
         ),
-        (None, names) => {
-            (format!("{} has several programs", recipe.name), format!("--bin says which: {}", names.join(", ")))
-        }
+        (None, names) => (
+            format!("{} has several programs", recipe.name),
+            format!("--bin says which: {}", names.join(", ")),
+        ),
     };
     Err(anyhow::anyhow!("{error}")).exit(exit::NOT_FOUND).hint(hint)
 }
 
 /// This process becomes the program.
-fn become_it(settings: &Settings, program: &Path, prefix: &Path, options: &Options) -> anyhow::Result<ExitCode> {
+fn become_it(
+    settings: &Settings,
+    program: &Path,
+    prefix: &Path,
+    options: &Options,
+) -> anyhow::Result<ExitCode> {
     settings.interrupt.check()?;
     let in_front = |name: &str, dirs: &[&str]| {
         let dirs = dirs.iter().map(|dir| prefix.join(dir)).filter(|dir| dir.is_dir());

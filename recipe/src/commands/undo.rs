@@ -74,9 +74,9 @@ pub fn undo(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> 
     let mut goals = Vec::new();
     // The last that came goes first.
     for package in journal.packages.iter().rev() {
-        let recipe = Recipe::load(&package.recipe).and_then(|recipe| Books::open(&desk.places)?.settle(recipe));
-        let recipe = recipe
-            .with_context(|| format!("{} has no recipe any more", package.name))?;
+        let recipe =
+            Recipe::load(&package.recipe).and_then(|recipe| Books::open(&desk.places)?.settle(recipe));
+        let recipe = recipe.with_context(|| format!("{} has no recipe any more", package.name))?;
         if recipe.state.tx.as_deref() != Some(&tx) {
             let since = recipe.state.tx.as_deref().unwrap_or("an edit of its recipe");
             return Err(anyhow::anyhow!("{} was changed since by {since}", package.name))

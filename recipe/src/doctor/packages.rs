@@ -27,7 +27,8 @@ pub(super) fn examine(places: &Places, found: &mut Found) {
     }
     let prefix = Dir::open(&places.prefix_here()).ok();
     let own = prefix.as_ref().and_then(|prefix| prefix.sub(OWN).ok());
-    let claimed: BTreeSet<_> = recipes.iter().filter(|r| r.claim.is_some()).map(|r| r.name.as_str()).collect();
+    let claimed: BTreeSet<_> =
+        recipes.iter().filter(|r| r.claim.is_some()).map(|r| r.name.as_str()).collect();
     for recipe in recipes.iter().filter(|r| r.claim.is_some()) {
         claim(places, recipe, found);
     }
@@ -60,7 +61,9 @@ fn recipes(places: &Places, found: &mut Found) -> Vec<Recipe> {
     let mut recipes = Vec::new();
     let books = Books::open(places).ok();
     for path in files {
-        match Recipe::load(&path).and_then(|recipe| books.as_ref().map_or(Ok(recipe.clone()), |b| b.settle(recipe))) {
+        match Recipe::load(&path)
+            .and_then(|recipe| books.as_ref().map_or(Ok(recipe.clone()), |b| b.settle(recipe)))
+        {
             Ok(recipe) => recipes.push(recipe),
             Err(e) => {
                 let shown = path.display().to_string();

@@ -17,9 +17,9 @@ use super::journal::Journal;
 use super::make::{self, Made};
 use crate::db::{self, Record};
 use crate::dir::{Dir, split};
-use crate::{exit, pristine};
 use crate::recipe::Recipe;
 use crate::stage::{self, Entry, What, examine};
+use crate::{exit, pristine};
 
 /// Stages what transaction `from` had installed of a package; `recipe` is its recipe file as it is now. `undone` is the transaction
 /// that is undone by that, if one is.

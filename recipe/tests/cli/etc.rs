@@ -285,14 +285,14 @@ fn a_merge_that_is_killed_is_done_or_undone_by_the_next_one() {
 fn an_edit_that_is_made_meanwhile_is_not_lost() {
     let rig = waiting(ONE, MINE, TWO);
     let strace = testkit::oracle("strace");
-    let args = ["-qq", "-o", "/dev/null", "-e", "trace=renameat2", "-e", "inject=renameat2:delay_enter=6s:when=1"];
+    let args =
+        ["-qq", "-o", "/dev/null", "-e", "trace=renameat2", "-e", "inject=renameat2:delay_enter=6s:when=1"];
     let cmd = rig.cmd(&["etc", "merge"]).under(strace.to_str().expect("UTF-8"), &args);
     let child = cmd.std().stderr(std::process::Stdio::piped()).spawn().expect("it starts");
     let staged = || {
         let dirs = rig.prefix(".recipe/stage").read_dir().ok()?;
-        dirs.filter_map(Result::ok).find(|dir| {
-            std::fs::read(dir.path().join("etc/ours")).is_ok_and(|text| text == BOTH)
-        })
+        dirs.filter_map(Result::ok)
+            .find(|dir| std::fs::read(dir.path().join("etc/ours")).is_ok_and(|text| text == BOTH))
     };
     while staged().is_none() {
         std::thread::sleep(std::time::Duration::from_millis(5));

@@ -59,7 +59,11 @@ fn what_it_needs_is_there_too() {
     rig.add("q", "1", "install_bin(\"q\"); install_lib(\"libq.so\");");
     rig.write("recipes/p.rhai", rig.recipe("p").replace("\"1\" };", "\"1\", deps: [\"q\"] };"));
     let before = rig.recipe("p");
-    let cmd = rig.cmd(&["run", "p"]).keep_locale().env("LC_ALL", "C").under("sh", &["-c", "umask 027; exec \"$@\"", "sh"]);
+    let cmd = rig
+        .cmd(&["run", "p"])
+        .keep_locale()
+        .env("LC_ALL", "C")
+        .under("sh", &["-c", "umask 027; exec \"$@\"", "sh"]);
     let out = rig.ran(cmd).ok();
     let room = rig.path("cache/run").join(&rooms(&rig)[0]);
     assert_eq!(out.stdout, format!("p\nq\n{}/prefix/lib\n0027\nC\n", room.display()), "{out:#?}");
@@ -135,7 +139,8 @@ fn signals_reach_the_program_and_the_cache_is_not_cleaned_below_it() {
     let rig = rig("echo started; read line; echo $line");
     rig.run(&["run", "p"]);
     let made = rooms(&rig);
-    let mut child = rig.cmd(&["run", "p"]).std().stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starts");
+    let mut child =
+        rig.cmd(&["run", "p"]).std().stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starts");
     let mut out = std::io::BufReader::new(child.stdout.take().expect("piped"));
     let mut line = String::new();
     out.read_line(&mut line).expect("it says something");
@@ -200,7 +205,14 @@ fn half_of_a_room_is_made_again() {
 fn many_can_run_it_at_once_and_one_makes_it() {
     let rig = rig("echo p");
     let children: Vec<_> = (0..6)
-        .map(|_| rig.cmd(&["run", "p"]).std().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts"))
+        .map(|_| {
+            rig.cmd(&["run", "p"])
+                .std()
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("starts")
+        })
         .collect();
     let outs: Vec<_> = children.into_iter().map(|child| child.wait_with_output().expect("it ends")).collect();
     assert!(outs.iter().all(|out| out.status.success() && out.stdout == b"p\n"), "{outs:#?}");
@@ -223,7 +235,9 @@ fn a_program_keeps_running_when_its_recipe_changes() {
         cmd.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts")
     };
     let mut line = String::new();
-    std::io::BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("it says something");
+    std::io::BufReader::new(child.stdout.take().expect("piped"))
+        .read_line(&mut line)
+        .expect("it says something");
     rig.release("p", "2", &[("bin/p", "#!/bin/sh\necho two\n")]);
     rig.write("recipes/p.rhai", rig.recipe("p").replacen("\"1\" };", "\"2\" };", 1));
     assert_eq!(rig.run(&["run", "p"]).ok().stdout, "two\n");

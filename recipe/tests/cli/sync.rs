@@ -36,7 +36,8 @@ fn untouched(first: &Rig) {
 
 fn set_version(rig: &Rig, name: &str, version: &str) {
     let text = rig.recipe(name);
-    let old = text.split("version: \"").nth(1).and_then(|t| t.split('"').next()).expect("a version").to_owned();
+    let old =
+        text.split("version: \"").nth(1).and_then(|t| t.split('"').next()).expect("a version").to_owned();
     let text = text.replacen(&format!("version: \"{old}\""), &format!("version: \"{version}\""), 1);
     rig.write(&format!("recipes/{name}.rhai"), text);
 }
@@ -174,7 +175,8 @@ fn what_no_file_claims_is_named_kept_or_removed() {
     assert_eq!(a.recipe("p"), text);
     a.run(&["check"]).ok();
     // Removed, by the recipe that was installed, not by what stands in the file now.
-    let other = text.replace("the installed copy", "another one").replace("installed = true", "installed = false");
+    let other =
+        text.replace("the installed copy", "another one").replace("installed = true", "installed = false");
     a.write("recipes/p.rhai", other);
     let dry = a.run(&["sync-state", "--remove", "-n"]).ok();
     assert_eq!((dry.stdout.as_str(), a.tree()), ("- p 1\n", installed.clone()));
@@ -254,7 +256,8 @@ fn files_of_another_prefix_are_not_taken_from_it() {
     let other = a.path("other");
     let cmd = |args: &[&str]| {
         let cmd = Cmd::new(env!("CARGO_BIN_EXE_recipe")).args(args.iter().copied());
-        let cmd = cmd.arg("-r").arg(a.path("recipes")).arg("-p").arg(&other).arg("--cache").arg(a.path("cache"));
+        let cmd =
+            cmd.arg("-r").arg(a.path("recipes")).arg("-p").arg(&other).arg("--cache").arg(a.path("cache"));
         a.ran(cmd.dir(a.path("")))
     };
     let before = a.recipe("a");
@@ -297,7 +300,9 @@ fn files_can_be_corrected_instead() {
     let b = second(&a);
     let out = b.run(&["sync-state", "--forget", "a", "b"]).ok();
     assert_eq!(out.stdout, "= a is not installed\n= b is not installed\n");
-    assert!(b.recipe("a").contains("let installed = false;") && b.recipe("a").contains("installed_files = []"));
+    assert!(
+        b.recipe("a").contains("let installed = false;") && b.recipe("a").contains("installed_files = []")
+    );
     assert_eq!(b.run(&["sync-state", "-n"]).ok().stdout, "+ c 1\n");
     b.run(&["sync-state", "nothing"]).fails(11, "there is no recipe \"nothing\"");
     assert!(b.tree().is_empty(), "{:?}", b.tree());

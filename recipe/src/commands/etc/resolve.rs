@@ -105,7 +105,9 @@ fn undo(desk: &Desk, file: &File) -> anyhow::Result<()> {
     let (path, name) = (file.path(), &file.record.name);
     let resolved = file.entry().resolved.clone().context("there is nothing to undo")?;
     let text = |sha256: &Sha256| {
-        pristine::read(&desk.own, name, sha256)?.context("what it was is not kept any more").exit(exit::NOT_FOUND)
+        pristine::read(&desk.own, name, sha256)?
+            .context("what it was is not kept any more")
+            .exit(exit::NOT_FOUND)
     };
     let (ours, theirs) = (text(&resolved.ours)?, text(&resolved.theirs)?);
     let now = dir_read(&desk.prefix, path)?;

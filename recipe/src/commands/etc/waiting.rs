@@ -98,7 +98,12 @@ pub(super) fn waiting(places: &Places, prefix: &Dir, own: &Dir) -> anyhow::Resul
 }
 
 /// Those that were asked for; all if none were.
-pub(super) fn select(places: &Places, files: Vec<File>, paths: &[PathBuf], what: &str) -> anyhow::Result<Vec<File>> {
+pub(super) fn select(
+    places: &Places,
+    files: Vec<File>,
+    paths: &[PathBuf],
+    what: &str,
+) -> anyhow::Result<Vec<File>> {
     if paths.is_empty() {
         return Ok(files);
     }

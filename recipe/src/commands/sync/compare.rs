@@ -65,11 +65,15 @@ impl Finding {
                 format!("{name}: {claimed} should be installed, and {here} is; the recipe has {comes}")
             }
             Problem::Other => format!("{name}: {claimed} should be installed, and {here} is; it stays"),
-            Problem::Stale => format!("{name}: {here} is installed; its file has the state of another prefix"),
+            Problem::Stale => {
+                format!("{name}: {here} is installed; its file has the state of another prefix")
+            }
             Problem::Moved => format!("{name}: {here} was made for another prefix than {prefix}"),
             Problem::Broken => format!("{name}: some files of {here} are missing"),
             Problem::Unclaimed if self.action == "none" => {
-                format!("{name}: {here} is installed, and no recipe file says so; --remove removes it, --adopt keeps it")
+                format!(
+                    "{name}: {here} is installed, and no recipe file says so; --remove removes it, --adopt keeps it"
+                )
             }
             Problem::Unclaimed => format!("{name}: {here} is installed, and no recipe file says so"),
         }
@@ -111,7 +115,8 @@ fn problem(desk: &Desk, books: &Books<'_>, recipe: &Recipe) -> anyhow::Result<Op
     };
     let (theirs, here) = (Path::new(&record.prefix), desk.places.prefix.as_path());
     // The same directory may have two names.
-    let same = theirs == here || theirs.canonicalize().is_ok_and(|p| here.canonicalize().is_ok_and(|h| h == p));
+    let same =
+        theirs == here || theirs.canonicalize().is_ok_and(|p| here.canonicalize().is_ok_and(|h| h == p));
     Ok(Some(match claim.version.as_deref() == Some(&record.version) {
         _ if !same => Problem::Moved,
         true if is_broken(desk, &record)? => Problem::Broken,
