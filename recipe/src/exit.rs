@@ -4,7 +4,7 @@
 pub const RECIPE: u8 = 10;
 /// There is no recipe, package or file of this name.
 pub const NOT_FOUND: u8 = 11;
-/// Dependencies cannot be satisfied, or something else needs this package.
+/// Dependencies cannot be satisfied, something else needs this package, or its pin forbids the version.
 pub const DEPENDENCY: u8 = 12;
 /// Something cannot be downloaded.
 pub const FETCH: u8 = 13;
@@ -24,6 +24,9 @@ pub const NOT_DURABLE: u8 = 19;
 /// The lock file does not have it, or has it otherwise.
 pub const LOCKFILE: u8 = 20;
 
+/// Somebody was asked whether to go on, and said no.
+pub const DECLINED: u8 = 29;
+
 /// All of them with their meaning, for `--help` and the manual.
 pub const TABLE: &[(u8, &str)] = &[
     (0, "everything that was asked for is done"),
@@ -32,7 +35,10 @@ pub const TABLE: &[(u8, &str)] = &[
     (3, "the disk is full, or a size limit was met"),
     (RECIPE, "a recipe file is wrong"),
     (NOT_FOUND, "there is no recipe, package or file of this name"),
-    (DEPENDENCY, "dependencies cannot be satisfied, or something needs this package"),
+    (
+        DEPENDENCY,
+        "dependencies cannot be satisfied, something needs this package, or a pin forbids the version",
+    ),
     (FETCH, "something cannot be downloaded"),
     (INTEGRITY, "a digest, an archive or what is installed is not what it should be"),
     (CONFLICT, "files are in the way"),
@@ -41,5 +47,6 @@ pub const TABLE: &[(u8, &str)] = &[
     (RECOVERY, "an interrupted transaction could not be cleaned up"),
     (NOT_DURABLE, "done, but the disk did not confirm it, or it could not be printed"),
     (LOCKFILE, "the lock file does not have it, or has it otherwise"),
+    (DECLINED, "asked whether to go on, you said no; nothing was changed"),
     (130, "ended by SIGINT; nothing was changed"),
 ];

@@ -13,6 +13,7 @@ mod test;
 mod reliability;
 mod cheats;
 mod sabotage;
+mod timings;
 mod tidy;
 mod ci;
 mod docs;

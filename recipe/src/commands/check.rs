@@ -49,7 +49,11 @@ pub fn run(settings: &Settings, names: &[String]) -> anyhow::Result<ExitCode> {
         for f in &findings {
             output::line(format!("{}: {}: {}", f.package, f.path, f.problem))?;
         }
-        common::cli::tell(&format!("{count} files of {} packages, {} differ", recipes.len(), findings.len()));
+        crate::voice::note(&format!(
+            "{count} files of {} packages, {} differ",
+            recipes.len(),
+            findings.len()
+        ));
     }
     Ok(if findings.is_empty() { ExitCode::SUCCESS } else { exit::INTEGRITY.into() })
 }

@@ -80,7 +80,7 @@ pub(super) fn closure(
             let requirement = resolve::parse(&recipe, text)?;
             let mut find = |name: &str| {
                 let found = shelf::load(places, name)?;
-                Ok(Recipe { state: Default::default(), ..found })
+                Ok(Recipe { state: Default::default(), pinned: None, ..found })
             };
             let needed = || format!("{requirement} is needed by {}", recipe.name);
             let choice = resolve::choose(&requirement, false, base, &mut find);

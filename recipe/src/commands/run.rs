@@ -15,7 +15,7 @@ use common::cli::{Mark, code, tell};
 use common::cmd::Cmd;
 use common::hash::Sha256;
 
-use super::install::{self, Why, Work};
+use super::install::{self, Why};
 use super::{Settings, lock};
 use crate::base::Base;
 use crate::db;
@@ -104,11 +104,9 @@ fn make(
     let mut desk = settings.desk()?;
     let parent = |recipe: &Recipe| recipe.path.parent().map(Path::to_owned).unwrap_or_default();
     desk.beside = all.iter().map(|(name, recipe)| (name.clone(), parent(recipe))).collect();
-    let options = install::Options::default();
     // stdout is the program's.
-    let work = Work { desk: &desk, options: &options, overwrite: &[], json: true };
     let wanted = shelf::load(&desk.places, &recipe.name)?;
-    work.install(vec![wanted], &[], Why::Asked, &mut Vec::new())?;
+    install::quietly(&desk, &[], vec![wanted], &[], Why::Asked)?;
     let mut beside = Vec::new();
     for recipe in shelf::all(&desk.places)?.0.iter().filter(|r| r.state.installed) {
         for source in db::installed(&desk.own, recipe)?.into_iter().flat_map(|record| record.sources) {

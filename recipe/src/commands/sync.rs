@@ -12,7 +12,7 @@ use common::cli::{Mark, report, tell};
 use serde_json::json;
 
 use self::compare::{Finding, Problem};
-use super::install::{self, Why, Work};
+use super::install::{self, Why};
 use super::{Settings, output};
 use crate::claims::Books;
 use crate::db;
@@ -70,10 +70,11 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     } else {
         // Files that are gone must be there before anything can be written into them.
         bring_back(&desk, &mut findings)?;
-        let options = install::Options::default();
-        let work = Work { desk: &desk, options: &options, overwrite: &overwrite, json: settings.json };
-        let plan = change(&work, &leaving, &findings)?;
-        correct(&findings)?;
+        let wanted = wanted(&findings);
+        let is_needed = !wanted.is_empty() || !leaving.is_empty();
+        let plan = is_needed.then(|| install::quietly(&desk, &overwrite, wanted, &leaving, Why::Same));
+        let plan = plan.transpose()?;
+        correct(&desk, &findings)?;
         plan
     };
     print(settings, &desk, plan.as_ref(), &findings, !options.dry_run)?;
@@ -120,15 +121,6 @@ fn wanted(findings: &[Finding]) -> Vec<Recipe> {
     made.filter_map(|f| f.recipe.clone()).collect()
 }
 
-/// The transaction; none if there is nothing for it.
-fn change(work: &Work<'_>, leaving: &[Recipe], findings: &[Finding]) -> anyhow::Result<Option<Plan>> {
-    let wanted = wanted(findings);
-    if wanted.is_empty() && leaving.is_empty() {
-        return Ok(None);
-    }
-    work.install(wanted, leaving, Why::Same, &mut Vec::new()).map(Some)
-}
-
 /// What goes; nothing that stays may need it.
 fn leaving(desk: &Desk, recipes: &[Recipe], findings: &[Finding]) -> anyhow::Result<Vec<Recipe>> {
     let go: Vec<_> = findings.iter().filter(|f| f.action == "remove").collect();
@@ -163,9 +155,9 @@ fn bring_back(desk: &Desk, findings: &mut [Finding]) -> anyhow::Result<()> {
 }
 
 /// Writes into recipe files what is true here.
-fn correct(findings: &[Finding]) -> anyhow::Result<()> {
+fn correct(desk: &Desk, findings: &[Finding]) -> anyhow::Result<()> {
     let wrong = findings.iter().filter(|f| f.action == "correct");
-    wrong.filter_map(|f| f.recipe.as_ref()).try_for_each(|recipe| tx::rewrite(recipe, |_| {}))
+    wrong.filter_map(|f| f.recipe.as_ref()).try_for_each(|recipe| tx::rewrite(desk, recipe, |_| {}))
 }
 
 /// Says what a transaction would do, as far as that is known without making anything.

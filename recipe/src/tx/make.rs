@@ -11,7 +11,7 @@ use super::desk::Desk;
 use super::journal::{BUILD, HOME, STAGE};
 use crate::claims::Books;
 use crate::db::Source;
-use crate::engine::{Cage, Context, Program};
+use crate::engine::{Cage, Context, Program, Ran};
 use crate::exit;
 use crate::places::OWN;
 use crate::recipe::{Recipe, with_text};
@@ -29,6 +29,8 @@ pub struct Made {
     pub changed: BTreeMap<String, What>,
     /// What was downloaded.
     pub sources: Vec<Source>,
+    /// Programs that were run for it.
+    pub programs: Vec<Ran>,
     /// For `post_install`.
     pub program: Rc<Program>,
 }
@@ -75,6 +77,7 @@ pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
         }
     }
     for phase in ["acquire", "build", "install"].into_iter().filter(|p| program.has(p)) {
+        let _shown = crate::voice::progress::phase(&name, phase);
         program.run(phase).map(drop).with_context(|| format!("{phase} of {name} failed"))?;
     }
     let context = program.context().borrow();
@@ -90,6 +93,7 @@ pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
     let sources = context.downloads.iter();
     let sources = sources.map(|d| Source { url: d.url.clone(), sha256: d.sha256, size: d.size });
     let sources = sources.chain(context.also_used.iter().cloned()).collect();
+    let programs = context.programs.clone();
     drop(context);
     Ok(Outcome::Made(Box::new(Made {
         recipe,
@@ -97,8 +101,18 @@ pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
         listing,
         changed: BTreeMap::new(),
         sources,
+        programs,
         program: Rc::new(program),
     })))
+}
+
+/// A fresh directory that nobody else looks into, and that is gone with the desk.
+///
+/// # Errors
+/// It cannot be made.
+pub fn scratch(desk: &Desk, tx: &str) -> anyhow::Result<crate::dir::Dir> {
+    let made = desk.own.make(BUILD, 0o700).and_then(|_| desk.own.make(&format!("{BUILD}/{tx}"), 0o700));
+    made.with_context(|| format!("failed to create {}/{BUILD}", desk.own.path.display()))
 }
 
 /// A recipe's code with fresh directories to work in; `locked` are the only files it may be made from.
@@ -142,7 +156,9 @@ pub fn program(
         fetcher: desk.fetcher.clone(),
         downloads: Vec::new(),
         also_used: Vec::new(),
+        programs: Vec::new(),
         locked,
+        rehash: None,
         configs: Vec::new(),
         interrupt: desk.interrupt.clone(),
     };

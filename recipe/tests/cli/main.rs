@@ -1,6 +1,7 @@
 //! `recipe` as it is typed: the real program, real archives made by the host's tools, a server on the loopback interface.
 
 mod rig;
+mod terminal;
 mod install;
 mod upgrade;
 mod conflicts;
@@ -26,3 +27,13 @@ mod attacks;
 mod base;
 mod doctor;
 mod doctor_system;
+mod questions;
+mod progress;
+mod voice;
+mod complete;
+mod dry_run;
+mod json;
+mod pins;
+mod updates;
+mod new;
+mod new_builds;
