@@ -192,6 +192,12 @@ enum Command {
     Undo(commands::undo::Options),
     /// Bring back a version of a package that was installed before.
     Rollback(commands::undo::RollbackOptions),
+    /// Bring this prefix to what the recipe files say: install what they say is installed, but is not here.
+    SyncState(commands::sync::Options),
+    /// Merge configuration files that were changed here and by their package.
+    Etc(commands::etc::Options),
+    /// Run a program of a package without installing it.
+    Run(commands::run::Options),
     /// Write down what packages are made from, so that `--locked` makes the same ones elsewhere.
     Lock(commands::lock::Options),
     /// Download what the lock file says, so that `--locked --offline` works later.
@@ -257,6 +263,9 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::History(options) => commands::history::run(&settings, &options),
         Command::Undo(options) => commands::undo::undo(&settings, &options),
         Command::Rollback(options) => commands::undo::rollback(&settings, &options),
+        Command::SyncState(options) => commands::sync::run(&settings, &options),
+        Command::Etc(options) => commands::etc::run(&settings, &options),
+        Command::Run(options) => commands::run::run(&settings, &options),
         Command::Lock(options) => commands::lock::run(&settings, &options),
         Command::Fetch(options) => commands::fetch::run(&settings, &options),
         Command::Cache { action } => commands::cache::run(&settings, &action),

@@ -24,6 +24,9 @@ pub mod undo;
 pub mod lock;
 pub mod fetch;
 pub mod cache;
+pub mod sync;
+pub mod etc;
+pub mod run;
 pub mod pin;
 pub mod update;
 pub mod new;
@@ -69,7 +72,7 @@ fn graph(places: &Places, own: &Dir) -> anyhow::Result<Graph> {
 
 /// As [`graph`], where these recipes are in this state.
 fn graph_with(places: &Places, own: &Dir, future: &BTreeMap<String, Recipe>) -> anyhow::Result<Graph> {
-    let (mut recipes, errors) = shelf::all(&places.recipes)?;
+    let (mut recipes, errors) = shelf::all(places)?;
     recipes.retain(|recipe| !future.contains_key(&recipe.name));
     recipes.extend(future.values().cloned());
     for error in errors {

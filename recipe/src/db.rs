@@ -3,6 +3,7 @@
 //! ```text
 //! PREFIX/.recipe/db/NAME/TX.json   Record, with the libraries of the recipe
 //! PREFIX/.recipe/db/NAME/TX.rhai   the recipe's text: its remove() is the one that fits what is installed
+//! PREFIX/.recipe/db/NAME/TX.etc/   texts of its configuration files (crate::pristine)
 //! ```
 //!
 //! The recipe file stays the authority: which of these holds is said by `installed_tx` there.
@@ -67,7 +68,8 @@ pub struct Source {
 /// What addresses of files beside a recipe begin with.
 pub const BESIDE: &str = "beside:";
 
-const DB: &str = "db";
+/// Where records are, in our own directory.
+pub(crate) const DB: &str = "db";
 
 /// Writes a record durably. It means nothing until a recipe names its transaction.
 ///
@@ -80,6 +82,18 @@ pub fn write(own: &Dir, tx: &str, record: &Record, recipe: &str) -> anyhow::Resu
     dir.write(&format!("{tx}.rhai"), recipe.as_bytes()).with_context(context)?;
     dir.write(&format!("{tx}.json"), &json).with_context(context)?;
     own.sub(DB).and_then(|db| db.sync()).and_then(|()| own.sync()).with_context(context)
+}
+
+/// Writes a record again that something was added to, whole or not at all.
+///
+/// # Errors
+/// It cannot be written.
+pub fn rewrite(own: &Dir, tx: &str, record: &Record) -> anyhow::Result<()> {
+    let context = || format!("failed to record {}", record.name);
+    let json = serde_json::to_vec_pretty(record).with_context(context)?;
+    own.sub(&format!("{DB}/{}", record.name))
+        .and_then(|dir| dir.write(&format!("{tx}.json"), &json))
+        .with_context(context)
 }
 
 /// The record of a transaction, if there is one.
@@ -96,17 +110,25 @@ pub fn read(own: &Dir, name: &str, tx: &str) -> anyhow::Result<Option<Record>> {
     }
 }
 
+/// Transactions of all records of a package that are kept, sorted.
+///
+/// # Errors
+/// They cannot be listed.
+pub fn numbers(own: &Dir, name: &str) -> anyhow::Result<Vec<String>> {
+    let names = match own.sub(&format!("{DB}/{name}")) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        dir => dir.with_context(|| format!("failed to read the records of {name}"))?.names()?,
+    };
+    Ok(names.iter().filter_map(|name| Some(name.strip_suffix(".json")?.to_owned())).collect())
+}
+
 /// All records of a package that are kept, with their transactions; later ones come later.
 ///
 /// # Errors
 /// They cannot be read.
 pub fn all(own: &Dir, name: &str) -> anyhow::Result<Vec<(String, Record)>> {
-    let names = match own.sub(&format!("{DB}/{name}")) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        dir => dir.with_context(|| format!("failed to read the records of {name}"))?.names()?,
-    };
-    let numbers = names.iter().filter_map(|name| name.strip_suffix(".json"));
-    let records = numbers.map(|tx| Ok(read(own, name, tx)?.map(|record| (tx.to_owned(), record))));
+    let numbers = numbers(own, name)?.into_iter();
+    let records = numbers.map(|tx| Ok(read(own, name, &tx)?.map(|record| (tx, record))));
     records.filter_map(Result::transpose).collect()
 }
 
@@ -155,6 +177,8 @@ pub fn forget(own: &Dir, name: &str, tx: &str) -> anyhow::Result<()> {
     let gone = ["json", "rhai", "json.new", "rhai.new"]
         .iter()
         .try_for_each(|kind| own.remove_file(&format!("{DB}/{name}/{tx}.{kind}")))
-        .and_then(|()| own.remove_empty(&format!("{DB}/{name}")));
+        .map_err(anyhow::Error::from)
+        .and_then(|()| crate::pristine::forget(own, name, tx))
+        .and_then(|()| Ok(own.remove_empty(&format!("{DB}/{name}"))?));
     gone.map(drop).with_context(|| format!("failed to remove the record of {name}"))
 }

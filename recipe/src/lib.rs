@@ -14,6 +14,9 @@
 //! - [`engine`]: the recipe's code and the helpers it can call
 //! - [`trust`]: which recipes were reviewed, and what they could do then
 //! - [`stage`], [`db`], [`tx`]: what was made -> installed, all of it or nothing
+//! - [`merge`], [`pristine`]: three texts -> one; the one that edited files were made from
+//! - [`claims`]: what a recipe file says is installed -> what the prefix has of it
+//! - [`room`]: prefixes for programs that are run without being installed
 //! - [`doctor`]: what is wrong with all of it
 //! - [`voice`]: what people see of it: lines, progress, colours, questions
 //! - [`commands`], [`complete`], [`cli`]: what can be typed
@@ -43,7 +46,11 @@ pub mod base;
 pub mod resolve;
 pub mod stage;
 pub mod db;
+pub mod merge;
+pub mod pristine;
+pub mod claims;
 pub mod tx;
+pub mod room;
 pub mod doctor;
 pub mod commands;
 pub mod complete;

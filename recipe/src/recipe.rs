@@ -40,6 +40,9 @@ pub struct Recipe {
     /// What is installed of it.
     #[serde(flatten)]
     pub state: State,
+    /// What its file says is installed, where that is not true in this prefix; `state` is what is true ([`crate::claims`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Box<State>>,
     /// Names of the functions it defines, in the order of the text.
     pub functions: Vec<String>,
 }
@@ -150,6 +153,7 @@ fn parse(text: &str, path: &Path) -> Result<Recipe, SyntaxError> {
         build_deps: list("build_deps")?,
         allow,
         state: State::of(&top)?,
+        claim: None,
         functions: top.functions.into_iter().map(|(name, _)| name).collect(),
     })
 }

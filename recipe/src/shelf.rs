@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use common::cli::Mark;
 
+use crate::claims::{self, Books};
 use crate::dir::Dir;
 use crate::exit;
 use crate::places::Places;
@@ -25,11 +26,20 @@ pub fn files(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(names.into_iter().filter(is_recipe).map(|name| dir.join(name)).collect())
 }
 
-/// All recipes of a directory, sorted by name, and the errors of those that cannot be read: one bad file hides no other.
+/// All recipes, sorted by name, with what is true of their states, and the errors of those that cannot be read: one bad file hides
+/// no other.
 ///
 /// # Errors
-/// The directory cannot be read.
-pub fn all(dir: &Path) -> anyhow::Result<(Vec<Recipe>, Vec<anyhow::Error>)> {
+/// The directory, or the prefix's books, cannot be read.
+pub fn all(places: &Places) -> anyhow::Result<(Vec<Recipe>, Vec<anyhow::Error>)> {
+    let (recipes, errors) = as_they_say(&places.recipes)?;
+    let books = Books::open(places)?;
+    let recipes = recipes.into_iter().map(|recipe| books.settle(recipe));
+    Ok((recipes.collect::<anyhow::Result<_>>()?, errors))
+}
+
+/// As [`all`], with the states that the files have, be they true or not.
+fn as_they_say(dir: &Path) -> anyhow::Result<(Vec<Recipe>, Vec<anyhow::Error>)> {
     let paths = files(dir)?;
     // Two threads read what the kernel has in memory about twice as fast as one; a handful is not worth a thread.
     let half = if paths.len() > 200 { paths.len() / 2 } else { paths.len() };
@@ -96,12 +106,12 @@ pub fn find(places: &Places, word: &str) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// The recipe that is asked for by name or path.
+/// The recipe that is asked for by name or path, with what is true of its state.
 ///
 /// # Errors
-/// As [`find`] and [`Recipe::load`].
+/// As [`find`] and [`Recipe::load`], or the prefix's books cannot be read.
 pub fn load(places: &Places, word: &str) -> anyhow::Result<Recipe> {
-    Recipe::load(&find(places, word)?)
+    Books::open(places)?.settle(Recipe::load(&find(places, word)?)?)
 }
 
 /// As [`load`], for what must be installed.
@@ -111,7 +121,13 @@ pub fn load(places: &Places, word: &str) -> anyhow::Result<Recipe> {
 pub fn installed(places: &Places, word: &str) -> anyhow::Result<Recipe> {
     match load(places, word) {
         Ok(recipe) if recipe.state.installed => Ok(recipe),
-        Ok(recipe) => Err(not_installed(places, &recipe.name)),
+        Ok(recipe) => {
+            let missing = not_installed(places, &recipe.name);
+            match claims::untrue(places, &recipe) {
+                Some(why) => Err(missing).context(why).hint(claims::HINT),
+                None => Err(missing),
+            }
+        }
         Err(e) if common::cli::exit_code(&e) == exit::NOT_FOUND => Err(like_installed(places, word, e)),
         Err(e) => Err(e),
     }
@@ -127,7 +143,7 @@ pub fn not_installed(places: &Places, name: &str) -> anyhow::Error {
 
 /// An error, with the hint that an installed package is called nearly so, if one is.
 fn like_installed(places: &Places, word: &str, error: anyhow::Error) -> anyhow::Error {
-    let (recipes, _) = all(&places.recipes).unwrap_or_default();
+    let (recipes, _) = all(places).unwrap_or_default();
     let names = recipes.iter().filter(|r| r.state.installed).map(|r| r.name.as_str());
     match similar(word, names.filter(|name| *name != word)) {
         Some(name) => Err::<(), _>(error).hint(format!("did you mean {name}?")).unwrap_err(),

@@ -25,6 +25,30 @@ pub struct Entry {
     /// Users edit it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub config: bool,
+    /// It was changed here and by the package, and the package's lies beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Pending>,
+    /// What was done about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<Resolved>,
+}
+
+/// A file that users edit, as they have it, is not made from what is installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// What it was made from; none if that is not known.
+    pub base: Option<Sha256>,
+}
+
+/// What the user had and what the package had, before one file was made of both.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// The user's.
+    pub ours: Sha256,
+    /// The package's.
+    pub theirs: Sha256,
+    /// What became of it.
+    pub result: Sha256,
 }
 
 /// Kinds of entries; directories are where their files are.
@@ -99,7 +123,14 @@ fn walk(dir: &Dir, at: &str, out: &mut Listing) -> anyhow::Result<()> {
         }
         let what = examine(dir, &name).with_context(context)?;
         let what = what.with_context(|| format!("{path} is neither a file nor a link"))?;
-        out.entries.push(Entry { path, what, ino: stat.st_ino, config: false });
+        out.entries.push(Entry {
+            path,
+            what,
+            ino: stat.st_ino,
+            config: false,
+            pending: None,
+            resolved: None,
+        });
     }
     Ok(())
 }

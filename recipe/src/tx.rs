@@ -13,7 +13,7 @@ pub mod desk;
 pub mod make;
 pub mod plan;
 mod conflict;
-mod config;
+pub(crate) mod config;
 pub mod journal;
 mod apply;
 mod commit;
@@ -30,7 +30,7 @@ pub use recover::LEFTOVERS;
 use anyhow::Context;
 use common::cli::Mark;
 
-use crate::{db, exit};
+use crate::{db, exit, pristine};
 
 /// Carries out a plan.
 ///
@@ -55,12 +55,24 @@ pub fn run(desk: &Desk, plan: &Plan) -> anyhow::Result<()> {
         .or_else(|e| committed("done, but what is left of it could not be tidied up", &e))
 }
 
+/// Makes the recipe file of a package that is installed and has none any more. The prefix is locked.
+///
+/// # Errors
+/// The file is there, or cannot be written.
+pub fn bring_back(path: &std::path::Path, text: &str) -> anyhow::Result<()> {
+    commit::create(path, text, &Desk::new_tx())
+}
+
 /// Everything from the journal to the commit.
 fn attempt(desk: &Desk, plan: &Plan) -> anyhow::Result<()> {
     let journal = &plan.journal;
     journal.write(&desk.own)?;
     for change in &plan.changes {
         if let Some((record, text)) = &change.record {
+            if record.files.iter().any(|entry| entry.config) {
+                let stage = desk.own.sub(&make::staged(&journal.tx, &record.name));
+                pristine::keep(&desk.own, &journal.tx, record, &stage.context("failed to open the stage")?)?;
+            }
             db::write(&desk.own, &journal.tx, record, text)?;
         }
     }

@@ -11,15 +11,16 @@ use crate::dir::Dir;
 use crate::fetch::store::{self, Item};
 use crate::lockfile::{Lockfile, Package};
 use crate::places::OWN;
+use crate::room;
 use crate::shelf;
 use crate::voice::note;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Action {
-    /// Show what is in the cache, and what of it is needed.
+    /// Show what is in the cache, and what of it is needed; and what `recipe run` has made.
     Info,
-    /// Remove what neither the lock nor a package installed in this prefix refers to.
+    /// Remove what neither the lock nor a package installed in this prefix refers to, and what `recipe run` has made.
     Clean {
         /// Remove everything.
         #[arg(long)]
@@ -44,19 +45,25 @@ struct Shown {
 /// The cache, the lock or the records cannot be read, or a file cannot be removed.
 pub fn run(settings: &Settings, action: &Action) -> anyhow::Result<ExitCode> {
     match action {
-        Action::Info => print(settings, &all(settings)?, "needed"),
+        Action::Info => {
+            let rooms = room::list(&settings.places.cache)?;
+            print(settings, &all(settings)?, &rooms, "needed")
+        }
         Action::Clean { all: everything, dry_run } => {
             // Who installs here is not disturbed.
             let _desk = if *dry_run { None } else { Some(settings.desk()?) };
             let mut items = all(settings)?;
             items.retain(|shown| *everything || !shown.needed);
+            let mut rooms = room::list(&settings.places.cache)?;
+            rooms.retain(|room| !room.busy);
             if *dry_run {
-                return print(settings, &items, "would be removed");
+                return print(settings, &items, &rooms, "would be removed");
             }
             let items: Vec<_> = items.into_iter().map(|shown| shown.item).collect();
             let removed = store::remove(&settings.places.cache, &items)?;
             let removed: Vec<_> = removed.into_iter().map(|item| Shown { item, needed: false }).collect();
-            print(settings, &removed, "removed")
+            let rooms = room::remove(&settings.places.cache, &rooms)?;
+            print(settings, &removed, &rooms, "removed")
         }
     }
 }
@@ -81,7 +88,7 @@ fn needed(settings: &Settings) -> anyhow::Result<Vec<Source>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(needed),
         own => own?,
     };
-    let (recipes, errors) = shelf::all(&places.recipes)?;
+    let (recipes, errors) = shelf::all(places)?;
     if let Some(e) = errors.into_iter().next() {
         return Err(e.context("it is not known what this recipe needs"));
     }
@@ -91,10 +98,15 @@ fn needed(settings: &Settings) -> anyhow::Result<Vec<Source>> {
     Ok(needed)
 }
 
-fn print(settings: &Settings, items: &[Shown], what: &str) -> anyhow::Result<ExitCode> {
+fn print(settings: &Settings, items: &[Shown], rooms: &[room::Item], what: &str) -> anyhow::Result<ExitCode> {
     if settings.json {
-        output::json_of("files", &items)?;
+        let (files, runs) = (serde_json::to_value(items)?, serde_json::to_value(rooms)?);
+        output::json_of_all([("files", files), ("runs", runs)])?;
         return Ok(ExitCode::SUCCESS);
+    }
+    for room::Item { name, size, busy } in rooms {
+        let mark = if *busy { "  in use" } else { "" };
+        output::line(format!("run/{name}  {size} bytes{mark}"))?;
     }
     for Shown { item, needed } in items {
         let digest = item.sha256.map_or_else(|| "not whole".to_owned(), |s| format!("sha256:{s}"));

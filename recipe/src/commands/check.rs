@@ -10,7 +10,7 @@ use crate::dir::Dir;
 use crate::places::OWN;
 use crate::recipe::Recipe;
 use crate::stage::{What, examine};
-use crate::{db, exit, shelf};
+use crate::{claims, db, exit, shelf};
 
 /// A difference.
 #[derive(Debug, Serialize)]
@@ -25,10 +25,14 @@ struct Finding {
 /// # Errors
 /// A package is not installed, or cannot be examined.
 pub fn run(settings: &Settings, names: &[String]) -> anyhow::Result<ExitCode> {
+    let concerns = |r: &Recipe| r.state.installed || r.claim.is_some();
     let recipes = match names {
-        [] => shelf::all(&settings.places.recipes)?.0.into_iter().filter(|r| r.state.installed).collect(),
+        [] => shelf::all(&settings.places)?.0.into_iter().filter(concerns).collect(),
         names => {
-            let load = |name: &String| shelf::installed(&settings.places, name);
+            let load = |name: &String| match shelf::load(&settings.places, name) {
+                Ok(recipe) if recipe.claim.is_some() => Ok(recipe),
+                _ => shelf::installed(&settings.places, name),
+            };
             names.iter().map(load).collect::<Result<Vec<_>, _>>()?
         }
     };
@@ -58,6 +62,16 @@ fn package(settings: &Settings, recipe: &Recipe, findings: &mut Vec<Finding>) ->
     let mut add = |path: &str, problem: String| {
         findings.push(Finding { package: recipe.name.clone(), path: path.to_owned(), problem });
     };
+    if recipe.claim.is_some() {
+        let claim = recipe.claim.as_deref().and_then(|c| c.version.clone()).unwrap_or_default();
+        add(
+            "",
+            format!("its recipe says that {claim} is installed, which is not true here; {}", claims::HINT),
+        );
+        if !recipe.state.installed {
+            return Ok(());
+        }
+    }
     let prefix = settings.places.prefix_here();
     let prefix = Dir::open(&prefix).with_context(|| format!("failed to open {}", prefix.display()))?;
     let own = prefix.sub(OWN).ok();

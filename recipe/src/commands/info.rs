@@ -31,6 +31,7 @@ pub fn run(settings: &Settings, names: &[String]) -> anyhow::Result<ExitCode> {
                 let when = at.and_then(output::date).map(|date| format!(" on {date}")).unwrap_or_default();
                 format!("{version}{when}{why}")
             }
+            _ if r.claim.is_some() => "no, though its file says so".to_owned(),
             _ => "no".to_owned(),
         };
         let size = r.state.files.len().to_string();

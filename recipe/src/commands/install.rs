@@ -16,6 +16,7 @@ use common::cli::{Mark, code};
 use globset::GlobMatcher;
 
 use super::{Settings, ahead, details, output};
+use crate::claims::{self, Books};
 use crate::exit;
 use crate::recipe::Recipe;
 use crate::resolve::Step;
@@ -29,8 +30,11 @@ use foresight::{Coming, foresee};
 #[derive(Debug, Default, Args)]
 pub struct Options {
     /// Names of recipes, or paths of recipe files.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "all")]
     names: Vec<String>,
+    /// Install what recipe files say is installed, but is not here; as `recipe sync-state` does.
+    #[arg(long, conflicts_with_all = ["names", "reinstall", "as_dep", "no_deps"])]
+    all: bool,
     /// Install again what is installed in this version.
     #[arg(long)]
     reinstall: bool,
@@ -89,18 +93,23 @@ pub enum DryRun {
 /// A recipe is not found or wrong, a dependency cannot be satisfied, a phase fails, files are in the way, or somebody was asked
 /// and said no.
 pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
+    if options.all {
+        let all = super::sync::Options::all(options.dry.dry_run.is_some(), options.overwrite.clone());
+        return super::sync::run(settings, &all);
+    }
     // Wrong names are said before anything is locked or made.
     let mut paths =
         options.names.iter().map(|n| shelf::find(&settings.places, n)).collect::<Result<Vec<_>, _>>()?;
     let mut seen = BTreeSet::new();
     paths.retain(|p| seen.insert(p.clone()));
-    let patterns = options.overwrite.iter().map(|p| globset::Glob::new(p).map(|g| g.compile_matcher()));
-    let patterns =
-        patterns.collect::<Result<Vec<_>, _>>().context("cannot use --overwrite").exit(code::USAGE)?;
+    let patterns = patterns(&options.overwrite)?;
     let desk = settings.desk()?;
     let mut wanted = Vec::new();
     for path in &paths {
-        let recipe = Recipe::load(path)?;
+        let recipe = Books::open(&settings.places)?.settle(Recipe::load(path)?)?;
+        if let Some(why) = claims::untrue(&settings.places, &recipe) {
+            note(&format!("{why}; {}", claims::HINT));
+        }
         if recipe.installed_version() == Some(&recipe.version) && !options.reinstall {
             ahead::installed_as_locked(&desk, &recipe)?;
             note(&format!("{} {} is installed already", recipe.name, recipe.version));
@@ -120,6 +129,30 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     work.run(foresee(&desk, wanted, why, options.no_deps)?)
 }
 
+/// What `--overwrite` says.
+pub(super) fn patterns(texts: &[String]) -> anyhow::Result<Vec<GlobMatcher>> {
+    let patterns = texts.iter().map(|p| globset::Glob::new(p).map(|g| g.compile_matcher()));
+    patterns.collect::<Result<Vec<_>, _>>().context("cannot use --overwrite").exit(code::USAGE)
+}
+
+/// All of it in one go, without a question and without a word on stdout: the last transaction's plan. Others leave in that one.
+pub(super) fn quietly(
+    desk: &Desk,
+    overwrite: &[GlobMatcher],
+    wanted: Vec<Recipe>,
+    leaving: &[Recipe],
+    why: Why,
+) -> anyhow::Result<Plan> {
+    let dry = Dry::default();
+    let work = Work { desk, dry, overwrite, json: true, by_name: true, notes: Vec::new() };
+    let mut coming = foresee(desk, wanted, why, false)?;
+    let last = coming.pop().unwrap_or(Coming { steps: Vec::new(), why, to_build: None });
+    for transaction in coming {
+        work.carry_out(transaction, &[])?;
+    }
+    work.carry_out(last, leaving)
+}
+
 /// Runs `recipe upgrade`: what is installed in another version than its recipe has, in one transaction.
 ///
 /// # Errors
@@ -127,7 +160,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
 pub fn upgrade(settings: &Settings, options: &UpgradeOptions) -> anyhow::Result<ExitCode> {
     let desk = settings.desk()?;
     let recipes = match &options.names[..] {
-        [] => shelf::all(&settings.places.recipes)?.0,
+        [] => shelf::all(&settings.places)?.0,
         names => {
             let load = |name: &String| shelf::installed(&settings.places, name);
             names.iter().map(load).collect::<anyhow::Result<_>>()?
@@ -153,7 +186,7 @@ fn left_out(recipe: &Recipe) -> Option<String> {
 
 /// Why packages are there afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Why {
+pub(super) enum Why {
     /// The user named them.
     Asked,
     /// Something needs them, unless they were asked for before.
@@ -198,7 +231,7 @@ impl Work<'_> {
             if self.dry.dry_run.is_some() && !is_last {
                 return self.cannot_make(&transaction);
             }
-            let mut plan = self.carry_out(transaction)?;
+            let mut plan = self.carry_out(transaction, &[])?;
             plan.notes.extend(self.notes.iter().filter(|_| is_last).cloned());
             done.extend(output::rows(&plan));
             let is_done = !plan.changes.is_empty() && self.dry.dry_run.is_none();
@@ -226,11 +259,13 @@ impl Work<'_> {
         Err(error).hint("`--dry-run=plan` needs nothing to be made")
     }
 
-    /// One transaction.
-    fn carry_out(&self, Coming { steps, why, .. }: Coming) -> anyhow::Result<Plan> {
+    /// One transaction; others leave in it.
+    fn carry_out(&self, Coming { steps, why, .. }: Coming, leaving: &[Recipe]) -> anyhow::Result<Plan> {
         let tx = Desk::new_tx();
         let overwrite = |path: &str| self.overwrite.iter().any(|p| p.is_match(path));
         let mut planner = Planner::new(self.desk, tx.clone(), &overwrite);
+        // What goes makes room for what comes.
+        leaving.iter().try_for_each(|recipe| planner.remove(recipe))?;
         for Step { recipe, wanted } in steps {
             progress::next_package();
             match make::make(self.desk, &tx, &recipe.path)? {
@@ -239,7 +274,8 @@ impl Work<'_> {
                 }
                 Outcome::Made(made) => {
                     // What was asked for by name stays asked for.
-                    let state = &made.code.recipe.state;
+                    let recipe = &made.code.recipe;
+                    let state = recipe.claim.as_deref().unwrap_or(&recipe.state);
                     let as_dep = match why {
                         Why::Asked if wanted => false,
                         Why::Same if state.installed => state.as_dep,
@@ -251,6 +287,7 @@ impl Work<'_> {
         }
         let plan = planner.finish()?;
         if !plan.changes.is_empty() && self.dry.dry_run.is_none() {
+            leaving.iter().try_for_each(|recipe| super::remove::before(self.desk, &tx, recipe))?;
             tx::run(self.desk, &plan)?;
         }
         Ok(plan)

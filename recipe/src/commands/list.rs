@@ -6,6 +6,7 @@ use clap::Args;
 use common::cli::{report, tell};
 
 use super::{Settings, output};
+use crate::claims;
 use crate::exit;
 use crate::shelf;
 
@@ -42,7 +43,8 @@ impl Options {
 /// # Errors
 /// The directory cannot be read.
 pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
-    let (mut recipes, errors) = shelf::all(&settings.places.recipes)?;
+    let (mut recipes, errors) = shelf::all(&settings.places)?;
+    let untrue = recipes.iter().filter(|r| r.claim.is_some()).count();
     recipes.retain(|r| r.is_outdated() || !options.outdated);
     recipes.retain(|r| r.pinned.is_some() || !options.pinned);
     recipes.retain(|r| match (options.explicit, options.deps) {
@@ -61,7 +63,9 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
                     false => format!("installed: {version}"),
                 });
                 let pinned = r.pinned.as_ref().map(|pin| format!("pinned: {pin}"));
-                [installed, pinned].into_iter().flatten().collect::<Vec<_>>().join("  ")
+                let untrue = r.claim.is_some() && !r.state.installed;
+                let untrue = untrue.then(|| "not here, though its file says so".to_owned());
+                [installed, untrue, pinned].into_iter().flatten().collect::<Vec<_>>().join("  ")
             })
             .collect();
         let rows: Vec<_> = recipes
@@ -70,6 +74,9 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
             .map(|(r, mark)| [r.name.as_str(), &r.version, mark.as_str()])
             .collect();
         output::columns(&rows)?;
+    }
+    if untrue > 0 {
+        tell(&format!("{untrue} recipe files say of their packages what is not true here; {}", claims::HINT));
     }
     errors.iter().for_each(|e| tell(&report(e)));
     Ok(if errors.is_empty() { ExitCode::SUCCESS } else { exit::RECIPE.into() })

@@ -48,13 +48,14 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     let before = desk.lockfile.take().unwrap_or_default();
     let wanted = match &options.names[..] {
         [] => {
-            let (recipes, _) = shelf::all(&desk.places.recipes)?;
-            recipes.into_iter().filter(|r| r.state.installed).collect()
+            let (recipes, _) = shelf::all(&desk.places)?;
+            // What a file only says is installed may be on its way here (`recipe sync-state`).
+            recipes.into_iter().filter(|r| r.state.installed || r.claim.is_some()).collect()
         }
         names => names.iter().map(|n| shelf::load(&desk.places, n)).collect::<anyhow::Result<Vec<_>>>()?,
     };
     let mut after = if options.names.is_empty() { Lockfile::new() } else { before.clone() };
-    for recipe in closure(&desk, wanted)?.values() {
+    for recipe in closure(&desk.places, &desk.base, wanted)?.values() {
         if let Some(package) = entry(&desk, recipe, &before)? {
             after.put(package);
         }
@@ -66,7 +67,11 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
 }
 
 /// These recipes and what they need, as on a system where none of them is installed.
-fn closure(desk: &Desk, wanted: Vec<Recipe>) -> anyhow::Result<BTreeMap<String, Recipe>> {
+pub(super) fn closure(
+    places: &Places,
+    base: &Base,
+    wanted: Vec<Recipe>,
+) -> anyhow::Result<BTreeMap<String, Recipe>> {
     let mut all = BTreeMap::new();
     let mut todo = wanted;
     while let Some(recipe) = todo.pop() {
@@ -74,8 +79,8 @@ fn closure(desk: &Desk, wanted: Vec<Recipe>) -> anyhow::Result<BTreeMap<String, 
             continue;
         }
         for text in recipe.deps.iter().chain(&recipe.build_deps) {
-            if let Ok(dependency) = choice(&desk.places, &desk.base, &recipe, text)? {
-                todo.push(shelf::load(&desk.places, &dependency.name)?);
+            if let Ok(dependency) = choice(places, base, &recipe, text)? {
+                todo.push(shelf::load(places, &dependency.name)?);
             }
         }
         all.insert(recipe.name.clone(), recipe);

@@ -111,7 +111,7 @@ pub fn diff(settings: &Settings, name: &str) -> anyhow::Result<ExitCode> {
 }
 
 /// Our own directory of the prefix, if something was ever done there.
-fn own(settings: &Settings) -> Option<Dir> {
+pub(super) fn own(settings: &Settings) -> Option<Dir> {
     Dir::open(&settings.places.prefix_here()).and_then(|prefix| prefix.sub(OWN)).ok()
 }
 

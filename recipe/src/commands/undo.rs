@@ -6,6 +6,7 @@ use anyhow::Context;
 use common::cli::Mark;
 
 use super::{Settings, graph, output, remove};
+use crate::claims::Books;
 use crate::db;
 use crate::exit;
 use crate::recipe::Recipe;
@@ -74,8 +75,9 @@ pub fn undo(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> 
     let mut goals = Vec::new();
     // The last that came goes first.
     for package in journal.packages.iter().rev() {
-        let recipe = Recipe::load(&package.recipe)
-            .with_context(|| format!("{} has no recipe any more", package.name))?;
+        let recipe =
+            Recipe::load(&package.recipe).and_then(|recipe| Books::open(&desk.places)?.settle(recipe));
+        let recipe = recipe.with_context(|| format!("{} has no recipe any more", package.name))?;
         if recipe.state.tx.as_deref() != Some(&tx) {
             let since = recipe.state.tx.as_deref().unwrap_or("an edit of its recipe");
             return Err(anyhow::anyhow!("{} was changed since by {since}", package.name))

@@ -67,7 +67,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     let settings = Settings { locked: false, ..settings.clone() };
     let desk = settings.desk()?;
     let (recipes, errors) = match &options.names[..] {
-        [] => shelf::all(&settings.places.recipes)?,
+        [] => shelf::all(&settings.places)?,
         names => {
             let load = |name: &String| shelf::load(&settings.places, name);
             (names.iter().map(load).collect::<anyhow::Result<_>>()?, Vec::new())

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Found;
 use crate::base::{Answer, Base};
+use crate::claims::{self, Books};
 use crate::db::{self, Record};
 use crate::dir::Dir;
 use crate::lock;
@@ -26,10 +27,15 @@ pub(super) fn examine(places: &Places, found: &mut Found) {
     }
     let prefix = Dir::open(&places.prefix_here()).ok();
     let own = prefix.as_ref().and_then(|prefix| prefix.sub(OWN).ok());
+    let claimed: BTreeSet<_> =
+        recipes.iter().filter(|r| r.claim.is_some()).map(|r| r.name.as_str()).collect();
+    for recipe in recipes.iter().filter(|r| r.claim.is_some()) {
+        claim(places, recipe, found);
+    }
     for recipe in installed.values() {
         let record = record(own.as_ref(), recipe, found);
         let deps = record.filter(|_| recipe.is_outdated()).map_or_else(|| recipe.deps.clone(), |r| r.deps);
-        dependencies(recipe, &deps, &installed, &base, found);
+        dependencies(recipe, &deps, &|name| claimed.contains(name), &installed, &base, found);
     }
     // What somebody is writing just now is not in its place yet.
     if let Some(own) = own.as_ref().filter(|own| lock::holder(own).is_none()) {
@@ -53,8 +59,11 @@ fn recipes(places: &Places, found: &mut Found) -> Vec<Recipe> {
         }
     };
     let mut recipes = Vec::new();
+    let books = Books::open(places).ok();
     for path in files {
-        match Recipe::load(&path) {
+        match Recipe::load(&path)
+            .and_then(|recipe| books.as_ref().map_or(Ok(recipe.clone()), |b| b.settle(recipe)))
+        {
             Ok(recipe) => recipes.push(recipe),
             Err(e) => {
                 let shown = path.display().to_string();
@@ -68,6 +77,14 @@ fn recipes(places: &Places, found: &mut Found) -> Vec<Recipe> {
         }
     }
     recipes
+}
+
+/// A recipe file that says what is not true here.
+fn claim(places: &Places, recipe: &Recipe, found: &mut Found) {
+    let Some(why) = claims::untrue(places, recipe) else { return };
+    let problem = why.strip_prefix(&format!("{}: ", recipe.name)).unwrap_or(&why);
+    let hint = format!("{}; `recipe sync-state --forget {}` corrects the file", claims::HINT, recipe.name);
+    found.add("record", &recipe.name, problem, hint);
 }
 
 /// The record of what is installed of a recipe.
@@ -111,8 +128,7 @@ fn strays(own: &Dir, installed: &BTreeMap<&str, &Recipe>, found: &mut Found) {
             true => (
                 "no recipe says that it is installed: its files are nobody's",
                 format!(
-                    "{}.rhai is its recipe as it was; with its state lost, `recipe install --overwrite '*' {name}` takes its files back",
-                    path.display()
+                    "`recipe sync-state --adopt {name}` writes it into its recipe file again, --remove removes it"
                 ),
             ),
             false => ("nothing refers to this record", format!("remove {}.json", path.display())),
@@ -182,6 +198,7 @@ fn missing(places: &Places, prefix: Option<&Dir>, file: &str) -> Option<String> 
 fn dependencies(
     recipe: &Recipe,
     deps: &[String],
+    claimed: &dyn Fn(&str) -> bool,
     installed: &BTreeMap<&str, &Recipe>,
     base: &Base,
     found: &mut Found,
@@ -202,6 +219,8 @@ fn dependencies(
             (Some(version), _) if wanted.accepts(version) => continue,
             (Some(version), _) => format!("it needs {wanted}, and {version} is installed"),
             (None, Answer::Enough(_)) => continue,
+            // That it is not here is a finding already.
+            (None, _) if claimed(&wanted.name) => continue,
             (None, Answer::Other(has)) => format!("it needs {wanted}, and the base has {has}"),
             (None, Answer::Nothing) => format!("it needs {wanted}, which nothing satisfies"),
         };

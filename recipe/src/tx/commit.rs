@@ -64,6 +64,28 @@ pub(super) fn edit(
     bail!("{} is being written all the time", path.display())
 }
 
+/// Makes a recipe file that must not be there yet, durably and whole.
+///
+/// # Errors
+/// It is there, or the disk does not take it.
+pub(super) fn create(path: &Path, text: &str, tx: &str) -> anyhow::Result<()> {
+    let context = || format!("failed to create {}", path.display());
+    let (dir, name) = open(path)?;
+    let temp = temp_name(name, tx);
+    let write = || -> anyhow::Result<()> {
+        let mut file = dir.create(temp.as_bytes(), 0o644)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        crate::dir::rename(&dir, &temp, &dir, name, RenameFlags::NOREPLACE)?;
+        Ok(dir.sync()?)
+    };
+    let written = write();
+    if written.is_err() {
+        let _ = dir.remove_file(&temp);
+    }
+    written.with_context(context)
+}
+
 /// Gives a file back what somebody else wrote in the last moment, which was swapped out for `ours`; unless nothing was swapped yet.
 fn put_back(dir: &Dir, name: &str, temp: &str, ours: &str, untouched: bool) -> anyhow::Result<()> {
     if untouched {

@@ -88,6 +88,12 @@ impl<'a> Conflicts<'a> {
         Ok(true)
     }
 
+    /// Whether another package has installed it.
+    pub(super) fn is_of_another(&mut self, path: &str, name: &str) -> anyhow::Result<bool> {
+        let shown = self.desk.places.installed(path);
+        Ok(self.owner(&shown)?.is_some_and(|owner| owner != name))
+    }
+
     /// Fails if something is in the way (exit code [`exit::CONFLICT`]): all of it is named.
     pub(super) fn finish(self) -> anyhow::Result<()> {
         if self.found.is_empty() {
@@ -102,7 +108,7 @@ impl<'a> Conflicts<'a> {
     /// Whose an installed file is.
     fn owner(&mut self, shown: &str) -> anyhow::Result<Option<String>> {
         if self.owners.is_none() {
-            let (recipes, _) = shelf::all(&self.desk.places.recipes)?;
+            let (recipes, _) = shelf::all(&self.desk.places)?;
             let files = recipes.into_iter().filter(|r| r.state.installed);
             let files = files.flat_map(|r| r.state.files.into_iter().map(move |f| (f, r.name.clone())));
             self.owners = Some(files.collect());

@@ -1,5 +1,7 @@
 //! The prefix, opened, locked, and free of what interrupted runs left: where a command that changes something begins.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -39,6 +41,8 @@ pub struct Desk {
     pub fetcher: Rc<Fetcher>,
     /// ^C.
     pub interrupt: Interrupt,
+    /// Where files beside a recipe are, if that is not where the recipe is.
+    pub beside: BTreeMap<String, PathBuf>,
     _lock: Lock,
 }
 
@@ -72,6 +76,7 @@ impl Desk {
             require_trust: false,
             fetcher: Rc::new(Fetcher::new(&places.cache, offline, interrupt.clone())),
             interrupt: interrupt.clone(),
+            beside: BTreeMap::new(),
             _lock: lock,
         };
         let outcome = recover::recover(&desk)?;

@@ -9,6 +9,7 @@ use common::cli::Mark;
 
 use super::desk::Desk;
 use super::journal::{BUILD, HOME, STAGE};
+use crate::claims::Books;
 use crate::code::Code;
 use crate::db::Source;
 use crate::engine::{Cage, Context, Program, Ran};
@@ -52,7 +53,8 @@ pub fn staged(tx: &str, name: &str) -> String {
 /// # Errors
 /// The recipe is wrong, not trusted, or not as locked, or one of its phases fails.
 pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
-    let code = Code::load(path)?;
+    let mut code = Code::load(path)?;
+    code.recipe = Books::open(&desk.places)?.settle(code.recipe)?;
     let (name, was_installed) = (code.recipe.name.clone(), code.recipe.state.installed);
     desk.trusts(&code)?;
     let locked = match &desk.lockfile {
@@ -139,7 +141,11 @@ pub fn program(desk: &Desk, tx: &str, code: &Code, locked: Option<Vec<Source>>) 
         cwd: String::new(),
         stage: open(&staged(tx, &recipe.name))?,
         prefix: desk.places.prefix.clone(),
-        beside: recipe.path.parent().unwrap_or(Path::new(".")).to_owned(),
+        beside: desk
+            .beside
+            .get(&recipe.name)
+            .cloned()
+            .unwrap_or_else(|| recipe.path.parent().unwrap_or(Path::new(".")).to_owned()),
         cage,
         fetcher: desk.fetcher.clone(),
         downloads: Vec::new(),

@@ -1,6 +1,6 @@
 //! Packages -> operations, and what is in their way. Looks, and changes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 
 use anyhow::Context;
@@ -13,13 +13,14 @@ use super::desk::{Desk, now};
 use super::journal::{Journal, Package, Step};
 use super::make::Made;
 use super::recover::leaving;
+use crate::claims::Books;
 use crate::code::Code;
 use crate::db::{self, Record};
 use crate::dir::{parents, split};
 use crate::engine::Ran;
 use crate::exit;
 use crate::recipe::Recipe;
-use crate::stage::{Entry, What, examine};
+use crate::stage::{Entry, Pending, What, examine};
 use crate::state::State;
 use crate::trust;
 
@@ -45,6 +46,15 @@ pub struct Change {
     pub after: Box<dyn Fn() -> anyhow::Result<()>>,
     /// What of its stage will be moved: path below the transaction's stage, whether it is a file.
     staged: Vec<(String, bool)>,
+}
+
+/// What is known of a file that stands where a package's goes.
+#[derive(Clone, Copy)]
+struct Whose {
+    /// The package installed it.
+    ours: bool,
+    /// Its recipe only says so.
+    claimed: bool,
 }
 
 impl Change {
@@ -77,6 +87,8 @@ pub struct Planner<'a> {
     notes: Vec<String>,
     conflicts: Conflicts<'a>,
     puts: Vec<Step>,
+    /// Files of the package at hand that users have to see to.
+    pending: BTreeMap<String, Pending>,
     /// Paths that this transaction gives free.
     released: BTreeSet<String>,
     /// What was given free and was empty, with a slash at the end.
@@ -94,6 +106,7 @@ impl<'a> Planner<'a> {
             notes: Vec::new(),
             conflicts: Conflicts::new(desk, overwrite),
             puts: Vec::new(),
+            pending: BTreeMap::new(),
             released: BTreeSet::new(),
             left: BTreeSet::new(),
         }
@@ -123,6 +136,8 @@ impl<'a> Planner<'a> {
         self.notes.extend(trust::news(&self.desk.own, &made.code)?);
         let Made { code: Code { recipe, text, libraries }, listing, mut changed, sources, programs, program } =
             made;
+        Books::open(&self.desk.places)?.not_of_another(&recipe)?;
+        let claimed = recipe.claim.is_some();
         let record = db::installed(&self.desk.own, &recipe)?;
         let old = self.files(&recipe)?;
         let new: BTreeSet<_> = listing.entries.iter().map(|e| e.path.clone()).collect();
@@ -134,7 +149,8 @@ impl<'a> Planner<'a> {
         let mut staged = Vec::new();
         for entry in &listing.entries {
             let before = record.as_ref().and_then(|r| r.files.iter().find(|f| f.path == entry.path));
-            if let Some(step) = self.put(&recipe.name, entry, old.contains(&entry.path), before)? {
+            let whose = Whose { ours: old.contains(&entry.path), claimed };
+            if let Some(step) = self.put(&recipe.name, entry, whose, before)? {
                 let (Step::Create { staged: from, .. } | Step::Replace { staged: from, .. }) = &step else {
                     continue;
                 };
@@ -150,10 +166,11 @@ impl<'a> Planner<'a> {
             tx: Some(self.journal.tx.clone()),
             files: listing.entries.iter().map(|e| self.desk.places.installed(&e.path)).collect(),
         };
+        let mut pending = std::mem::take(&mut self.pending);
         let before = bytes(&recipe, record.as_ref());
         let recorded = |entry: Entry| {
             let what = changed.remove(&entry.path).unwrap_or(entry.what);
-            Entry { ino: 0, what, ..entry }
+            Entry { ino: 0, what, pending: pending.remove(&entry.path), ..entry }
         };
         let record = Record {
             schema: 1,
@@ -250,6 +267,11 @@ impl<'a> Planner<'a> {
                 continue;
             }
             let before = record.and_then(|r| r.files.iter().find(|f| f.path == *path));
+            if before.is_some_and(|b| b.config) {
+                let stale = config::stale(self.desk, &recipe.name, path, before)?;
+                self.released.extend(stale.iter().map(|step| step.path().to_owned()));
+                self.journal.steps.extend(stale);
+            }
             if before.is_some_and(|b| b.config)
                 && Some(examine(prefix, path)?) != before.map(|b| Some(b.what.clone()))
             {
@@ -307,7 +329,7 @@ impl<'a> Planner<'a> {
         &mut self,
         name: &str,
         entry: &Entry,
-        ours: bool,
+        whose: Whose,
         before: Option<&Entry>,
     ) -> anyhow::Result<Option<Step>> {
         let path = &entry.path;
@@ -330,7 +352,12 @@ impl<'a> Planner<'a> {
             self.conflicts.add(path, "another file system is mounted there");
             return Ok(None);
         }
-        let Some(stat) = stat else { return Ok(Some(create(path.clone()))) };
+        let Some(stat) = stat else {
+            if before.is_some_and(|b| b.config) {
+                self.journal.steps.extend(config::stale(self.desk, name, path, before)?);
+            }
+            return Ok(Some(create(path.clone())));
+        };
         if crate::dir::kind(&stat).is_dir() {
             // A directory of the older version makes room for it, if nothing else is in there.
             let below = format!("{path}/");
@@ -346,9 +373,19 @@ impl<'a> Planner<'a> {
         }
         let config = entry.config || before.is_some_and(|b| b.config);
         if config {
-            return config::put(self.desk, entry, before, &staged, &mut self.conflicts, &mut self.notes);
+            let stage = self.journal.stage();
+            let coming = config::Coming { name, entry, before, staged: &staged, stage: &stage };
+            let put = config::put(self.desk, &coming, &mut self.conflicts, &mut self.notes)?;
+            self.journal.steps.extend(put.stale);
+            self.pending.extend(put.pending.map(|pending| (path.clone(), pending)));
+            return Ok(put.step);
         }
-        if !ours && self.conflicts.with_present(path, name, &stat)? {
+        // A file of nobody that is already what comes, of a package that its recipe says is installed: its record was lost.
+        let adopt = whose.claimed && !self.conflicts.is_of_another(path, name)? && {
+            let now = examine(prefix, path).with_context(|| format!("failed to examine {shown}"))?;
+            now.as_ref() == Some(&entry.what)
+        };
+        if !whose.ours && !adopt && self.conflicts.with_present(path, name, &stat)? {
             return Ok(None);
         }
         let changed = self.changed(path, before)?;

@@ -18,9 +18,9 @@ use super::make::{self, Made};
 use crate::code::Code;
 use crate::db::{self, Record};
 use crate::dir::{Dir, split};
-use crate::exit;
 use crate::recipe::Recipe;
 use crate::stage::{self, Entry, What, examine};
+use crate::{exit, pristine};
 
 /// Stages what transaction `from` had installed of a package; `recipe` is its recipe file as it is now. `undone` is the transaction
 /// that is undone by that, if one is.
@@ -119,7 +119,15 @@ impl Sources<'_> {
             rustix::fs::symlinkat(target.as_str(), &into, leaf)?;
             return Ok(Some(entry.what.clone()));
         }
-        // A file that users edit stays as they have it, so that nobody kept the package's own.
+        if let What::File { sha256, mode, .. } = &entry.what
+            && let Some(text) = pristine::read(&self.desk.own, self.name, sha256)?
+        {
+            let mut file = into.create(leaf.as_bytes(), 0o600)?;
+            std::io::Write::write_all(&mut file, &text)?;
+            rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(*mode))?;
+            return Ok(Some(entry.what.clone()));
+        }
+        // A file that users edit stays as they have it; older versions of us have not kept the package's own.
         let theirs = if entry.config { here(prefix, path)? } else { None };
         match theirs {
             Some(what @ What::File { .. }) if copy_if(prefix, path, &what, &into, leaf)? => Ok(Some(what)),
