@@ -45,6 +45,11 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
+    /// Attack a program while it works, and count how it ended. Prints a table and writes target/torture/.
+    Torture {
+        #[command(subcommand)]
+        what: Torture,
+    },
     /// List every promise that a test protects, how it could be cheated, and how the test ended last.
     Cheats {
         /// Print JSON on stdout.
@@ -88,6 +93,13 @@ enum Task {
     },
     /// Write man pages, completions and reference pages to target/dist.
     Docs,
+}
+
+/// What to attack.
+#[derive(Debug, Subcommand)]
+enum Torture {
+    /// recipe: killed, failing system calls, power cuts, two at a time, hostile archives, links that change.
+    Recipe(crate::torture::RecipeArgs),
 }
 
 /// What to measure.
@@ -147,6 +159,7 @@ impl Cli {
             Task::Reliability { filter, json } => {
                 crate::reliability::reliability(&paths, filter.as_deref(), json)?;
             }
+            Task::Torture { what: Torture::Recipe(args) } => crate::torture::recipe(&paths, &args)?,
             Task::Cheats { json, write } => crate::cheats::cheats(&paths, json, write)?,
             Task::Sabotage(args) => crate::sabotage::sabotage(&paths, &args)?,
             Task::Lab { json } => crate::lab::lab(&paths, json).map(drop)?,
