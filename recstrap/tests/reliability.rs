@@ -27,7 +27,7 @@ mod power;
 #[path = "reliability/hostile.rs"]
 mod hostile;
 
-use testkit::{random, scratch, write_log};
+use testkit::{random, scratch};
 
 /// Every sweep mounts.
 fn root_or_skip(sweep: &str) -> bool {

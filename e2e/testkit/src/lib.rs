@@ -1,6 +1,6 @@
 //! What tests of several crates share: oracle tools, trees as the kernel shows them ([`tree`]), a web server that
 //! misbehaves ([`server`]), attacks on system calls ([`strace`]) and their counts ([`ledger`]), disks that record what is
-//! written and lose power ([`disk`], [`write_log`], [`scratch`]), numbers that look random ([`random`]), and the list of
+//! written and lose power ([`disk`], [`write_log`], [`power`], [`scratch`]), numbers that look random ([`random`]), and the list of
 //! checks that could not run.
 //!
 //! A check that needs what this machine lacks calls [`skip`]: it is printed, written to the ledger
@@ -10,6 +10,7 @@
 
 pub mod disk;
 pub mod ledger;
+pub mod power;
 pub mod random;
 pub mod scratch;
 pub mod server;
