@@ -7,6 +7,8 @@
 mod rig;
 #[path = "cli/forge.rs"]
 mod forge;
+#[path = "reliability/state.rs"]
+mod state;
 #[path = "reliability/world.rs"]
 mod world;
 #[path = "reliability/sweeps.rs"]

@@ -107,6 +107,8 @@ enum Torture {
 enum Bench {
     /// Filling a disk from the image: recstrap, cp, rsync, fsck.erofs, unsquashfs, tar, and the floors. Needs root.
     Extract(crate::bench::ExtractArgs),
+    /// recipe against pacman: start, list and search, plan, install. Needs root.
+    Recipe(crate::bench::RecipeArgs),
 }
 
 /// How to build.
@@ -168,6 +170,7 @@ impl Cli {
             Task::Ci => crate::ci::ci(&paths)?,
             Task::Tidy => crate::tidy::tidy(&paths)?,
             Task::Bench { what: Bench::Extract(args) } => crate::bench::extract(&paths, &args)?,
+            Task::Bench { what: Bench::Recipe(args) } => crate::bench::recipe(&paths, &args)?,
             Task::Docs => crate::docs::run(&paths)?,
         }
         Ok(ExitCode::SUCCESS)

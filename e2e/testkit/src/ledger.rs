@@ -55,6 +55,12 @@ impl Row {
         self
     }
 
+    /// So many attacks more there are, and so many more are planned.
+    pub fn plan(&mut self, population: u64, planned: u64) {
+        self.population += population;
+        self.planned += planned;
+    }
+
     /// An attack that was proved to have happened, and how it ended.
     pub fn outcome(&mut self, attack: &str, result: Result<&str, String>) {
         self.injected += 1;

@@ -92,6 +92,7 @@ fn judge(
     }
     let installed = rig.prefix(&format!("share/{package}"));
     match out.code {
+        Some(0) if !installed.exists() => Err("exit 0, but nothing is installed".to_owned()),
         Some(0) if refuse => Err(format!("it was installed: {:?}", tree(&installed))),
         Some(0) => dangerous(&tree(&installed)).map_or(Ok("installed, harmless"), Err),
         Some(code) if REFUSED.contains(&code) && !installed.exists() => Ok("refused"),

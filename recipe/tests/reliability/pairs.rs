@@ -12,7 +12,7 @@ use testkit::random::Random;
 use testkit::strace::{Injection, attack};
 
 use crate::scene::{COMMANDS, READERS, Scene};
-use crate::world::{State, no_leftovers};
+use crate::state::{State, no_leftovers};
 
 const SEED: u64 = 31;
 const LOCKED: i32 = 16;
@@ -86,7 +86,7 @@ impl Oracle {
         if (a, b, &found) == (&first, &second, &other) {
             return Ok("as the second before the first");
         }
-        let differ = crate::world::difference(&found, &state, &other);
+        let differ = crate::state::difference(&found, &state, &other);
         Err(format!("no order leads to this: {a:?} and {b:?}, {differ:#?}"))
     }
 }

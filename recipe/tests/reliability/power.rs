@@ -3,6 +3,8 @@
 //! A disk with prefix and recipes is recorded (`testkit::power`) while `recipe` works on it. Each state that a power cut may leave is
 //! mounted, which replays the file system's journal; then `recipe repair` has to bring it to old or new. From exit 0 on it is new.
 
+use std::path::Path;
+
 use testkit::disk::{BTRFS, EXT4, FileSystem, XFS};
 use testkit::ledger::{Row, full, planned};
 use testkit::power::{Cut, Recording, record};
@@ -44,54 +46,56 @@ fn sweep(name: &'static str, fs: &FileSystem, sample: &[(Operation, usize)]) {
     }
     let (mut random, dir) = (Random::new(SEED), scratch::dir());
     let base = dir.path().join("base");
-    let (mut looked, mut violations, mut canaries, mut lies) = (Vec::new(), 0, Vec::new(), Vec::new());
-    let (mut ordered, mut population, mut notes) = (0, 0, Vec::new());
+    let mut row = Row::new(name, 0, 0).seeded(SEED);
+    let mut ordered = 0;
     for (operation, more) in worlds(sample) {
         let world = World::sized(operation, more);
-        lies.extend(world.lies());
+        // A sample leaves these to the sweeps of kills and errors, which have the same judge.
+        for (lie, seen) in if full() { world.lies() } else { Vec::new() } {
+            row.canary(seen);
+            assert!(seen, "the judge did not see {lie}");
+        }
+        let what = format!("{operation:?} of a package with {more} files more");
         let at = world.on_disk(fs, &base);
         let recording = record(fs, &world.command(), &base, &at, true);
         let all = recording.cuts(&mut random, planned(340, 40));
-        population += all.len();
-        ordered += recording.writes.len() + 1;
-        let mut chosen: Vec<_> = all.iter().collect();
-        if !full() {
-            random.shuffle(&mut chosen);
-            chosen.truncate(14);
-            // The moment of exit 0 is in every sample.
-            chosen.extend(all.iter().rev().filter(|c| c.end == recording.done).take(1));
-        }
+        let chosen = choose(&all, &recording, &mut random);
+        row.plan(all.len() as u64, chosen.len() as u64);
         for (i, cut) in chosen.into_iter().enumerate() {
+            ordered += usize::from(cut.lost.is_empty());
             let result = look(&world, fs, &recording, cut, &base, i % 10 == 0);
-            violations += usize::from(result.is_err());
-            let Cut { end, lost } = cut;
-            looked.push((format!("{operation:?} of {more}: power gone after write {end} without {lost:?}"), result));
+            row.outcome(&format!("{what}: power gone after write {} without {:?}", cut.end, cut.lost), result);
         }
         let (writes, done, flushes) = (recording.writes.len(), recording.done, recording.flushes());
-        notes.push(format!("{operation:?}, {more} files more: {writes} writes, {done} before exit 0, {flushes} flushes"));
-        // The same without syncing: states of it must be lies, the first of all that right after exit 0.
-        let blind = record(fs, &world.command(), &base, &at, false);
-        let mut states = blind.cuts(&mut random, 60);
-        states.reverse();
-        states.truncate(planned(60, 8));
-        let of = states.len();
-        let seen = states.iter().filter(|cut| look(&world, fs, &blind, cut, &base, false).is_err()).count();
-        canaries.push((seen > 0, format!("{operation:?}, {more} files more, without syncing: {seen} of {of} states are lies")));
+        row.note(format!("{what}: {writes} writes, {done} before exit 0, {flushes} flushes"));
+        row.canary(unsynced(&world, fs, &base, &mut random) > 0);
     }
-    let mut row = Row::new(name, population as u64, looked.len() as u64).seeded(SEED);
-    for (lie, seen) in lies {
-        row.canary(seen);
-        assert!(seen, "the judge did not see {lie}");
-    }
-    looked.into_iter().for_each(|(attack, result)| row.outcome(&attack, result));
-    notes.into_iter().for_each(|note| row.note(note));
-    row.note(format!("{ordered} states in order, the rest reordered; {violations} violations"));
-    for (seen, note) in canaries {
-        row.canary(seen);
-        row.note(note);
-    }
+    row.note(format!("{ordered} states in order, the others reordered"));
     row.finish();
 }
+
+/// All states, or a sample of them with the moment of exit 0.
+fn choose<'a>(all: &'a [Cut], recording: &Recording, random: &mut Random) -> Vec<&'a Cut> {
+    let mut chosen: Vec<_> = all.iter().collect();
+    if !full() {
+        random.shuffle(&mut chosen);
+        chosen.truncate(9);
+        chosen.extend(all.iter().rev().filter(|c| c.end == recording.done).take(1));
+    }
+    chosen
+}
+
+/// How many states are lies when the operation syncs nothing, of the last ones: those from exit 0 on, and reordered ones.
+fn unsynced(world: &World, fs: &FileSystem, base: &Path, random: &mut Random) -> usize {
+    let blind = record(fs, &world.command(), base, &world.disk(), false);
+    let mut states = blind.cuts(random, 60);
+    states.reverse();
+    states.truncate(planned(60, 5));
+    let is_lie = |cut: &&Cut| look(world, fs, &blind, cut, base, false).is_err_and(|e| e != NO_MOUNT);
+    states.iter().filter(is_lie).count()
+}
+
+const NO_MOUNT: &str = "the file system does not mount";
 
 /// What a cut left, judged after `repair`; `again`: the operation must also work then.
 fn look(
@@ -99,14 +103,14 @@ fn look(
     fs: &FileSystem,
     recording: &Recording,
     cut: &Cut,
-    base: &std::path::Path,
+    base: &Path,
     again: bool,
 ) -> Result<&'static str, String> {
     let dir = scratch::dir();
     let disk = dir.path().join("disk");
     cut.make(recording, base, &disk);
     let Some(_mount) = Mount::of_file(fs.name, "rw", &disk, &world.disk()) else {
-        return Err("the file system does not mount".to_owned());
+        return Err(NO_MOUNT.to_owned());
     };
     let state = if again { world.settle()? } else { world.recover()? };
     if cut.end >= recording.done && state != "new" {

@@ -7,7 +7,7 @@ use common::cmd::Cmd;
 use testkit::scratch;
 
 use crate::rig::Rig;
-use crate::world::{State, copy, state};
+use crate::state::{State, copy, state};
 
 /// The prefix, and a copy of it.
 pub(crate) struct Scene {

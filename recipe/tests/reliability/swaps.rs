@@ -12,7 +12,7 @@ use testkit::random::Random;
 
 use crate::rig::tree;
 use crate::scene::{COMMANDS, Scene};
-use crate::world::copy;
+use crate::state::copy;
 
 const SEED: u64 = 37;
 
@@ -20,18 +20,39 @@ const SEED: u64 = 37;
 struct Swapper<'a> {
     scene: &'a Scene,
     running: AtomicBool,
+    /// In the middle of it.
+    busy: AtomicBool,
     stop: AtomicBool,
     /// Swaps that were done while a command ran.
     swaps: AtomicU64,
 }
 
+/// Ends the swapper whatever happens: the scope waits for it.
+struct Stop<'a>(&'a Swapper<'a>);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.stop.store(true, Ordering::SeqCst);
+    }
+}
+
 impl Swapper<'_> {
+    /// Lets it work, or waits until it has stopped and everything is back in its place.
+    fn run(&self, running: bool) {
+        self.running.store(running, Ordering::SeqCst);
+        while !running && self.busy.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+    }
+
     fn work(&self, seed: u64) {
         let mut random = Random::new(seed);
         let rig = &self.scene.rig;
         let (prefix, outside, link) = (rig.path("prefix"), rig.path("outside"), rig.path("swapped"));
         while !self.stop.load(Ordering::Relaxed) {
-            if !self.running.load(Ordering::Relaxed) {
+            self.busy.store(true, Ordering::SeqCst);
+            if !self.running.load(Ordering::SeqCst) {
+                self.busy.store(false, Ordering::SeqCst);
                 std::thread::yield_now();
                 continue;
             }
@@ -39,6 +60,9 @@ impl Swapper<'_> {
             walk(&prefix, 0, &mut dirs);
             // The list is of use for a while, though what it names comes and goes.
             for _ in 0..20 {
+                if !self.running.load(Ordering::SeqCst) {
+                    break;
+                }
                 let Some(at) = dirs.get(random.below(dirs.len().max(1) as u64) as usize) else { break };
                 let below = at.strip_prefix(&prefix).expect("below");
                 let mirror = outside.join(below);
@@ -52,17 +76,18 @@ impl Swapper<'_> {
                 if renameat_with(CWD, at, CWD, &link, RenameFlags::EXCHANGE).is_err() {
                     continue;
                 }
-                if self.running.load(Ordering::Relaxed) {
-                    self.swaps.fetch_add(1, Ordering::Relaxed);
-                }
+                self.swaps.fetch_add(1, Ordering::Relaxed);
                 for _ in 0..random.below(2000) {
                     std::hint::spin_loop();
                 }
                 let back = renameat_with(CWD, &link, CWD, at, RenameFlags::EXCHANGE);
                 if back.is_err() {
                     let _ = renameat_with(CWD, &link, CWD, at, RenameFlags::NOREPLACE);
+                    // A link may have stayed, and what is listed below it would be outside.
+                    break;
                 }
             }
+            self.busy.store(false, Ordering::SeqCst);
         }
         let _ = std::fs::remove_file(&link).or_else(|_| std::fs::remove_dir_all(&link));
     }
@@ -99,10 +124,11 @@ fn swaps() {
     let mut row = Row::new("directories swapped for links that lead out, while commands run", count as u64 * 1000, count as u64)
         .seeded(SEED);
     let mut random = Random::new(SEED);
-    let (running, stop, swaps) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU64::new(0));
-    let swapper = Swapper { scene: &scene, running, stop, swaps };
+    let off = || AtomicBool::new(false);
+    let swapper = Swapper { scene: &scene, running: off(), busy: off(), stop: off(), swaps: AtomicU64::new(0) };
     std::thread::scope(|s| {
-        let thread = s.spawn(|| swapper.work(SEED));
+        let _stop = Stop(&swapper);
+        s.spawn(|| swapper.work(SEED));
         let mut runs = 0;
         while runs < count || swapper.swaps.load(Ordering::Relaxed) < least {
             if runs % 8 == 0 {
@@ -112,9 +138,9 @@ fn swaps() {
             let number = random.below(COMMANDS.len() as u64 + 1) as usize;
             let cmd = if number == COMMANDS.len() { scene.rig.cmd(&["repair"]) } else { scene.command(number) };
             let first = swapper.swaps.load(Ordering::Relaxed);
-            swapper.running.store(true, Ordering::Relaxed);
+            swapper.run(true);
             let out = cmd.output().expect("recipe starts");
-            swapper.running.store(false, Ordering::Relaxed);
+            swapper.run(false);
             if swapper.swaps.load(Ordering::Relaxed) == first {
                 row.missed();
                 continue;
@@ -132,13 +158,12 @@ fn swaps() {
         // A program that trusts names is caught by the same swapper and the same eye.
         let path = scene.rig.prefix("share/p/canary");
         scene.restore();
-        swapper.running.store(true, Ordering::Relaxed);
+        swapper.run(true);
         let caught = (0..2_000_000u32).any(|i| {
             let _ = std::fs::write(&path, "x");
             i % 64 == 0 && tree(&outside) != before
         });
-        swapper.stop.store(true, Ordering::Relaxed);
-        thread.join().expect("it ended");
+        swapper.run(false);
         row.canary(caught);
     });
     row.note(format!("{} swaps while commands ran", swapper.swaps.load(Ordering::Relaxed)));
