@@ -57,6 +57,7 @@ impl Drop for Mount {
 #[derive(Debug)]
 pub struct Image {
     mount: Mount,
+    file: PathBuf,
 }
 
 impl Image {
@@ -68,7 +69,19 @@ impl Image {
         std::fs::create_dir_all(scratch)
             .with_context(|| format!("failed to create {}", scratch.display()))?;
         let image = rootfs_of(iso, scratch)?;
-        Ok(Self { mount: Mount::new(&image, "loop,ro", &scratch.join("image"))? })
+        Ok(Self { mount: Mount::new(&image, "loop,ro", &scratch.join("image"))?, file: image })
+    }
+
+    /// Where it is mounted.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.mount.dir
+    }
+
+    /// The image itself.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.file
     }
 
     /// Compares it with the root file system on a disk, which is mounted on `dir` meanwhile.

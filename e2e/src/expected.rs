@@ -90,6 +90,12 @@ pub const PACKAGE: &[Listed] = &[
     ("var/cache/recipe/**", "what was downloaded"),
 ];
 
+/// What is left of it when it was undone.
+pub const UNDONE: &[Listed] = &[
+    ("usr/local/.recipe/**", "recipe's own records: the undoing can be undone"),
+    ("var/cache/recipe/**", "what was downloaded"),
+];
+
 /// The names of several lists.
 #[must_use]
 pub fn names(lists: &[&[Listed]]) -> Vec<&'static str> {

@@ -11,9 +11,9 @@ use common::cmd::Cmd;
 
 use crate::accel::Accel;
 use crate::boot::{self, COMMAND, SETTLE};
-use crate::compare::{self, Image};
+use crate::compare::{self, Image, Mount};
 use crate::console::Answer;
-use crate::disk::Disk;
+use crate::disk::{Disk, Partition};
 use crate::expected::{Listed, names};
 use crate::guide::{Guide, Step};
 use crate::layout::{Layout, PASSPHRASE};
@@ -49,6 +49,7 @@ pub struct Computer {
     pub disks: Vec<Disk>,
     accel: Accel,
     served: Option<u16>,
+    parameters: String,
 }
 
 impl Computer {
@@ -72,6 +73,7 @@ impl Computer {
             disks: (0..layout.disks).map(disk).collect::<anyhow::Result<_>>()?,
             accel: Accel::probe()?,
             served: None,
+            parameters: String::new(),
         })
     }
 
@@ -94,6 +96,13 @@ impl Computer {
     /// From its next start on it reaches this port of the host, as port 80 of [`SERVED`](crate::qemu::SERVED).
     pub fn serve(&mut self, port: u16) {
         self.served = Some(port);
+    }
+
+    /// Kernel parameters besides those of the UKI, see [`Machine::parameters`].
+    #[must_use]
+    pub fn parameters(mut self, words: &str) -> Self {
+        words.clone_into(&mut self.parameters);
+        self
     }
 
     /// Boots the disc to its root prompt.
@@ -154,6 +163,17 @@ impl Computer {
         Ok(())
     }
 
+    /// Mounts the root on the first disk, writable, for as long as what is returned lives.
+    ///
+    /// # Errors
+    /// There is none, or the kernel refuses.
+    pub fn mount_root(&self) -> anyhow::Result<Mount> {
+        let disk = self.disks.first().context("a computer without disks")?;
+        let Partition { offset, size } = self.layout.place.on(disk)?;
+        let options = format!("loop,offset={offset},sizelimit={size}");
+        Mount::new(&disk.image, &options, &self.dir.join("root"))
+    }
+
     fn type_command(&self, vm: &mut Vm, step: &Step, command: &str) -> anyhow::Result<()> {
         let first = self.disks.first().map(|disk| disk.node(0)).unwrap_or_default();
         let mut words = command.split_whitespace();
@@ -184,11 +204,13 @@ impl Computer {
     }
 
     fn machine(&self) -> Machine {
-        let machine = Machine::new(self.accel).isolated().variables(&self.variables()).serve(self.served);
+        let machine = Machine::new(self.accel).isolated().variables(&self.variables());
+        let machine = machine.serve(self.served).parameters(&self.parameters);
         self.disks.iter().fold(machine, Machine::disk)
     }
 
-    fn variables(&self) -> PathBuf {
+    /// The file of the firmware's memory.
+    pub(crate) fn variables(&self) -> PathBuf {
         self.dir.join("variables.fd")
     }
 }

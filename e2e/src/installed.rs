@@ -84,6 +84,8 @@ pub fn details(c: &mut Console, layout: &Layout, live: &Identity) -> anyhow::Res
         settings == "levitate\n../usr/share/zoneinfo/Europe/Amsterdam\nLANG=C.UTF-8",
         "the settings of the guide are not in force: {settings}"
     );
+    // Nothing is installed yet, and no recipe may say otherwise.
+    c.check("recipe check", COMMAND)?;
     for proof in layout.proofs {
         c.check(proof, COMMAND)?;
     }

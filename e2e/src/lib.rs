@@ -2,6 +2,7 @@
 //!
 //! - [`firmware`]: where OVMF is on this host
 //! - [`accel`]: which accelerator really works
+//! - [`disc`]: files on discs, and bad copies of discs
 //! - [`disk`]: writable disks and the buses they are on
 //! - [`qemu`]: the command line of a machine
 //! - [`console`]: the serial console: wait for a prompt, type, get output and exit status
@@ -17,6 +18,7 @@
 //! - [`compare`]: what differs between the image and an installed disk, as the host sees them
 //! - [`matrix`]: installations on every layout
 //! - [`boots`]: the disc on every kind of machine
+//! - [`twins`]: installations with one thing wrong, which must be noticed
 //!
 //! It drives programs (QEMU, and inside it the disc's own), never our libraries.
 
@@ -24,6 +26,7 @@ mod group;
 pub mod firmware;
 pub mod accel;
 pub mod disk;
+pub mod disc;
 pub mod qemu;
 pub mod console;
 pub mod qmp;
@@ -38,6 +41,7 @@ pub mod installed;
 pub mod compare;
 pub mod matrix;
 pub mod boots;
+pub mod twins;
 
 use std::path::{Path, PathBuf};
 

@@ -68,7 +68,9 @@ passphrase_loop() {
         esac
         tries=$((tries + 1))
         if [ $((tries % 3)) -eq 0 ]; then
-            echo "Three tries failed. Keys are those of a US keyboard here; look at Caps Lock and Num Lock too."
+            keys="the system's own"
+            if [ ! -e /etc/levitate/keymap ]; then keys='those of a US keyboard'; fi
+            echo "Three tries failed. Keys are $keys here; look at Caps Lock and Num Lock too."
             echo "Another disk is asked for with root= or rd.luks.uuid= at the boot menu (e edits an entry)."
         fi
     done

@@ -161,6 +161,44 @@ fn the_shipped_one_is_copied_until_something_differs() {
 }
 
 #[test]
+fn passphrases_are_typed_with_the_systems_own_keys() {
+    if !testkit::is_root() {
+        testkit::skip(
+            "passphrases_are_typed_with_the_systems_own_keys",
+            "starting a program of the system needs root (chroot)",
+        );
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (root, esp) = system(dir.path());
+    put(&root, "usr/bin/busybox", fs::read(testkit::oracle("busybox")).unwrap());
+    let loadkeys = |body: &str| put(&root, "usr/bin/loadkeys", format!("#!/usr/bin/busybox sh\n{body}\n"));
+    let initrd = || {
+        let file = fs::read(esp.join("EFI/Linux").join(named("+3"))).unwrap();
+        zstd::decode_all(&uki::section(&file, ".initrd").unwrap().unwrap()[..]).unwrap()
+    };
+    let has = |bytes: &[u8], what: &str| bytes.windows(what.len()).any(|w| w == what.as_bytes());
+
+    loadkeys("printf 'bkeymap of %s' \"$4\"");
+    good(&root, &esp, &[]);
+    assert!(!has(&initrd(), "etc/levitate/keymap"), "nothing names a keymap");
+
+    put(&root, "etc/vconsole.conf", "KEYMAP=\"de-latin1\"\n");
+    good(&root, &esp, &[]);
+    assert!(has(&initrd(), "etc/levitate/keymap") && has(&initrd(), "bkeymap of de-latin1"));
+
+    // What cannot be had is said, and the system gets its new kernel all the same.
+    for (body, words) in
+        [("echo 'no such map' >&2; exit 1", "no such map"), ("echo nonsense", "printed no keymap")]
+    {
+        loadkeys(body);
+        let said = good(&root, &esp, &[]);
+        assert!(said.contains("US keyboard") && said.contains("de-latin1") && said.contains(words), "{said}");
+        assert!(!has(&initrd(), "etc/levitate/keymap"));
+    }
+}
+
+#[test]
 fn of_several_kernels_the_newest_and_those_that_are_gone_only_when_told() {
     let dir = tempfile::tempdir().unwrap();
     let (root, esp) = system(dir.path());
@@ -277,6 +315,12 @@ fn on_the_image_it_is_the_shipped_one_and_its_programs_run() {
         let starts = out.status.success() || (program == "lvm" && text.contains("LVM version"));
         assert!(starts, "{program} in the initramfs: {} {text}", out.status);
     }
+    // The keymaps that come with the system are ones that this works with.
+    put(&root, "etc/vconsole.conf", "KEYMAP=de\n");
+    let keyed = dir.path().join("keyed.efi");
+    let said = good(&root, dir.path(), &["--output", keyed.to_str().unwrap()]);
+    fs::remove_file(root.join("etc/vconsole.conf")).unwrap();
+    assert!(said.contains("built from this system's files") && !said.contains("US keyboard"), "{said}");
     for script in ["init", "lib.sh", "gpt.sh", "layers.sh"] {
         Cmd::new("chroot")
             .arg(&inside)

@@ -4,8 +4,8 @@
 //!
 //! What is measured is from the start of the program until everything is on the disk (syncfs), into a fresh ext4 on a
 //! loop device whose file lies in the build directory, with all caches dropped before. Runs are interleaved: what else
-//! the machine does meanwhile hits all alike. Two floors say how much there is to gain: writing the same number of
-//! bytes to one file, and reading and decompressing all of the image without writing anything.
+//! the machine does meanwhile hits all alike. Floors say how much there is to gain: writing the same number of bytes to one file,
+//! reading and decompressing all of the image without writing anything, and writing one file and reading it back.
 //!
 //! - [`disk`]: the target      - [`rivals`]: who takes part, and what they need      - [`report`]: medians, table
 //! - [`recipe`]: the other bench, of recipe
@@ -49,6 +49,10 @@ pub(crate) struct ExtractArgs {
     /// Measure this recstrap instead of building the workspace's.
     #[arg(long, value_name = "PROGRAM")]
     recstrap: Option<PathBuf>,
+    /// Slow the disk down to so many MB/s, reading and writing (needs the blkio controller of cgroup v1): a SATA SSD has about
+    /// 500, a USB stick 100.
+    #[arg(long, value_name = "MB/S", value_parser = clap::value_parser!(u64).range(1..))]
+    disk_rate: Option<u64>,
     /// Print JSON on stdout.
     #[arg(long)]
     json: bool,
@@ -76,8 +80,8 @@ pub(crate) fn extract(paths: &Paths, args: &ExtractArgs) -> anyhow::Result<()> {
     ensure!(!rivals.is_empty(), "nothing is called {:?}", args.only);
 
     // Twice the content: files take whole blocks, and inodes and the journal their share.
-    let disk = Disk::new(dir.path(), setup.content * 2 + (512 << 20))?;
-    let mut report = Report::new(&setup, args.runs);
+    let disk = Disk::new(dir.path(), setup.content * 2 + (512 << 20), args.disk_rate)?;
+    let mut report = Report::new(&setup, args.runs, args.disk_rate);
     for run in 0..args.runs as usize {
         for number in 0..rivals.len() {
             // Nobody always comes after the same one.
@@ -104,6 +108,12 @@ fn measure(setup: &rivals::Setup, disk: &Disk, rival: &Rival) -> anyhow::Result<
         Action::Run(cmd) => run(&cmd(&target.path))?,
         Action::Write => {
             disk::write_file(&target.path.join("file"), setup.content)?;
+            0
+        }
+        Action::WriteAndRead => {
+            let file = target.path.join("file");
+            disk::write_file(&file, setup.content)?;
+            disk::read_file(&file)?;
             0
         }
     };

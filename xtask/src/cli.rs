@@ -31,10 +31,13 @@ enum Task {
         /// Start the disc on every kind of machine instead (media, memory, no screen, copied to RAM); prints a table.
         #[arg(long, conflicts_with = "matrix")]
         boots: bool,
+        /// Install once, and demand that installations with one thing wrong are stopped where they should be, as root; prints a table.
+        #[arg(long, conflicts_with_all = ["matrix", "boots"])]
+        twins: bool,
         /// How many layouts at a time; default: as many as processors and memory are there for.
         #[arg(long, requires = "matrix", value_parser = clap::value_parser!(u8).range(1..))]
         jobs: Option<u8>,
-        /// Only tests (with --matrix: layouts; with --boots: machines) whose name contains this.
+        /// Only tests (with --matrix: layouts; with --boots: machines; with --twins: twins) whose name contains this.
         filter: Option<String>,
     },
     /// Attack recstrap in every way that is planned; `test` runs a sample. Prints a table.
@@ -154,6 +157,7 @@ impl Cli {
             Task::Run(args) => return crate::run::run(&paths, &args),
             Task::Test => crate::test::test(&paths)?,
             Task::E2e { boots: true, filter, .. } => crate::test::boots(&paths, filter.as_deref())?,
+            Task::E2e { twins: true, filter, .. } => crate::test::twins(&paths, filter.as_deref())?,
             Task::E2e { matrix: false, filter, .. } => crate::test::e2e(&paths, filter.as_deref())?,
             Task::E2e { matrix: true, jobs, filter, .. } => {
                 crate::test::matrix(&paths, filter.as_deref(), jobs.map(usize::from))?;

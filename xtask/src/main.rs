@@ -14,6 +14,7 @@ mod reliability;
 mod torture;
 mod cheats;
 mod sabotage;
+mod timings;
 mod tidy;
 mod ci;
 mod docs;

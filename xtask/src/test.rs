@@ -8,21 +8,24 @@ use common::cmd::Cmd;
 use e2e::boots;
 use e2e::guide::Guide;
 use e2e::matrix::{self, Matrix};
+use e2e::twins::{self, Twins};
 
 use crate::cli::IsoArgs;
 use crate::doctor::eprintln_step;
 use crate::paths::Paths;
+use crate::timings::Timings;
 use crate::tools::Need;
 use crate::{cargo, cheats, doctor, iso, lab};
 
 /// Builds the ISO, runs the tests of all crates, then those that boot it. Says what was skipped.
 pub(crate) fn test(paths: &Paths) -> anyhow::Result<()> {
-    doctor::require(Need::Test)?;
+    let mut timings = Timings::begin(paths, "2-test")?;
+    timings.step("tools", || doctor::require(Need::Test))?;
     // Its tests run also where the ISO is made from Rocky.
     if common::cmd::which("apt-get").is_some() {
-        lab::lab(paths, false)?;
+        timings.step("lab", || lab::lab(paths, false))?;
     }
-    let iso = iso::iso(paths, &IsoArgs::default())?;
+    let iso = timings.step("ISO", || iso::iso(paths, &IsoArgs::default()))?;
     let (ledger, protected) = (paths.skip_ledger(), paths.cheat_ledger());
     for ledger in [&ledger, &protected] {
         if ledger.exists() {
@@ -32,17 +35,20 @@ pub(crate) fn test(paths: &Paths) -> anyhow::Result<()> {
     let cargo_test = |paths: &Paths| {
         cargo_test(paths).env("LEVITATE_SKIP_LEDGER", &ledger).env("CHEAT_TEST_LEDGER", &protected)
     };
-    eprintln_step("testing all crates");
-    let all = cargo_test(paths).args(["--workspace", "--exclude", "e2e"]);
-    let all = all.env("LEVITATE_KERNEL_ROOT", kernel_root(paths)?).run();
-    eprintln_step("booting the ISO");
-    let boot = cargo_test(paths).args(["--package", "e2e"]).env("LEVITATE_ISO", iso).run();
+    let all = timings.step("testing all crates", || {
+        let all = cargo_test(paths).args(["--workspace", "--exclude", "e2e"]);
+        all.env("LEVITATE_KERNEL_ROOT", kernel_root(paths)?).run()
+    });
+    let boot = timings.step("booting the ISO", || {
+        cargo_test(paths).args(["--package", "e2e"]).env("LEVITATE_ISO", iso).run()
+    });
     if ledger.exists() {
         let skipped = common::fs::read_to_string(&ledger)?;
         eprintln_step(&format!("{} checks did NOT run:\n{skipped}", skipped.lines().count()));
     }
     all.and(boot)?;
-    cheats::all_critical_ran(paths)
+    cheats::all_critical_ran(paths)?;
+    timings.finish()
 }
 
 /// Builds the ISO and runs the tests that boot it.
@@ -60,15 +66,9 @@ pub(crate) fn e2e(paths: &Paths, filter: Option<&str>) -> anyhow::Result<()> {
 /// each passed.
 pub(crate) fn matrix(paths: &Paths, filter: Option<&str>, jobs: Option<usize>) -> anyhow::Result<()> {
     doctor::require(Need::Test)?;
-    // Half of what the matrix checks are comparisons with mounted disks: without them it would pass for less than it says.
-    if !rustix::process::geteuid().is_root() {
-        return Err(anyhow::anyhow!("the matrix mounts the installed disks, which needs root"))
-            .hint("run it as root; `cargo xtask e2e` needs none");
-    }
+    root("the matrix")?;
     let iso = given_iso(paths)?;
-    let guide = paths.root.join("docs/guide/install.md");
-    let guide = Guide::parse(&common::fs::read_to_string(&guide)?)
-        .with_context(|| format!("failed to read {}", guide.display()))?;
+    let guide = guide(paths)?;
     let dir = paths.target.join("e2e/matrix");
     let jobs = jobs.unwrap_or_else(jobs_that_fit);
     let rows = Matrix { iso: &iso, guide: &guide, dir: &dir, jobs }.run(filter, &eprintln_step)?;
@@ -83,6 +83,32 @@ pub(crate) fn boots(paths: &Paths, filter: Option<&str>) -> anyhow::Result<()> {
     let rows = boots::run(&given_iso(paths)?, &dir, filter, &eprintln_step)?;
     doctor::print(boots::table(&rows).trim_end());
     boots::all_passed(&rows).with_context(|| format!("see {}", dir.display()))
+}
+
+/// Installs the ISO (LEVITATE_ISO, or one built now) once, and then with one thing wrong each time; prints a table on stdout; fails unless
+/// each was noticed where it should be.
+pub(crate) fn twins(paths: &Paths, filter: Option<&str>) -> anyhow::Result<()> {
+    doctor::require(Need::Test)?;
+    root("making twins")?;
+    let (iso, guide, dir) = (given_iso(paths)?, guide(paths)?, paths.target.join("e2e/twins"));
+    let rows = Twins { iso: &iso, guide: &guide, dir: &dir }.run(filter, &eprintln_step)?;
+    doctor::print(twins::table(&rows).trim_end());
+    twins::all_noticed(&rows).with_context(|| format!("see {}", dir.display()))
+}
+
+/// Half of what `what` checks are comparisons with mounted disks: without them it would pass for less than it says.
+fn root(what: &str) -> anyhow::Result<()> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    Err(anyhow::anyhow!("{what} mounts the installed disks, which needs root"))
+        .hint("run it as root; `cargo xtask e2e` needs none")
+}
+
+fn guide(paths: &Paths) -> anyhow::Result<Guide> {
+    let guide = paths.root.join("docs/guide/install.md");
+    Guide::parse(&common::fs::read_to_string(&guide)?)
+        .with_context(|| format!("failed to read {}", guide.display()))
 }
 
 fn given_iso(paths: &Paths) -> anyhow::Result<PathBuf> {

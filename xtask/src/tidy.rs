@@ -5,6 +5,7 @@
 //! - every test that SUPPLY_CHAIN.md names exists
 //! - a shell can parse every block of a document that is marked `sh`: readers and the install test type them
 //! - docs/promises.md is what the tests' attributes say, and each file in sabotage/ is named by one of them
+//!   and still applies
 //! - no file names a host of the package registries this machine is configured with
 
 use std::path::Path;
@@ -81,8 +82,8 @@ fn promises(paths: &Paths, files: &[&str]) -> anyhow::Result<Vec<String>> {
     let unused = names.filter(|name| !promises.iter().any(|p| p.sabotage.iter().any(|s| s == name)));
     findings.extend(unused.map(|name| format!("sabotage/{name}.patch: no test names it")));
     for (promise, name) in promises.iter().flat_map(|p| p.sabotage.iter().map(move |name| (p, name))) {
-        // That it still applies is seen where it is planted.
-        if let Err(e) = Patch::read(&paths.root, name).and_then(|patch| patch.check(promise)) {
+        let sound = |patch: Patch| patch.check(promise).and_then(|()| patch.applies(&paths.root));
+        if let Err(e) = Patch::read(&paths.root, name).and_then(sound) {
             findings.push(format!("{e:#}"));
         }
     }

@@ -19,10 +19,11 @@ use super::run::{Outcome, Request, run};
 ///
 /// The image that came with the kernel (/usr/lib/modules/KVER/levitateos.efi) is copied when nothing differs from what
 /// it was made of. A new one is built when /etc/kernel/cmdline, /etc/os-release, the kernel, its modules, or a program
-/// in the initramfs is another one. The words of /etc/kernel/cmdline replace the built-in command line.
+/// in the initramfs is another one, or /etc/vconsole.conf names a keymap: passphrases are typed with it. The words of
+/// /etc/kernel/cmdline replace the built-in command line.
 ///
 /// A new image gets three tries to reach a working system; systemd-boot goes back to the previous one then. Run it again
-/// after a change to the kernel, to cryptsetup, lvm2, mdadm or to /etc/kernel/cmdline.
+/// after a change to the kernel, to cryptsetup, lvm2, mdadm, to /etc/kernel/cmdline or the keymap.
 #[derive(Debug, Parser)]
 #[command(name = "recuki", version, after_long_help = EXIT_CODES)]
 struct Cli {
@@ -75,6 +76,7 @@ struct Cli {
 const EXIT_CODES: &str = "\
 Files:
   /etc/kernel/cmdline                      kernel command line; lines that begin with # are comments
+  /etc/vconsole.conf                       KEYMAP= for passphrases
   /usr/lib/levitate/initramfs/             what the initramfs is made from
   /usr/lib/modules/KVER/levitateos.efi     the image that came with the kernel
   EFI/Linux/levitateos-KVER+3.efi          the new image, with its tries; the number goes after a good start

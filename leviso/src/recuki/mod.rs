@@ -15,6 +15,7 @@ pub mod run;
 pub mod exit;
 pub mod load;
 pub mod recipe;
+pub mod keymap;
 pub mod boot;
 
 use anyhow::Context;

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, ensure};
-use common::cli::Mark;
+use common::cli::{Mark, tell};
 use common::fs::AtomicFile;
 use common::hash::Sha256;
 use common::layout;
 
 use super::load::{self, Loader};
 use super::recipe::Recipe;
-use super::{boot, exit, parts};
+use super::{boot, exit, keymap, parts};
 use crate::epoch::Epoch;
 use crate::kmod::Kernel;
 use crate::tree::Tree;
@@ -105,7 +105,11 @@ pub fn run(request: &Request) -> anyhow::Result<Outcome> {
         Some(_) => None,
         None => Some(boot::find(&request.root, request.esp.as_deref())?),
     };
-    let (tree, recipe, kernel) = Loader::new(&request.root).load(kver)?;
+    let (tree, mut recipe, kernel) = Loader::new(&request.root).load(kver)?;
+    if let Err(why) = keymap::add(&request.root, &mut recipe.parts.files) {
+        // Better a system that starts with other keys than one that keeps an old kernel.
+        tell(&format!("passphrases will be asked for with the keys of a US keyboard: {why:#}"));
+    }
     let cmdline = cmdline(request, &recipe)?;
     let (source, bytes) = image(&tree, &recipe, &kernel, &cmdline)?;
     let mut outcome = Outcome {

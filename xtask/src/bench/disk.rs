@@ -1,7 +1,7 @@
 //! The target: an ext4 on a loop device whose file is as large as needed and written once before.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,8 @@ use common::cmd::Cmd;
 pub(super) struct Disk {
     file: PathBuf,
     mount: PathBuf,
+    /// MB/s it is slowed down to.
+    rate: Option<u64>,
 }
 
 /// A fresh file system on it, mounted; unmounted at the latest when dropped.
@@ -19,11 +21,13 @@ pub(super) struct Target {
     /// Where.
     pub(super) path: PathBuf,
     mounted: bool,
+    /// The device's number, if it was slowed down.
+    slow: Option<String>,
 }
 
 impl Disk {
-    /// Makes the file in `dir`.
-    pub(super) fn new(dir: &Path, bytes: u64) -> anyhow::Result<Self> {
+    /// Makes the file in `dir`; `rate`: MB/s to slow it down to.
+    pub(super) fn new(dir: &Path, bytes: u64, rate: Option<u64>) -> anyhow::Result<Self> {
         let file = dir.join("disk");
         let disk = File::create(&file).with_context(|| format!("failed to create {}", file.display()))?;
         // Allocated, so that no run pays for finding room in the file system around it.
@@ -31,7 +35,7 @@ impl Disk {
             .with_context(|| format!("failed to reserve {bytes} bytes for {}", file.display()))?;
         let mount = dir.join("target");
         std::fs::create_dir(&mount)?;
-        Ok(Self { file, mount })
+        Ok(Self { file, mount, rate })
     }
 
     /// A new file system, mounted.
@@ -44,11 +48,29 @@ impl Disk {
             Cmd::new("losetup").args(["--find", "--show", "--direct-io=on"]).arg(&self.file).read()?;
         let device = device.trim();
         let mounted = Cmd::new("mount").arg(device).arg(&self.mount).run();
+        let number = Cmd::new("lsblk").args(["--noheadings", "--nodeps", "--output=MAJ:MIN", device]).read();
         // Goes when it is unmounted.
         let detached = Cmd::new("losetup").args(["--detach", device]).run();
         mounted.and(detached)?;
-        Ok(Target { path: self.mount.clone(), mounted: true })
+        let mut target = Target { path: self.mount.clone(), mounted: true, slow: None };
+        if let Some(rate) = self.rate {
+            let number = number?.trim().to_owned();
+            // What slows it down outlives the device: it is taken back also when only half of it was done.
+            target.slow = Some(number.clone());
+            throttle(&number, rate * 1_000_000)?;
+        }
+        Ok(target)
     }
+}
+
+/// Bytes per second that everybody together may read, and write, from and to a device; 0: no limit (blkio of cgroup v1, the root group).
+fn throttle(number: &str, bytes: u64) -> anyhow::Result<()> {
+    for way in ["read", "write"] {
+        let file = format!("/sys/fs/cgroup/blkio/blkio.throttle.{way}_bps_device");
+        std::fs::write(&file, format!("{number} {bytes}"))
+            .with_context(|| format!("--disk-rate needs the blkio controller of cgroup v1: {file}"))?;
+    }
+    Ok(())
 }
 
 impl Target {
@@ -61,16 +83,23 @@ impl Target {
     /// Unmounts it.
     pub(super) fn unmount(mut self) -> anyhow::Result<()> {
         self.mounted = false;
+        self.unlimited()?;
         Cmd::new("umount").arg(&self.path).run()
+    }
+
+    fn unlimited(&mut self) -> anyhow::Result<()> {
+        self.slow.take().map_or(Ok(()), |number| throttle(&number, 0))
     }
 }
 
 impl Drop for Target {
     fn drop(&mut self) {
-        if self.mounted
-            && let Err(e) = Cmd::new("umount").arg(&self.path).run()
-        {
-            super::say(&format!("{e}"));
+        if !self.mounted {
+            return;
+        }
+        let ended = [self.unlimited(), Cmd::new("umount").arg(&self.path).run()];
+        for e in ended.into_iter().filter_map(Result::err) {
+            super::say(&format!("{e:#}"));
         }
     }
 }
@@ -93,6 +122,16 @@ pub(super) fn write_file(path: &Path, bytes: u64) -> anyhow::Result<()> {
         left -= part as u64;
     }
     file.sync_all().with_context(|| format!("failed to sync {}", path.display()))
+}
+
+/// Reads a file from the disk, past what memory has of it.
+pub(super) fn read_file(path: &Path) -> anyhow::Result<()> {
+    let file = File::open(path)?;
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+    let mut buffer = vec![0; 1 << 20];
+    let mut file = file;
+    while file.read(&mut buffer).with_context(|| format!("failed to read {}", path.display()))? > 0 {}
+    Ok(())
 }
 
 /// How many names are in a directory and all below, `lost+found` in the first one and what recstrap adds left out.

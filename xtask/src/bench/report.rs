@@ -24,6 +24,8 @@ pub(super) struct Report {
     runs: u32,
     /// Whether the image was hashed and compared with its manifest.
     manifest: bool,
+    /// MB/s that the disk was slowed down to.
+    disk_rate: Option<u64>,
     rows: Vec<Row>,
 }
 
@@ -38,13 +40,14 @@ struct Row {
 }
 
 impl Report {
-    pub(super) fn new(setup: &Setup, runs: u32) -> Self {
+    pub(super) fn new(setup: &Setup, runs: u32, disk_rate: Option<u64>) -> Self {
         Self {
             image_bytes: setup.image_bytes().unwrap_or(0),
             content_bytes: setup.content,
             names: setup.names,
             runs,
             manifest: setup.has_manifest(),
+            disk_rate,
             rows: Vec::new(),
         }
     }
@@ -85,12 +88,13 @@ impl Report {
     fn table(&self) -> String {
         let mib = |bytes: u64| bytes >> 20;
         let mut out = format!(
-            "image {} MiB, content {} MiB, {} names, {} runs each, manifest {}\n\n",
+            "image {} MiB, content {} MiB, {} names, {} runs each, manifest {}, disk {}\n\n",
             mib(self.image_bytes),
             mib(self.content_bytes),
             self.names,
             self.runs,
             if self.manifest { "checked" } else { "none" },
+            self.disk_rate.map_or("as it is".to_owned(), |rate| format!("at {rate} MB/s")),
         );
         out += &format!(
             "| {:<22} | {:>8} | {:>17} | {:>11} | {:>9} | {:>6} | {:>8} |\n",

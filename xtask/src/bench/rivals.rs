@@ -50,6 +50,8 @@ pub(super) enum Role {
     Rival,
     /// What cannot be undercut.
     Floor,
+    /// What cannot be undercut by who reads back what he wrote.
+    ReadFloor,
 }
 
 /// What is measured.
@@ -58,6 +60,8 @@ pub(super) enum Action {
     Run(Box<dyn Fn(&Path) -> Cmd>),
     /// Writing the content's bytes to one file.
     Write,
+    /// Writing them, and reading them back from the disk.
+    WriteAndRead,
 }
 
 impl Setup {
@@ -204,6 +208,13 @@ impl Setup {
                 action: Action::Write,
                 fills: None,
                 role: Role::Floor,
+            },
+            Rival {
+                name: "write, read back",
+                mounted: false,
+                action: Action::WriteAndRead,
+                fills: None,
+                role: Role::ReadFloor,
             },
             Rival {
                 name: "floor: decompress",

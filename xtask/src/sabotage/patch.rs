@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
+use common::cmd::Cmd;
 
 use crate::cheats::scan::Promise;
 
@@ -48,6 +49,13 @@ impl Patch {
         ensure!(!red.is_empty(), "expected `Red: ` and what the test says when it notices");
         let what = what.context("expected `Plants: ` or `Breaks: `")?;
         Ok(Self { name: name.to_owned(), file: file.to_owned(), what, is_cheat, red })
+    }
+
+    /// That the tree still has what it changes; changes nothing.
+    pub(crate) fn applies(&self, root: &Path) -> anyhow::Result<()> {
+        // git allows no fuzz, as planting does; patch may not be installed yet where only this is asked.
+        let applied = Cmd::new("git").args(["apply", "--check"]).arg(&self.file).dir(root).read().map(drop);
+        applied.with_context(|| format!("{} does not apply any more", self.file.display()))
     }
 
     /// That a cheat it plants is one that the test declares.

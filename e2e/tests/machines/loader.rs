@@ -3,11 +3,11 @@
 use anyhow::ensure;
 use cheat_test::cheat_aware;
 use e2e::boot::{self, COMMAND};
-use e2e::guide::Guide;
 use e2e::install::Computer;
 use e2e::layout;
 
-mod disc;
+use crate::disc;
+use crate::guide::guide;
 
 /// The live system's own root as a target, writable, with the guide's ESP.
 const TARGET: &[&str] = &[
@@ -37,9 +37,7 @@ fn a_loader_without_an_entry_is_told() -> anyhow::Result<()> {
     let computer = Computer::new(&layout::MAIN, &disc::iso()?, &dir)?;
     let mut vm = computer.boot_disc("disc")?;
     boot::settled(&mut vm.console)?;
-    let guide = testkit::workspace().join("docs/guide/install.md");
-    let guide = Guide::parse(&common::fs::read_to_string(&guide)?)?;
-    computer.follow(&mut vm, &guide, Some("mount"))?;
+    computer.follow(&mut vm, &guide()?, Some("mount"))?;
     for command in TARGET {
         vm.console.check(command, COMMAND)?;
     }

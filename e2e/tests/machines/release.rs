@@ -50,6 +50,22 @@ impl Release {
         let listed = c.check("recipe list --installed", COMMAND)?;
         ensure!(listed.contains("ripgrep") && listed.contains("14.1.0"), "ripgrep is not listed: {listed:?}");
         c.check(&format!("grep -l 'installed = true' {recipe} && recipe check"), COMMAND)?;
+        self.asked_once()
+    }
+
+    /// After a restart it is still there; then its installation is undone, and nothing of it is.
+    pub(crate) fn undo(&self, c: &mut Console) -> anyhow::Result<()> {
+        let version = c.check("rg --version", COMMAND).context("it did not survive a restart")?;
+        ensure!(version == VERSION, "expected {VERSION}, found {version:?}");
+        c.check("recipe check && recipe undo", COMMAND)?;
+        c.check("! test -e /usr/local/bin/rg", COMMAND)?;
+        let listed = c.check("recipe list --installed", COMMAND)?;
+        ensure!(listed.is_empty(), "expected nothing to be installed, found {listed:?}");
+        c.check("recipe check", COMMAND)?;
+        self.asked_once()
+    }
+
+    fn asked_once(&self) -> anyhow::Result<()> {
         let log = self.server.log();
         ensure!(log.len() == 1, "expected one request, found {log:?}");
         Ok(())

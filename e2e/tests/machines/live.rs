@@ -3,14 +3,14 @@
 //! One boot serves all checks of the running system: it takes about a minute and a half under emulation. The disc is
 //! the newest ISO, LEVITATE_ISO, or built by `cargo xtask iso` when there is none.
 
-mod disc;
-
 use anyhow::ensure;
 use cheat_test::cheat_aware;
 use e2e::accel::Accel;
 use e2e::boot::{self, COMMAND, SETTLE};
 use e2e::qemu::{Machine, Medium};
 use e2e::vm::Vm;
+
+use crate::disc;
 
 #[cheat_aware(
     protects = "the ISO boots to a root prompt with every service running",
