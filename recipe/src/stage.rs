@@ -91,7 +91,9 @@ pub fn copy(from: &mut File, into: &Dir, name: &str, mode: u32) -> io::Result<Fi
 fn walk(dir: &Dir, at: &str, out: &mut Listing) -> anyhow::Result<()> {
     for name in dir.names()? {
         let path = if at.is_empty() { name.clone() } else { format!("{at}/{name}") };
-        dir::check(&path).exit(exit::INTEGRITY).hint("a list of one path a line could not hold it; leave it out")?;
+        dir::check(&path)
+            .exit(exit::INTEGRITY)
+            .hint("a list of one path a line could not hold it; leave it out")?;
         let context = || format!("failed to examine the staged file {path}");
         let stat = dir.stat(&name).with_context(context)?.with_context(context)?;
         if dir::kind(&stat).is_dir() {

@@ -126,8 +126,15 @@ mod tests {
             serde_json::from_value::<Row>(text).unwrap()
         };
         let rows = vec![row(Some(7), 3), row(None, 9), row(None, 3)];
-        let report =
-            Report { schema: 1, target: "recipe", mode: "sample", commit: "c+".into(), processors: 2, kernel: "k".into(), rows };
+        let report = Report {
+            schema: 1,
+            target: "recipe",
+            mode: "sample",
+            commit: "c+".into(),
+            processors: 2,
+            kernel: "k".into(),
+            rows,
+        };
         let table = table(&report);
         for line in [
             "| a | 3 sampled, seed 7 | 2 of 3 | 1 new; 1 old | 1 | 1/2 | 1 |",

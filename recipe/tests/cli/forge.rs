@@ -44,7 +44,10 @@ pub(crate) fn sum(header: &mut [u8; 512]) {
 pub(crate) fn pax(key: &str, value: &[u8]) -> Vec<u8> {
     let rest = key.len() + value.len() + 3;
     // The length counts its own digits.
-    let len = (1..=9).map(|digits| rest + digits).find(|len| len.to_string().len() + rest == *len).expect("a length");
+    let len = (1..=9)
+        .map(|digits| rest + digits)
+        .find(|len| len.to_string().len() + rest == *len)
+        .expect("a length");
     [format!("{len} {key}=").as_bytes(), value, b"\n"].concat()
 }
 

@@ -30,8 +30,12 @@ fn benign_archives() {
     let count = planned(10_000, 200);
     let rig = Rig::at(scratch::dir());
     let mut random = Random::new(SEED);
-    let mut row =
-        Row::new("generated archives: the same tree as GNU tar, bsdtar and unzip make", u64::MAX, count as u64).seeded(SEED);
+    let mut row = Row::new(
+        "generated archives: the same tree as GNU tar, bsdtar and unzip make",
+        u64::MAX,
+        count as u64,
+    )
+    .seeded(SEED);
     let mut last = BTreeMap::new();
     for i in 0..count {
         let items = generate(&mut random);
@@ -58,7 +62,20 @@ fn benign_archives() {
 
 /// A name that need not be pretty.
 fn name(random: &mut Random) -> String {
-    const PARTS: [&str; 12] = ["a", "b.txt", "-dash", "with space", ".hidden", "\u{fc}ber", "\u{65e5}\u{672c}", "x=y", "#c", "~", "$v", "lib.so.1"];
+    const PARTS: [&str; 12] = [
+        "a",
+        "b.txt",
+        "-dash",
+        "with space",
+        ".hidden",
+        "\u{fc}ber",
+        "\u{65e5}\u{672c}",
+        "x=y",
+        "#c",
+        "~",
+        "$v",
+        "lib.so.1",
+    ];
     let part = PARTS[random.below(12) as usize];
     match random.below(8) {
         0 => format!("{part}{}", "n".repeat(random.below(150) as usize)),
@@ -85,7 +102,10 @@ fn generate(random: &mut Random) -> Vec<Item> {
             }
             2 => {
                 // Up as far as the top, and down again; where it leads need not be there.
-                let up = "../".repeat(random.below(dir.split('/').filter(|p| !p.is_empty()).count() as u64 + 1) as usize);
+                let up =
+                    "../"
+                        .repeat(random.below(dir.split('/').filter(|p| !p.is_empty()).count() as u64 + 1)
+                            as usize);
                 items.push(Item::Link(path, format!("{up}{}", name(random))));
             }
             3 => {
@@ -110,7 +130,9 @@ fn archive(items: &[Item], random: &mut Random) -> (&'static str, Vec<u8>) {
     if at == 4 {
         let files: BTreeMap<_, _> = items
             .iter()
-            .filter_map(|i| if let Item::File(path, mode, content) = i { Some((path, (*mode, content))) } else { None })
+            .filter_map(|i| {
+                if let Item::File(path, mode, content) = i { Some((path, (*mode, content))) } else { None }
+            })
             .collect();
         let entries: Vec<(String, u32, Vec<u8>)> = items
             .iter()
@@ -122,7 +144,8 @@ fn archive(items: &[Item], random: &mut Random) -> (&'static str, Vec<u8>) {
                 Item::Hard(path, first) => (under(path), 0o100_000 | files[first].0, files[first].1.clone()),
             })
             .collect();
-        let entries: Vec<_> = entries.iter().map(|(name, mode, content)| (name.as_str(), *mode, &content[..])).collect();
+        let entries: Vec<_> =
+            entries.iter().map(|(name, mode, content)| (name.as_str(), *mode, &content[..])).collect();
         return ("zip", zip(&entries));
     }
     let gnu = random.below(2) == 0;

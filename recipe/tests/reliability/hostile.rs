@@ -21,14 +21,21 @@ fn hostile_archives() {
     for (i, kind) in tars().into_iter().enumerate() {
         // A sample packs each kind in one way.
         let ways = if full() { &PACKED[..] } else { &PACKED[i % 4..=i % 4] };
-        all.extend(ways.iter().map(|way| (format!("{} in {way}", kind.name), *way, pack(way, &kind.bytes), kind.refuse)));
+        all.extend(
+            ways.iter()
+                .map(|way| (format!("{} in {way}", kind.name), *way, pack(way, &kind.bytes), kind.refuse)),
+        );
     }
     let escaped = naive(&tars());
     all.extend(zips().into_iter().map(|k| (format!("{} in zip", k.name), "zip", k.bytes, k.refuse)));
     // Both are all kinds; a sample has each in fewer packings.
     let population = tars().len() * PACKED.len() + zips().len();
     let chosen: Vec<_> = all.into_iter().enumerate().filter(|(i, _)| full() || i % 2 == 0).collect();
-    let mut row = Row::new("hostile archives: kinds x tar.gz, tar.xz, tar.zst, tar.bz2, zip", population as u64, chosen.len() as u64);
+    let mut row = Row::new(
+        "hostile archives: kinds x tar.gz, tar.xz, tar.zst, tar.bz2, zip",
+        population as u64,
+        chosen.len() as u64,
+    );
     canaries(&mut row, &rig);
     row.canary(escaped > 0);
     row.note(format!("{} kinds of tar, {} of zip", tars().len(), zips().len()));
@@ -104,10 +111,13 @@ fn judge(
 fn dangerous(tree: &BTreeMap<String, String>) -> Option<String> {
     let bad = |path: &str, what: &str| {
         let depth = path.matches('/').count();
-        let leads_out = |to: &str| to.starts_with('/') || to.split('/').filter(|p| *p == "..").count() > depth;
+        let leads_out =
+            |to: &str| to.starts_with('/') || to.split('/').filter(|p| *p == "..").count() > depth;
         match what.strip_prefix("-> ") {
             Some(to) => leads_out(to),
-            None => what == "special" || (what.starts_with("file ") && !["0644", "0755"].contains(&&what[5..9])),
+            None => {
+                what == "special" || (what.starts_with("file ") && !["0644", "0755"].contains(&&what[5..9]))
+            }
         }
     };
     tree.iter().find(|(path, what)| bad(path, what)).map(|(path, what)| format!("{path} is {what}"))
@@ -137,7 +147,8 @@ fn naive(kinds: &[Kind]) -> usize {
     let path = |bytes: &[u8]| Path::new(std::ffi::OsStr::from_bytes(bytes)).to_owned();
     let mut escaped = 0;
     for kind in kinds {
-        let absolute = |(name, _, target): &(Vec<u8>, u8, Vec<u8>)| name.starts_with(b"/") || target.starts_with(b"/");
+        let absolute =
+            |(name, _, target): &(Vec<u8>, u8, Vec<u8>)| name.starts_with(b"/") || target.starts_with(b"/");
         if kind.plain.is_empty() || kind.plain.iter().any(absolute) {
             continue;
         }
@@ -155,7 +166,8 @@ fn naive(kinds: &[Kind]) -> usize {
             let at = into.join(path(name));
             // Whatever fails fails.
             let _ = match what {
-                b'0' => std::fs::create_dir_all(at.parent().unwrap_or(&into)).and_then(|()| std::fs::write(at, rest)),
+                b'0' => std::fs::create_dir_all(at.parent().unwrap_or(&into))
+                    .and_then(|()| std::fs::write(at, rest)),
                 b'1' => std::fs::hard_link(into.join(path(rest)), at),
                 b'2' => std::os::unix::fs::symlink(path(rest), at),
                 _ => std::fs::create_dir_all(at),

@@ -78,7 +78,8 @@ pub(crate) fn tars() -> Vec<Kind> {
     let mut all = Vec::new();
     for name in NAMES {
         for (kind, what) in [(FILE, "file"), (DIR, "directory"), (SOFT, "link"), (HARD, "hard link")] {
-            let entry = (*name, kind, if kind == FILE || kind == DIR { &b""[..] } else { b"ok" }, 0o644, &b""[..]);
+            let entry =
+                (*name, kind, if kind == FILE || kind == DIR { &b""[..] } else { b"ok" }, 0o644, &b""[..]);
             all.push(simple(format!("{what} called {}", words(name)), &[ok, entry], true));
         }
     }
@@ -90,7 +91,11 @@ pub(crate) fn tars() -> Vec<Kind> {
     }
     all.extend(sequences(ok));
     for kind in [b'3', b'4', b'6', b'V', b'M', b'D', b'N', b'A', b'Z', b'9'] {
-        all.push(simple(format!("type {}", char::from(kind)), &[ok, (b"x", kind, b"", 0o666, b"")], kind != b'D'));
+        all.push(simple(
+            format!("type {}", char::from(kind)),
+            &[ok, (b"x", kind, b"", 0o666, b"")],
+            kind != b'D',
+        ));
     }
     all.extend(headers(ok));
     all
@@ -99,8 +104,10 @@ pub(crate) fn tars() -> Vec<Kind> {
 /// Entries that are harmless alone.
 fn sequences(ok: Entry<'_>) -> Vec<Kind> {
     let up = b"../../../../../outside";
-    let (link, file): (fn(&'static [u8], &'static [u8]) -> Entry<'static>, fn(&'static [u8]) -> Entry<'static>) =
-        (|n, t| (n, SOFT, t, 0o777, b""), |n| (n, FILE, b"", 0o644, b"x"));
+    let (link, file): (
+        fn(&'static [u8], &'static [u8]) -> Entry<'static>,
+        fn(&'static [u8]) -> Entry<'static>,
+    ) = (|n, t| (n, SOFT, t, 0o777, b""), |n| (n, FILE, b"", 0o644, b"x"));
     let cases: [(&str, Vec<Entry<'_>>); 18] = [
         ("file through a link that leads out", vec![ok, link(b"l", up), file(b"l/victim")]),
         ("file through a link inside", vec![ok, link(b"l", b"d"), file(b"l/x")]),
@@ -128,7 +135,9 @@ fn sequences(ok: Entry<'_>) -> Vec<Kind> {
 fn headers(ok: Entry<'_>) -> Vec<Kind> {
     let file: Entry<'_> = (b"f", FILE, b"", 0o644, b"content");
     let extended = |records: &[u8]| tar(&[ok, (b"x", b'x', b"", 0o644, records), file]);
-    let long = |kind: u8, text: &[u8]| tar(&[ok, (b"././@LongLink", kind, b"", 0o644, text), (b"f", FILE, b"", 0o644, b"x")]);
+    let long = |kind: u8, text: &[u8]| {
+        tar(&[ok, (b"././@LongLink", kind, b"", 0o644, text), (b"f", FILE, b"", 0o644, b"x")])
+    };
     let mut all = vec![
         raw("pax path leads up", extended(&pax("path", b"../v")), true),
         raw("pax path is absolute", extended(&pax("path", b"/recipe-hostile")), true),
@@ -155,10 +164,12 @@ fn headers(ok: Entry<'_>) -> Vec<Kind> {
     let link_path = [pax("linkpath", b"../../../../../outside")].concat();
     let entries: [Entry<'_>; 3] = [ok, (b"x", b'x', b"", 0o644, &link_path), (b"l", SOFT, b"ok", 0o777, b"")];
     all.push(raw("pax link target leads out", tar(&entries), true));
-    let entries: [Entry<'_>; 3] = [ok, (b"././@LongLink", b'K', b"", 0o644, b"/etc\0"), (b"l", SOFT, b"ok", 0o777, b"")];
+    let entries: [Entry<'_>; 3] =
+        [ok, (b"././@LongLink", b'K', b"", 0o644, b"/etc\0"), (b"l", SOFT, b"ok", 0o777, b"")];
     all.push(raw("GNU long target leads out", tar(&entries), true));
     let whole = tar(&[ok, (b"f", FILE, b"", 0o644, &[7; 3000])]);
-    for (name, end) in [("in a header", 1024 + 100), ("behind a header", 1536), ("in a content", 1536 + 1000)] {
+    for (name, end) in [("in a header", 1024 + 100), ("behind a header", 1536), ("in a content", 1536 + 1000)]
+    {
         all.push(raw(&format!("cut off {name}"), whole[..end].to_vec(), true));
     }
     let mut damage = |name: &str, at: usize, bytes: &[u8], fix: bool, refuse: bool| {
@@ -203,7 +214,9 @@ pub(crate) fn zips() -> Vec<Kind> {
     for target in TARGETS.iter().filter(|t| !t.is_empty()) {
         all.push(raw(&format!("link to {}", words(target)), zip(&[ok, ("l", link, target)]), true));
     }
-    for (mode, what) in [(0o010_644, "pipe"), (0o020_644, "device"), (0o060_644, "block device"), (0o140_644, "socket")] {
+    for (mode, what) in
+        [(0o010_644, "pipe"), (0o020_644, "device"), (0o060_644, "block device"), (0o140_644, "socket")]
+    {
         // The writer knows no such types; what it wrote for a file is changed.
         let mut bytes = zip(&[("x", file, b"x")]);
         let at = bytes.windows(4).position(|w| w == b"PK\x01\x02").expect("a directory") + 38;

@@ -130,7 +130,8 @@ fn pairs() {
     let mut tries = 0;
     while row.injected() < count as u64 && tries < 3 * count {
         tries += 1;
-        let pair = (random.below(COMMANDS.len() as u64) as usize, random.below(COMMANDS.len() as u64) as usize);
+        let pair =
+            (random.below(COMMANDS.len() as u64) as usize, random.below(COMMANDS.len() as u64) as usize);
         let wait = random.below(2) == 0;
         let most = oracle.time[&pair.0].as_micros() as u64;
         let later = Duration::from_micros(random.below(most + 1));
@@ -162,7 +163,10 @@ fn canaries(row: &mut Row, scene: &Scene, oracle: &mut Oracle) {
         for n in [0, 1] {
             assert!(scene.command(n).output().expect("recipe starts").status.success());
         }
-        assert_eq!(oracle.judge(scene, pair, &(a.clone(), b.clone()), false), Ok("as the first before the second"));
+        assert_eq!(
+            oracle.judge(scene, pair, &(a.clone(), b.clone()), false),
+            Ok("as the first before the second")
+        );
         scene.restore();
         for n in [0, 1] {
             assert!(scene.command(n).output().expect("recipe starts").status.success());

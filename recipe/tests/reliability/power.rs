@@ -19,17 +19,29 @@ const MANY: usize = 60;
 
 #[test]
 fn power_cut_ext4() {
-    sweep("power cut on ext4: every write, and random halves within flushes", &EXT4, &[(Operation::Upgrade, 0)]);
+    sweep(
+        "power cut on ext4: every write, and random halves within flushes",
+        &EXT4,
+        &[(Operation::Upgrade, 0)],
+    );
 }
 
 #[test]
 fn power_cut_btrfs() {
-    sweep("power cut on btrfs: every write, and random halves within flushes", &BTRFS, &[(Operation::Pair, 0)]);
+    sweep(
+        "power cut on btrfs: every write, and random halves within flushes",
+        &BTRFS,
+        &[(Operation::Pair, 0)],
+    );
 }
 
 #[test]
 fn power_cut_xfs() {
-    sweep("power cut on xfs: every write, and random halves within flushes", &XFS, &[(Operation::Undo, MANY)]);
+    sweep(
+        "power cut on xfs: every write, and random halves within flushes",
+        &XFS,
+        &[(Operation::Undo, MANY)],
+    );
 }
 
 /// What is attacked: all of it, or of a sample so much.
@@ -47,7 +59,7 @@ fn sweep(name: &'static str, fs: &FileSystem, sample: &[(Operation, usize)]) {
     let (mut random, dir) = (Random::new(SEED), scratch::dir());
     let base = dir.path().join("base");
     let mut row = Row::new(name, 0, 0).seeded(SEED);
-    let mut ordered = 0;
+    let mut whole = 0;
     for (operation, more) in worlds(sample) {
         let world = World::sized(operation, more);
         // A sample leaves these to the sweeps of kills and errors, which have the same judge.
@@ -62,15 +74,18 @@ fn sweep(name: &'static str, fs: &FileSystem, sample: &[(Operation, usize)]) {
         let chosen = choose(&all, &recording, &mut random);
         row.plan(all.len() as u64, chosen.len() as u64);
         for (i, cut) in chosen.into_iter().enumerate() {
-            ordered += usize::from(cut.lost.is_empty());
+            whole += usize::from(cut.lost.is_empty());
             let result = look(&world, fs, &recording, cut, &base, i % 10 == 0);
-            row.outcome(&format!("{what}: power gone after write {} without {:?}", cut.end, cut.lost), result);
+            row.outcome(
+                &format!("{what}: power gone after write {} without {:?}", cut.end, cut.lost),
+                result,
+            );
         }
         let (writes, done, flushes) = (recording.writes.len(), recording.done, recording.flushes());
         row.note(format!("{what}: {writes} writes, {done} before exit 0, {flushes} flushes"));
         row.canary(unsynced(&world, fs, &base, &mut random) > 0);
     }
-    row.note(format!("{ordered} states in order, the others reordered"));
+    row.note(format!("{whole} states lost nothing, the others some writes since the last flush"));
     row.finish();
 }
 

@@ -31,9 +31,14 @@ pub(crate) const READERS: usize = 5;
 impl Scene {
     pub(crate) fn new() -> Self {
         let rig = Rig::at(scratch::dir());
-        let body = "install_tree(\".\", \"share/p\"); install_bin(\"p\"); install_config(\"conf\", \"etc/p.conf\");";
+        let body =
+            "install_tree(\".\", \"share/p\"); install_bin(\"p\"); install_config(\"conf\", \"etc/p.conf\");";
         rig.release("p", "1", &[("bin/p", "one"), ("conf", "a"), ("old/deep/er", "1"), ("becomes-dir", "1")]);
-        rig.release("p", "2", &[("bin/p", "two"), ("conf", "b"), ("new/deep/er", "2"), ("becomes-dir/x", "2")]);
+        rig.release(
+            "p",
+            "2",
+            &[("bin/p", "two"), ("conf", "b"), ("new/deep/er", "2"), ("becomes-dir/x", "2")],
+        );
         for name in ["a", "b", "c"] {
             rig.release(name, "1", &[(&format!("bin/{name}"), name), ("doc/text", name)]);
             rig.add(name, "1", &format!("install_bin(\"{name}\"); install_tree(\".\", \"share/{name}\");"));

@@ -109,7 +109,19 @@ fn walk(dir: &Path, depth: usize, out: &mut Vec<PathBuf>) {
 fn mirror(scene: &Scene) -> BTreeMap<String, String> {
     let outside = scene.rig.path("outside");
     copy(&scene.rig.path("prefix"), &outside);
-    for name in ["p", "a", "b", "c", "bin/p", "bin/a", "bin/b", "share/p/conf", "etc/p.conf", "journal.json", "new/p/x"] {
+    for name in [
+        "p",
+        "a",
+        "b",
+        "c",
+        "bin/p",
+        "bin/a",
+        "bin/b",
+        "share/p/conf",
+        "etc/p.conf",
+        "journal.json",
+        "new/p/x",
+    ] {
         scene.rig.write(&format!("outside/decoy/{name}"), "as it was");
     }
     tree(&outside)
@@ -121,11 +133,16 @@ fn swaps() {
     let before = mirror(&scene);
     let outside = scene.rig.path("outside");
     let (count, least) = (planned(2000, 40), planned(100_000, 2_000) as u64);
-    let mut row = Row::new("directories swapped for links that lead out, while commands run", count as u64 * 1000, count as u64)
-        .seeded(SEED);
+    let mut row = Row::new(
+        "directories swapped for links that lead out, while commands run",
+        count as u64 * 1000,
+        count as u64,
+    )
+    .seeded(SEED);
     let mut random = Random::new(SEED);
     let off = || AtomicBool::new(false);
-    let swapper = Swapper { scene: &scene, running: off(), busy: off(), stop: off(), swaps: AtomicU64::new(0) };
+    let swapper =
+        Swapper { scene: &scene, running: off(), busy: off(), stop: off(), swaps: AtomicU64::new(0) };
     std::thread::scope(|s| {
         let _stop = Stop(&swapper);
         s.spawn(|| swapper.work(SEED));
@@ -136,7 +153,8 @@ fn swaps() {
             }
             runs += 1;
             let number = random.below(COMMANDS.len() as u64 + 1) as usize;
-            let cmd = if number == COMMANDS.len() { scene.rig.cmd(&["repair"]) } else { scene.command(number) };
+            let cmd =
+                if number == COMMANDS.len() { scene.rig.cmd(&["repair"]) } else { scene.command(number) };
             let first = swapper.swaps.load(Ordering::Relaxed);
             swapper.run(true);
             let out = cmd.output().expect("recipe starts");
@@ -150,7 +168,9 @@ fn swaps() {
                 _ if tree(&outside) != before => Err(format!("outside is not as it was: {stderr}")),
                 _ if stderr.contains("panicked") => Err(format!("panic: {stderr}")),
                 Some(0) => Ok("done"),
-                Some(code) if recipe::exit::TABLE.iter().any(|(known, _)| i32::from(*known) == code) => Ok("refused"),
+                Some(code) if recipe::exit::TABLE.iter().any(|(known, _)| i32::from(*known) == code) => {
+                    Ok("refused")
+                }
                 _ => Err(format!("{}: {stderr}", out.status)),
             };
             row.outcome(&cmd.display(), result);

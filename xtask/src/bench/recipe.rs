@@ -116,7 +116,8 @@ pub(crate) fn recipe(paths: &Paths, args: &RecipeArgs) -> anyhow::Result<()> {
         for number in 0..cases.len() {
             // Nobody always comes after the same one.
             let at = (number + run) % cases.len();
-            let ms = measure(&cases[at], dir.path()).with_context(|| format!("{}, {}", cases[at].task, cases[at].program))?;
+            let ms = measure(&cases[at], dir.path())
+                .with_context(|| format!("{}, {}", cases[at].task, cases[at].program))?;
             if run > 0 {
                 rows[at].ms.push(ms);
             }

@@ -76,6 +76,7 @@ impl Scenes {
             "let pkg = #{{ name: \"big\", version: \"1\", description: \"A package to install\" }};\n\n\
              fn install() {{\n    download(\"{url}\");\n    extract();\n    install_tree(\"share/big\", \"share/big\");\n}}\n"
         );
+        std::fs::write(self.dir.join("big.rhai"), &recipe)?;
         Ok(std::fs::write(self.dir.join("one/big.rhai"), recipe)?)
     }
 
@@ -108,7 +109,11 @@ impl Scenes {
     /// searched and resolved, are in the form that it writes.
     fn repository(&self) -> anyhow::Result<()> {
         let pool = self.dir.join("pool");
-        Cmd::new("repo-add").args(["-q"]).arg(pool.join("bench.db.tar.gz")).arg(pool.join("big-1-1-x86_64.pkg.tar.zst")).read()?;
+        Cmd::new("repo-add")
+            .args(["-q"])
+            .arg(pool.join("bench.db.tar.gz"))
+            .arg(pool.join("big-1-1-x86_64.pkg.tar.zst"))
+            .read()?;
         let db = self.dir.join("entries");
         std::fs::create_dir(&db)?;
         Cmd::new("tar").arg("-xzf").arg(pool.join("bench.db.tar.gz")).arg("-C").arg(&db).run()?;
@@ -129,11 +134,18 @@ impl Scenes {
         }
         for i in 0..GRAPH {
             let mut text = String::new();
-            needs(i).try_for_each(|n| write!(text, "{}node-{n}\n", if text.is_empty() { "%DEPENDS%\n" } else { "" }))?;
+            needs(i).try_for_each(|n| {
+                write!(text, "{}node-{n}\n", if text.is_empty() { "%DEPENDS%\n" } else { "" })
+            })?;
             entry(&format!("node-{i}"), "1-1", "a node", &text)?;
         }
         let to = self.dir.join("db/sync/bench.db");
-        Cmd::new("sh").args(["-ec", "tar -czf \"$0\" *"]).arg(to).dir(&db).run().context("failed to pack the repository")?;
+        Cmd::new("sh")
+            .args(["-ec", "tar -czf \"$0\" *"])
+            .arg(to)
+            .dir(&db)
+            .run()
+            .context("failed to pack the repository")?;
         let config = format!(
             "[options]\nArchitecture = x86_64\nSigLevel = Never\nCacheDir = {0}/pool/\nLogFile = {0}/pacman.log\n\
              HookDir = {0}/hooks/\n[bench]\nServer = file://{0}/pool\n",
@@ -148,8 +160,13 @@ impl Scenes {
     }
 
     fn pacman(&self, args: &[&str]) -> Cmd {
-        let cmd = Cmd::new("pacman").args(args.iter().copied()).arg("--config").arg(self.dir.join("pacman.conf"));
-        cmd.arg("--root").arg(self.dir.join("root")).arg("--dbpath").arg(self.dir.join("db")).args(["--noconfirm", "--color", "never"])
+        let cmd =
+            Cmd::new("pacman").args(args.iter().copied()).arg("--config").arg(self.dir.join("pacman.conf"));
+        cmd.arg("--root").arg(self.dir.join("root")).arg("--dbpath").arg(self.dir.join("db")).args([
+            "--noconfirm",
+            "--color",
+            "never",
+        ])
     }
 
     /// Everything that is compared.
@@ -179,10 +196,19 @@ impl Scenes {
             all.push(look(task, "pacman", self.pacman(theirs), None, cold, lines));
         }
         let plan = "plan of 500 packages";
-        all.push(look(plan, "recipe", self.recipe(&["install", "-n", "--offline", "node-0"], "graph"), Some(100.0), false, GRAPH));
+        all.push(look(
+            plan,
+            "recipe",
+            self.recipe(&["install", "-n", "--offline", "node-0"], "graph"),
+            Some(100.0),
+            false,
+            GRAPH,
+        ));
         all.push(look(plan, "pacman", self.pacman(&["-S", "--print", "node-0"]), None, false, GRAPH));
         let package = self.dir.join("pool/big-1-1-x86_64.pkg.tar.zst");
-        for (task, sync, bar) in [("install 5 MB", false, Some(60.0)), ("install 5 MB, on the disk", true, None)] {
+        for (task, sync, bar) in
+            [("install 5 MB", false, Some(60.0)), ("install 5 MB, on the disk", true, None)]
+        {
             let mut install = |program, cmd, bar, reset, makes: &str| {
                 let makes = Some(self.dir.join(makes));
                 all.push(Case { task, program, cmd, bar, cold: false, sync, reset, makes, lines: 0 });
@@ -191,7 +217,13 @@ impl Scenes {
             install("recipe", cmd, bar, self.without_recipe()?, "prefix/share/big/file-49");
             let cmd = self.pacman(&["-U"]).arg(&package);
             install("pacman -U", cmd, None, self.without_pacman(), "root/usr/share/big/file-49");
-            install("pacman -S", self.pacman(&["-S", "big"]), None, self.without_pacman(), "root/usr/share/big/file-49");
+            install(
+                "pacman -S",
+                self.pacman(&["-S", "big"]),
+                None,
+                self.without_pacman(),
+                "root/usr/share/big/file-49",
+            );
             if let Some(uv) = self.uv()? {
                 install("uv tool install", uv, None, self.without_uv(), "uv/bin/big");
             }
@@ -201,9 +233,8 @@ impl Scenes {
 
     fn without_recipe(&self) -> anyhow::Result<Box<dyn Fn() -> anyhow::Result<()>>> {
         let (file, prefix) = (self.dir.join("one/big.rhai"), self.dir.join("prefix"));
-        let text = std::fs::read_to_string(&file)?;
         // As it was before the state came into it.
-        let text = text.split("\nlet installed").next().unwrap_or_default().to_owned();
+        let text = std::fs::read_to_string(self.dir.join("big.rhai"))?;
         Ok(Box::new(move || {
             std::fs::remove_dir_all(&prefix)?;
             std::fs::create_dir(&prefix)?;
@@ -223,7 +254,9 @@ impl Scenes {
 
     /// A wheel with the same files and a program, if uv and a Python are there.
     fn uv(&self) -> anyhow::Result<Option<Cmd>> {
-        let (Some(uv), Some(python)) = (common::cmd::which("uv"), common::cmd::which("python3")) else { return Ok(None) };
+        let (Some(uv), Some(python)) = (common::cmd::which("uv"), common::cmd::which("python3")) else {
+            return Ok(None);
+        };
         let wheel = self.dir.join("big-1-py3-none-any.whl");
         let build = "import sys, zipfile, pathlib\nout, src = sys.argv[1:]\nz = zipfile.ZipFile(out, 'w', zipfile.ZIP_DEFLATED)\n\
                      for f in pathlib.Path(src).iterdir(): z.write(f, 'big/' + f.name)\n\
@@ -255,10 +288,17 @@ impl Scenes {
 
 /// One in a hundred has the word that is searched for.
 fn description(i: usize) -> String {
-    format!("The {i}th tool{}", if i % 100 == 0 { ", with a needle in it" } else { " of many that do something" })
+    format!(
+        "The {i}th tool{}",
+        if i % 100 == 0 { ", with a needle in it" } else { " of many that do something" }
+    )
 }
 
 /// What a package of the graph needs.
 fn needs(i: usize) -> impl Iterator<Item = usize> {
-    [i + 1, i * 2 + 1].into_iter().filter(|n| *n < GRAPH).collect::<std::collections::BTreeSet<_>>().into_iter()
+    [i + 1, i * 2 + 1]
+        .into_iter()
+        .filter(|n| *n < GRAPH)
+        .collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
 }
