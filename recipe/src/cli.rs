@@ -131,6 +131,18 @@ enum Command {
         #[arg(required = true)]
         names: Vec<String>,
     },
+    /// Keep packages at their versions, or at those that a condition allows.
+    Pin(commands::pin::Options),
+    /// Allow every version of packages again.
+    Unpin {
+        /// Names of packages.
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Ask recipes for newer versions, and write these into them; installs nothing.
+    Update(commands::update::Options),
+    /// Write a recipe: an empty one, or one that is made from an archive, a program or a release.
+    New(commands::new::Options),
     /// Show the functions that recipes can call.
     Helpers {
         /// Only this one.
@@ -196,6 +208,10 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Orphans => commands::needs::orphans(&settings),
         Command::Autoremove { dry_run } => commands::remove::autoremove(&settings, dry_run),
         Command::Mark { reason, names } => commands::needs::mark(&settings, reason, &names),
+        Command::Pin(options) => commands::pin::run(&settings, &options),
+        Command::Unpin { names } => commands::pin::unpin(&settings, &names),
+        Command::Update(options) => commands::update::run(&settings, &options),
+        Command::New(options) => commands::new::run(&settings, &options),
         Command::Helpers { name, markdown } => commands::helpers::run(&settings, name.as_deref(), markdown),
         Command::History(options) => commands::history::run(&settings, &options),
         Command::Undo(options) => commands::undo::undo(&settings, &options),

@@ -19,6 +19,9 @@ pub mod undo;
 pub mod lock;
 pub mod fetch;
 pub mod cache;
+pub mod pin;
+pub mod update;
+pub mod new;
 mod output;
 
 use std::time::Duration;

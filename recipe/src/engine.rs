@@ -25,7 +25,7 @@ use rhai::{AST, CallFnOptions, Dynamic, Engine, OptimizationLevel, Scope};
 use crate::exit;
 use crate::recipe::Recipe;
 use crate::text::Top;
-pub use context::{Cage, Context};
+pub use context::{Cage, Context, Rehash};
 
 /// What recipes' functions share with each other.
 pub type Shared = Rc<RefCell<Context>>;

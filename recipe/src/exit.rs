@@ -4,7 +4,7 @@
 pub const RECIPE: u8 = 10;
 /// There is no recipe, package or file of this name.
 pub const NOT_FOUND: u8 = 11;
-/// Dependencies cannot be satisfied, or something else needs this package.
+/// Dependencies cannot be satisfied, something else needs this package, or its pin forbids the version.
 pub const DEPENDENCY: u8 = 12;
 /// Something cannot be downloaded.
 pub const FETCH: u8 = 13;
@@ -32,7 +32,10 @@ pub const TABLE: &[(u8, &str)] = &[
     (3, "the disk is full, or a size limit was met"),
     (RECIPE, "a recipe file is wrong"),
     (NOT_FOUND, "there is no recipe, package or file of this name"),
-    (DEPENDENCY, "dependencies cannot be satisfied, or something needs this package"),
+    (
+        DEPENDENCY,
+        "dependencies cannot be satisfied, something needs this package, or a pin forbids the version",
+    ),
     (FETCH, "something cannot be downloaded"),
     (INTEGRITY, "a digest, an archive or what is installed is not what it should be"),
     (CONFLICT, "files are in the way"),

@@ -27,6 +27,11 @@ use crate::exit;
 use crate::interrupt::Interrupt;
 use transport::{Failure, Transport};
 
+/// Texts are not longer.
+const MAX_TEXT: u64 = 4 << 20;
+/// No package needs more; a server that never ends must not fill the disk.
+const MAX_SIZE: u64 = 64 << 30;
+
 /// How often a download that broke off is taken up again.
 const TRIES: u32 = 4;
 
@@ -66,8 +71,38 @@ impl Fetcher {
     /// # Errors
     /// It cannot be fetched (exit code [`exit::FETCH`]), or is another file than wanted ([`exit::INTEGRITY`]).
     pub fn get(&self, url: &str, want: Option<Sha256>) -> anyhow::Result<Download> {
-        let web = url.starts_with("https://") || url.starts_with("http://");
-        ensure!(web, "expected a URL that begins with https://, found {url:?}");
+        self.file(url, want, false)
+    }
+
+    /// A file by its URL, as the server has it now, whatever the cache has.
+    ///
+    /// # Errors
+    /// As [`Fetcher::get`].
+    pub fn fresh(&self, url: &str) -> anyhow::Result<Download> {
+        self.file(url, None, true)
+    }
+
+    /// A text by its URL, as the server has it now. It is not kept.
+    ///
+    /// # Errors
+    /// It cannot be fetched, is longer than 4 MiB, or no text (exit code [`exit::FETCH`]).
+    pub fn text(&self, url: &str) -> anyhow::Result<String> {
+        is_web(url)?;
+        if self.offline {
+            return Err(anyhow::anyhow!("{url} is asked for anew, which needs a network"))
+                .exit(exit::FETCH)
+                .hint("without --offline it is");
+        }
+        let context = || format!("failed to download {url}");
+        let memory = rustix::fs::memfd_create("text", rustix::fs::MemfdFlags::CLOEXEC);
+        let mut file = File::from(memory.with_context(context)?);
+        self.fill(url, &mut file, MAX_TEXT, false).with_context(context).map_err(mark)?;
+        file.rewind().with_context(context)?;
+        std::io::read_to_string(file).with_context(context).exit(exit::FETCH)
+    }
+
+    fn file(&self, url: &str, want: Option<Sha256>, fresh: bool) -> anyhow::Result<Download> {
+        is_web(url)?;
         let name = name(url);
         let dir = Dir::ensure(&self.cache.join(slot(url)))?;
         let done = |(sha256, size): (Sha256, u64)| Download {
@@ -77,7 +112,8 @@ impl Fetcher {
             sha256,
             size,
         };
-        if let Some(found) = cached(&dir, want, self.offline)? {
+        let cached = || if fresh { Ok(None) } else { cached(&dir, want, self.offline) };
+        if let Some(found) = cached()? {
             return Ok(done(found));
         }
         if self.offline {
@@ -91,7 +127,7 @@ impl Fetcher {
         let mut file = options.with_context(context)?;
         // Another recipe may be downloading the same: then its file is ours too.
         flock(&file, FlockOperation::LockExclusive).with_context(context)?;
-        if let Some(found) = cached(&dir, want, self.offline)? {
+        if let Some(found) = cached()? {
             return Ok(done(found));
         }
         // What an earlier run left may belong to another version of the file: only a digest could tell.
@@ -101,7 +137,9 @@ impl Fetcher {
             resumed = false;
         }
         let fill = |file: &mut File| {
-            self.fill(url, file).with_context(|| format!("failed to download {url}")).map_err(mark)?;
+            self.fill(url, file, MAX_SIZE, true)
+                .with_context(|| format!("failed to download {url}"))
+                .map_err(mark)?;
             file.sync_all().with_context(context)?;
             file.rewind().with_context(context)?;
             Sha256::of_reader(file).with_context(context)
@@ -120,12 +158,17 @@ impl Fetcher {
         Ok(done((sha256, size)))
     }
 
-    fn fill(&self, url: &str, file: &mut File) -> anyhow::Result<()> {
+    /// Appends what is missing of at most so many bytes; whether a download that broke off is taken up where it ended.
+    fn fill(&self, url: &str, file: &mut File, most: u64, resume: bool) -> anyhow::Result<()> {
         let mut tries = 0;
         loop {
             self.interrupt.check()?;
+            // Without a digest nobody would notice that the rest is another text's.
+            if !resume {
+                file.set_len(0)?;
+            }
             let at = file.seek(SeekFrom::End(0))?;
-            let failure = match self.transport.get(url, at, file, &self.interrupt) {
+            let failure = match self.transport.get(url, at, file, most, &self.interrupt) {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
@@ -139,6 +182,12 @@ impl Fetcher {
             }
         }
     }
+}
+
+fn is_web(url: &str) -> anyhow::Result<()> {
+    let web = url.starts_with("https://") || url.starts_with("http://");
+    ensure!(web, "expected a URL that begins with https://, found {url:?}");
+    Ok(())
 }
 
 /// The message of two digests that differ, as users compare them: one below the other.

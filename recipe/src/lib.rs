@@ -3,10 +3,11 @@
 //! In the order of the data (TEAM/0015 says why):
 //!
 //! - [`text`]: a recipe's text, looked at without Rhai
-//! - [`state`], [`recipe`], [`shelf`]: what a recipe says, and where recipes are
+//! - [`state`], [`pin`], [`recipe`], [`shelf`]: what a recipe says, and where recipes are
 //! - [`digest`], [`lockfile`]: what a recipe says, as one number; what was made of which recipe, from which bytes
 //! - [`places`], [`dir`], [`lock`], [`interrupt`]: paths, directories as descriptors, who works here, ^C
 //! - [`fetch`], [`archive`]: URL -> verified file -> tree
+//! - [`upstream`]: what publishers have, and what they call it
 //! - [`version`], [`base`], [`resolve`]: what needs what, in which version, and what of it the system has itself
 //! - [`confine`]: programs of recipes, in a cage
 //! - [`engine`]: the recipe's code and the helpers it can call
@@ -17,6 +18,7 @@
 pub mod exit;
 pub mod text;
 pub mod state;
+pub mod pin;
 pub mod recipe;
 pub mod shelf;
 pub mod digest;
@@ -27,6 +29,7 @@ pub mod lock;
 pub mod interrupt;
 pub mod fetch;
 pub mod archive;
+pub mod upstream;
 pub mod confine;
 pub mod engine;
 pub mod version;

@@ -10,6 +10,7 @@ use common::cli::Mark;
 use serde::Serialize;
 
 use crate::exit;
+use crate::pin::Pin;
 use crate::state::{State, located};
 use crate::text::{SyntaxError, Top, Value};
 
@@ -34,6 +35,8 @@ pub struct Recipe {
     pub build_deps: Vec<String>,
     /// `pkg.allow`: what its programs may do that others may not; one of [`ALLOW`].
     pub allow: Vec<String>,
+    /// `pinned`: which versions its user allows.
+    pub pinned: Option<Pin>,
     /// What is installed of it.
     #[serde(flatten)]
     pub state: State,
@@ -72,6 +75,13 @@ impl Recipe {
     #[must_use]
     pub fn is_outdated(&self) -> bool {
         self.state.installed && self.installed_version() != Some(&self.version)
+    }
+
+    /// Its pin, if that forbids to install what the recipe has now.
+    #[must_use]
+    pub fn held_by(&self) -> Option<&Pin> {
+        let same = self.installed_version() == Some(&self.version);
+        self.pinned.as_ref().filter(|pin| !same && !pin.accepts(&self.version))
     }
 
     /// Whether it has this function.
@@ -130,6 +140,7 @@ fn parse(text: &str, path: &Path) -> Result<Recipe, SyntaxError> {
     }
     Ok(Recipe {
         path: path.to_owned(),
+        pinned: Pin::of(&top, &name)?,
         name,
         version,
         description: field("description")?,

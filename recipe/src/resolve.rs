@@ -67,6 +67,7 @@ impl Walk<'_> {
         if let Some((_, needed)) = self.settled.iter().find(unfit) {
             return will_be(&recipe.name, &recipe.version, needed);
         }
+        allowed(&recipe, &recipe.version)?;
         self.seen.insert(recipe.name.clone(), recipe.version.clone());
         chain.push(format!("{} {}", recipe.name, recipe.version));
         for text in &recipe.deps {
@@ -135,7 +136,10 @@ pub fn choose(
         Answer::Nothing => None,
     };
     match recipe {
-        Ok(recipe) if requirement.accepts(&recipe.version) => Ok(Some(recipe)),
+        Ok(recipe) if requirement.accepts(&recipe.version) => {
+            allowed(&recipe, &recipe.version)?;
+            Ok(Some(recipe))
+        }
         Ok(recipe) => {
             let of_base = of_base.map(|has| format!("{has}, ")).unwrap_or_default();
             let also = installed_too(&recipe);
@@ -147,6 +151,24 @@ pub fn choose(
             None => Err(e),
         }
         .exit(exit::DEPENDENCY),
+    }
+}
+
+/// Whether the package's user allows this version; the one that is installed may be installed again.
+///
+/// # Errors
+/// Its pin forbids it (exit code [`exit::DEPENDENCY`]).
+pub fn allowed(recipe: &Recipe, version: &str) -> anyhow::Result<()> {
+    let installed = recipe.installed_version();
+    match &recipe.pinned {
+        Some(pin) if installed != Some(version) && !pin.accepts(version) => {
+            let name = &recipe.name;
+            let has = installed.map(|v| format!(", {v} is installed")).unwrap_or_default();
+            Err(anyhow::anyhow!("{name} {version} would be installed, but {name} is pinned to {pin}{has}"))
+                .exit(exit::DEPENDENCY)
+                .hint(format!("`recipe unpin {name}` allows every version"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -7,9 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::{Change, Place, SyntaxError, Top, Value, splice};
 
-/// The variables that are the state.
-pub const NAMES: [&str; 6] =
-    ["installed", "installed_version", "installed_at", "installed_as_dep", "installed_tx", "installed_files"];
+/// The variables that are not what a recipe says, but what is of it here: the state, and the pin ([`crate::pin`]).
+pub const NAMES: [&str; 7] = [
+    "installed",
+    "installed_version",
+    "installed_at",
+    "installed_as_dep",
+    "installed_tx",
+    "installed_files",
+    crate::pin::NAME,
+];
 
 /// What a recipe file says about its package.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -79,6 +86,7 @@ impl State {
                 change("installed_tx", option(&self.tx)),
                 change("installed_files", list(&self.files)),
             ],
+            &NAMES,
         )
     }
 

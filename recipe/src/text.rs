@@ -7,7 +7,9 @@ mod scan;
 mod literal;
 mod top;
 mod splice;
+mod edit;
 
+pub use edit::{Literal, field, replace, strings};
 pub use literal::Value;
 pub use scan::{Place, SyntaxError};
 pub use splice::{Change, splice};

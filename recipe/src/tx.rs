@@ -5,7 +5,7 @@
 //! - [`plan`]: packages -> operations; [`conflict`]: what is in their way; [`config`]: files that users edit
 //! - [`journal`]: the operations, on disk
 //! - [`apply`]: doing and undoing them
-//! - [`commit`]: the state goes into the recipe files
+//! - [`commit`]: the state goes into the recipe files; [`edit`]: so does what needs no transaction
 //! - [`history`]: what is kept of finished ones; [`restore`]: a version that was installed before -> a staged package
 //! - [`recover`]: what an interrupted run left -> old or new
 
@@ -17,19 +17,19 @@ mod config;
 pub mod journal;
 mod apply;
 mod commit;
+mod edit;
 pub mod recover;
 pub mod history;
 pub mod restore;
 
 pub use desk::Desk;
+pub use edit::{edit, rewrite};
 pub use plan::{Change, Plan};
 pub use recover::LEFTOVERS;
 
 use anyhow::Context;
 use common::cli::Mark;
 
-use crate::recipe::Recipe;
-use crate::state::State;
 use crate::{db, exit};
 
 /// Carries out a plan.
@@ -53,18 +53,6 @@ pub fn run(desk: &Desk, plan: &Plan) -> anyhow::Result<()> {
     }
     recover::finish(desk, journal)
         .or_else(|e| committed("done, but what is left of it could not be tidied up", &e))
-}
-
-/// Changes the state of a recipe that needs no transaction: one file, one atomic exchange. The prefix is locked.
-///
-/// # Errors
-/// The file cannot be written.
-pub fn rewrite(recipe: &Recipe, change: impl FnOnce(&mut State)) -> anyhow::Result<()> {
-    let path = recipe.path.canonicalize();
-    let path = path.with_context(|| format!("failed to find {}", recipe.path.display()))?;
-    let mut state = recipe.state.clone();
-    change(&mut state);
-    commit::write(&path, &state, &Desk::new_tx())
 }
 
 /// Everything from the journal to the commit.

@@ -88,7 +88,8 @@ impl Format {
     }
 
     /// What the file in it is called: without the ending.
-    pub(super) fn single_name<'a>(&self, name: &'a str) -> &'a str {
+    #[must_use]
+    pub fn single_name<'a>(&self, name: &'a str) -> &'a str {
         name.strip_suffix(self.ending).and_then(|n| n.strip_suffix('.')).unwrap_or(name)
     }
 }

@@ -21,6 +21,7 @@ pub fn run(settings: &Settings, names: &[String]) -> anyhow::Result<ExitCode> {
             output::line("")?;
         }
         let path = r.path.display().to_string();
+        let pinned = r.pinned.as_ref().map(ToString::to_string).unwrap_or_default();
         let (deps, build_deps) = (r.deps.join(", "), r.build_deps.join(", "));
         let phases: Vec<_> = crate::engine::PHASES.iter().filter(|p| r.has(p)).copied().collect();
         let phases = phases.join(", ");
@@ -45,6 +46,7 @@ pub fn run(settings: &Settings, names: &[String]) -> anyhow::Result<ExitCode> {
             ["needs:", &deps],
             ["to build:", &build_deps],
             ["installed:", &state],
+            ["pinned:", &pinned],
             ["files:", if r.state.installed { &size } else { "" }],
             ["phases:", &phases],
             ["recipe:", &path],

@@ -92,9 +92,24 @@ pub fn upgrade(settings: &Settings, options: &UpgradeOptions) -> anyhow::Result<
             names.iter().map(load).collect::<anyhow::Result<_>>()?
         }
     };
-    let old = recipes.into_iter().filter(Recipe::is_outdated).collect();
+    let old = recipes.into_iter().filter(Recipe::is_outdated);
+    // Who names a pinned package is told why it cannot be; else it is left out.
+    let (held, old) = old.partition(|r| options.names.is_empty() && r.held_by().is_some());
     let all = Options { dry_run: options.dry_run, no_deps: options.no_deps, ..Options::default() };
-    Work { desk: &desk, options: &all, overwrite: &[], json: settings.json }.run(old, Why::Same)
+    let work = Work { desk: &desk, options: &all, overwrite: &[], json: settings.json };
+    let mut plan = work.install(old, Why::Same, &mut Vec::new())?;
+    plan.notes.extend(held.iter().filter_map(left_out));
+    work.print(&plan)
+}
+
+/// What is said of a package that its pin keeps as it is.
+fn left_out(recipe: &Recipe) -> Option<String> {
+    let (name, installed) = (&recipe.name, recipe.installed_version()?);
+    Some(format!(
+        "{name} stays {installed}: it is pinned to {}; its recipe has {}",
+        recipe.held_by()?,
+        recipe.version
+    ))
 }
 
 /// Why packages are there afterwards.
@@ -119,7 +134,11 @@ impl Work<'_> {
     /// What was asked for, and what came of it.
     fn run(&self, wanted: Vec<Recipe>, why: Why) -> anyhow::Result<ExitCode> {
         let plan = self.install(wanted, why, &mut Vec::new())?;
-        output::changes(&plan, !plan.changes.is_empty() && !self.options.dry_run, self.json)?;
+        self.print(&plan)
+    }
+
+    fn print(&self, plan: &Plan) -> anyhow::Result<ExitCode> {
+        output::changes(plan, !plan.changes.is_empty() && !self.options.dry_run, self.json)?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -136,6 +155,7 @@ impl Work<'_> {
         let overwrite = |path: &str| self.overwrite.iter().any(|p| p.is_match(path));
         let mut planner = Planner::new(self.desk, tx.clone(), &overwrite);
         for Step { recipe, wanted } in steps {
+            resolve::allowed(&recipe, &recipe.version)?;
             match make::make(self.desk, &tx, &recipe.path)? {
                 Outcome::Present(recipe) => {
                     tell(&format!("{} is there already, but not installed by recipe", recipe.name));

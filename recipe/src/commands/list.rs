@@ -24,6 +24,9 @@ pub struct Options {
     /// Only what was installed because something needed it.
     #[arg(long)]
     deps: bool,
+    /// Only what is pinned to some versions.
+    #[arg(long)]
+    pinned: bool,
 }
 
 impl Options {
@@ -41,6 +44,7 @@ impl Options {
 pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     let (mut recipes, errors) = shelf::all(&settings.places.recipes)?;
     recipes.retain(|r| r.is_outdated() || !options.outdated);
+    recipes.retain(|r| r.pinned.is_some() || !options.pinned);
     recipes.retain(|r| match (options.explicit, options.deps) {
         (true, _) => r.state.installed && !r.state.as_dep,
         (_, true) => r.state.installed && r.state.as_dep,
@@ -51,10 +55,13 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     } else {
         let marks: Vec<_> = recipes
             .iter()
-            .map(|r| match r.installed_version() {
-                Some(version) if version == r.version => "installed".to_owned(),
-                Some(version) => format!("installed: {version}"),
-                None => String::new(),
+            .map(|r| {
+                let installed = r.installed_version().map(|version| match version == r.version {
+                    true => "installed".to_owned(),
+                    false => format!("installed: {version}"),
+                });
+                let pinned = r.pinned.as_ref().map(|pin| format!("pinned: {pin}"));
+                [installed, pinned].into_iter().flatten().collect::<Vec<_>>().join("  ")
             })
             .collect();
         let rows: Vec<_> = recipes

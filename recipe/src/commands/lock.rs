@@ -73,7 +73,7 @@ fn closure(desk: &Desk, wanted: Vec<Recipe>) -> anyhow::Result<BTreeMap<String, 
             let requirement = resolve::parse(&recipe, text)?;
             let mut find = |name: &str| {
                 let found = shelf::load(&desk.places, name)?;
-                Ok(Recipe { state: Default::default(), ..found })
+                Ok(Recipe { state: Default::default(), pinned: None, ..found })
             };
             let needed = || format!("{requirement} is needed by {}", recipe.name);
             let choice = resolve::choose(&requirement, false, &desk.base, &mut find);

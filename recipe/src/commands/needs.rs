@@ -173,10 +173,10 @@ pub fn orphans(settings: &Settings) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// The package is not installed, or its recipe cannot be written.
 pub fn mark(settings: &Settings, reason: Reason, names: &[String]) -> anyhow::Result<ExitCode> {
-    let _desk = settings.desk()?;
+    let desk = settings.desk()?;
     for name in names {
         let recipe = shelf::installed(&settings.places, name)?;
-        tx::rewrite(&recipe, |state| state.as_dep = reason == Reason::Dep)?;
+        tx::rewrite(&desk, &recipe, |state| state.as_dep = reason == Reason::Dep)?;
         tell(&format!(
             "{name}: {}",
             if reason == Reason::Dep { "needed by others" } else { "asked for by name" }

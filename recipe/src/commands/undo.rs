@@ -147,6 +147,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn run(&self, goals: &[(Recipe, Goal)]) -> anyhow::Result<ExitCode> {
+        self.pins(goals)?;
         if !self.how.no_deps {
             self.needs(goals)?;
         }
@@ -174,6 +175,18 @@ impl Work<'_> {
         }
         output::changes(&plan, !self.how.dry_run, self.settings.json)?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// What comes back must be what its user allows.
+    fn pins(&self, goals: &[(Recipe, Goal)]) -> anyhow::Result<()> {
+        for (recipe, goal) in goals {
+            if let Goal::Installed(from, _) = goal
+                && let Some(record) = db::read(&self.desk.own, &recipe.name, from)?
+            {
+                resolve::allowed(recipe, &record.version)?;
+            }
+        }
+        Ok(())
     }
 
     /// What is installed must not lack anything afterwards that it has now.

@@ -1,5 +1,6 @@
 //! What the helpers of one package work on.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -42,10 +43,21 @@ pub struct Context {
     pub also_used: Vec<Source>,
     /// The only files it may be made from, by `--locked`.
     pub locked: Option<Vec<Source>>,
+    /// Digests that are looked for anew, by `recipe update --hash`.
+    pub rehash: Option<Rehash>,
     /// Files that users edit, as paths below the prefix.
     pub configs: Vec<String>,
     /// ^C.
     pub interrupt: Interrupt,
+}
+
+/// Digests that a recipe has of files which are others by now.
+#[derive(Debug, Clone, Default)]
+pub struct Rehash {
+    /// As they stand in the recipe.
+    pub old: BTreeSet<String>,
+    /// What the files have instead of them.
+    pub new: BTreeMap<String, String>,
 }
 
 /// What programs of a package may do and see, besides what all may.
@@ -81,6 +93,7 @@ impl Context {
             downloads: Vec::new(),
             also_used: Vec::new(),
             locked: None,
+            rehash: None,
             configs: Vec::new(),
             interrupt,
         })
@@ -102,6 +115,33 @@ impl Context {
                 .exit(exit::LOCKFILE),
             None => Ok(Some(found.sha256)),
         }
+    }
+
+    /// Whether a digest is one that is looked for anew.
+    #[must_use]
+    pub fn learns(&self, digest: &str) -> bool {
+        self.rehash.as_ref().is_some_and(|r| r.old.contains(digest))
+    }
+
+    /// Notes what a file has instead of a digest, if that is looked for; whether it is.
+    ///
+    /// # Errors
+    /// Another file was held to the same one.
+    pub fn learn(&mut self, old: &str, new: &str) -> anyhow::Result<bool> {
+        let Some(rehash) = self.rehash.as_mut().filter(|r| r.old.contains(old)) else { return Ok(false) };
+        let known = rehash.new.insert(old.to_owned(), new.to_owned());
+        anyhow::ensure!(known.is_none_or(|known| known == new), "two files are held to the digest {old}");
+        Ok(true)
+    }
+
+    /// Nothing more is done once all digests are known that were looked for.
+    ///
+    /// # Errors
+    /// They are.
+    pub fn goes_on(&self) -> anyhow::Result<()> {
+        let known = self.rehash.as_ref().is_some_and(|r| r.old.len() == r.new.len());
+        anyhow::ensure!(!known, "all digests are known");
+        Ok(())
     }
 
     /// A path of a recipe, below the build directory: relative ones begin at `cwd`.

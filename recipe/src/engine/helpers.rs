@@ -11,6 +11,7 @@ mod find;
 mod other;
 mod programs;
 mod tools;
+mod update;
 mod verify;
 
 use common::cli::Mark;
@@ -35,6 +36,8 @@ pub enum Group {
     Install,
     /// Files of the build directory.
     Files,
+    /// Asking for new versions.
+    Update,
     /// Anything else.
     Other,
 }
@@ -47,6 +50,7 @@ impl Group {
         (Group::Programs, "Running programs"),
         (Group::Install, "Putting files into the package"),
         (Group::Files, "Files of the build directory"),
+        (Group::Update, "Asking for new versions"),
         (Group::Other, "System, versions, messages"),
     ];
 }
@@ -74,6 +78,7 @@ const TABLES: &[&[Helper]] = &[
     tools::TABLE,
     install::TABLE,
     files::TABLE,
+    update::TABLE,
     other::TABLE,
 ];
 
@@ -167,7 +172,8 @@ fn run<R>(
         let error = anyhow::anyhow!("`{name}` can only be called in functions");
         return failed(Err(error).exit(crate::exit::RECIPE), call.call_position());
     }
-    failed(context.interrupt.check().and_then(|()| f(&mut context)), call.call_position())
+    let ready = context.interrupt.check().and_then(|()| context.goes_on());
+    failed(ready.and_then(|()| f(&mut context)), call.call_position())
 }
 
 fn failed<R>(result: anyhow::Result<R>, position: Position) -> Fallible<R> {

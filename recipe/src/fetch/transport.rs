@@ -14,8 +14,6 @@ const BUFFER: usize = 128 << 10;
 const REDIRECTS: usize = 10;
 /// A server has so long to answer, and to send the next bytes.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// No package needs more; a server that never ends must not fill the disk.
-const MAX_SIZE: u64 = 64 << 30;
 
 /// Why a request brought nothing, or not all.
 #[derive(Debug, thiserror::Error)]
@@ -52,12 +50,14 @@ impl Transport {
         Self { agent: ureq::Agent::with_parts(config, DefaultConnector::new(), Dns) }
     }
 
-    /// Appends to a file that has the first `from` bytes what comes behind them; starts over where the server wants that.
+    /// Appends to a file that has the first `from` bytes what comes behind them; starts over where the server wants that. More than
+    /// `most` bytes are an error.
     pub(super) fn get(
         &self,
         url: &str,
         from: u64,
         file: &mut File,
+        most: u64,
         interrupt: &Interrupt,
     ) -> Result<(), Failure> {
         let mut url = url.to_owned();
@@ -92,7 +92,7 @@ impl Transport {
             if start == 0 {
                 rewind(file)?;
             }
-            let read = pump(response.into_body().into_reader(), file, start, interrupt)?;
+            let read = pump(response.into_body().into_reader(), file, start, most, interrupt)?;
             return match length {
                 Some(length) if read != length => {
                     Err(Failure::Broken(format!("it ended after {read} of {length} bytes")))
@@ -113,7 +113,13 @@ fn restart(file: &mut File, why: String) -> Failure {
     rewind(file).map_or_else(Failure::Local, |()| Failure::Broken(why))
 }
 
-fn pump(mut reader: impl Read, file: &mut File, start: u64, interrupt: &Interrupt) -> Result<u64, Failure> {
+fn pump(
+    mut reader: impl Read,
+    file: &mut File,
+    start: u64,
+    most: u64,
+    interrupt: &Interrupt,
+) -> Result<u64, Failure> {
     let mut buffer = vec![0; BUFFER];
     let mut total = 0u64;
     let since = Instant::now();
@@ -129,8 +135,8 @@ fn pump(mut reader: impl Read, file: &mut File, start: u64, interrupt: &Interrup
         }
         file.write_all(&buffer[..n])?;
         total += n as u64;
-        if start + total > MAX_SIZE {
-            return Err(Failure::Permanent(format!("it is longer than {MAX_SIZE} bytes")));
+        if start + total > most {
+            return Err(Failure::Permanent(format!("it is longer than {most} bytes")));
         }
         // Less than a kilobyte a second for minutes is nobody's network.
         if since.elapsed() > 10 * PATIENCE && total / 1024 < since.elapsed().as_secs() {

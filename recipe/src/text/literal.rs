@@ -169,7 +169,7 @@ fn parse_number(text: &str) -> Option<Value> {
 }
 
 /// What a string token means; none if an escape in it is wrong.
-fn string(kind: Kind, token: &str) -> Option<String> {
+pub(super) fn string(kind: Kind, token: &str) -> Option<String> {
     match kind {
         Kind::Raw(hashes) => Some(token[hashes + 1..token.len() - hashes - 1].to_owned()),
         Kind::Template => {

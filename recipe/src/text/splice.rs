@@ -12,28 +12,25 @@ pub struct Change {
     pub source: String,
 }
 
-/// Puts new values in; variables that are not there are added behind the last of the others, or behind `pkg`.
+/// Puts new values in; variables that are not there are added behind the last of the `family`, or behind `pkg`.
 ///
 /// # Errors
 /// The text is not a recipe, or would not be one afterwards.
-pub fn splice(text: &str, changes: &[Change]) -> Result<String, SyntaxError> {
+pub fn splice(text: &str, changes: &[Change], family: &[&str]) -> Result<String, SyntaxError> {
     let top = Top::of(text)?;
     let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let source = |change: &Change| change.source.replace('\n', newline);
     // (where, how much is replaced, by what)
     let mut edits = Vec::new();
     let mut missing = String::new();
-    let mut anchor = None;
+    let anchor = family.iter().filter_map(|name| Some(top.get(name)?.span.end)).max();
     for change in changes {
         match top.get(change.name) {
             Some(found) if found.constant => {
                 let message = format!("expected `let {}`, found `const`: it changes", change.name);
                 return Err(SyntaxError::new(found.span.start, message));
             }
-            Some(found) => {
-                edits.push((found.value.clone(), source(change)));
-                anchor = anchor.max(Some(found.span.end));
-            }
+            Some(found) => edits.push((found.value.clone(), source(change))),
             None => missing.push_str(&format!("let {} = {};{newline}", change.name, source(change))),
         }
     }

@@ -22,13 +22,34 @@ const TRIES: usize = 20;
 /// # Errors
 /// The file is gone or no recipe any more, or the disk does not take it.
 pub(super) fn write(path: &Path, state: &State, tx: &str) -> anyhow::Result<()> {
-    let context = || format!("failed to write the state to {}", path.display());
+    let splice = |text: &str| state.splice(text).map_err(|e| located(path, text, &e)).exit(exit::RECIPE);
+    edit(path, tx, splice)
+}
+
+/// Changes a recipe file, durably. `change` makes the new text of the one that is there, again if that is another one by then.
+///
+/// # Errors
+/// `change` fails, the file is gone, or the disk does not take it.
+pub(super) fn edit(
+    path: &Path,
+    tx: &str,
+    change: impl Fn(&str) -> anyhow::Result<String>,
+) -> anyhow::Result<()> {
+    let context = || format!("failed to write to {}", path.display());
     let (dir, name) = open(path)?;
     let temp = temp_name(name, tx);
     let mut base = read(&dir, name).with_context(context)?;
     let mut expected = base.clone();
     for _ in 0..TRIES {
-        let new = state.splice(&base).map_err(|e| located(path, &base, &e)).exit(exit::RECIPE)?;
+        let new = match change(&base) {
+            Ok(new) => new,
+            Err(e) => return put_back(&dir, name, &temp, &expected, base == expected).and(Err(e)),
+        };
+        if new == expected {
+            // It is there already; what was swapped out for it in the last round is the same.
+            dir.remove_file(&temp).with_context(context)?;
+            return dir.sync().with_context(context);
+        }
         stage(&dir, name, &temp, &new).with_context(context)?;
         crate::dir::rename(&dir, &temp, &dir, name, RenameFlags::EXCHANGE).with_context(context)?;
         let swapped = read(&dir, &temp).with_context(context)?;
@@ -39,7 +60,24 @@ pub(super) fn write(path: &Path, state: &State, tx: &str) -> anyhow::Result<()> 
         // Somebody wrote it in the last moment: his text is the base of the next try.
         (base, expected) = (swapped, new);
     }
+    put_back(&dir, name, &temp, &expected, false)?;
     bail!("{} is being written all the time", path.display())
+}
+
+/// Gives a file back what somebody else wrote in the last moment, which was swapped out for `ours`; unless nothing was swapped yet.
+fn put_back(dir: &Dir, name: &str, temp: &str, ours: &str, untouched: bool) -> anyhow::Result<()> {
+    if untouched {
+        return Ok(());
+    }
+    let swap = || crate::dir::rename(dir, temp, dir, name, RenameFlags::EXCHANGE);
+    let context = || format!("failed to put back what was written to {name} meanwhile");
+    swap().with_context(context)?;
+    // And once more, if there is something newer by now.
+    if read(dir, temp).with_context(context)? != ours {
+        swap().with_context(context)?;
+    }
+    dir.remove_file(temp).with_context(context)?;
+    dir.sync().with_context(context)
 }
 
 /// Removes what an interrupted [`write`] left beside a recipe file.

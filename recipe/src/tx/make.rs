@@ -99,6 +99,15 @@ pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
     })))
 }
 
+/// A fresh directory that nobody else looks into, and that is gone with the desk.
+///
+/// # Errors
+/// It cannot be made.
+pub fn scratch(desk: &Desk, tx: &str) -> anyhow::Result<crate::dir::Dir> {
+    let made = desk.own.make(BUILD, 0o700).and_then(|_| desk.own.make(&format!("{BUILD}/{tx}"), 0o700));
+    made.with_context(|| format!("failed to create {}/{BUILD}", desk.own.path.display()))
+}
+
 /// A recipe's code with fresh directories to work in; `locked` are the only files it may be made from.
 ///
 /// # Errors
@@ -137,6 +146,7 @@ pub fn program(
         downloads: Vec::new(),
         also_used: Vec::new(),
         locked,
+        rehash: None,
         configs: Vec::new(),
         interrupt: desk.interrupt.clone(),
     };

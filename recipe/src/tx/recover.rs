@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::desk::Desk;
 use super::journal::{BUILD, HISTORY, HOME, Journal, NAME, STAGE};
-use super::{apply, commit};
+use super::{apply, commit, edit};
 use crate::dir::{Dir, parents, rename};
 use crate::recipe::Recipe;
 use crate::{db, exit};
@@ -16,7 +16,7 @@ use crate::{db, exit};
 const KEPT: usize = 20;
 
 /// What a run leaves in our own directory when it is interrupted; none of it is there when nobody works.
-pub const LEFTOVERS: &[&str] = &[NAME, UNFINISHED, STAGE, BUILD];
+pub const LEFTOVERS: &[&str] = &[NAME, UNFINISHED, STAGE, BUILD, edit::NAME, edit::UNFINISHED];
 /// A journal that is being written.
 const UNFINISHED: &str = "journal.json.new";
 
@@ -68,6 +68,7 @@ impl Outcome {
 /// # Errors
 /// The journal cannot be read, or an operation cannot be undone or finished.
 pub fn recover(desk: &Desk) -> anyhow::Result<Outcome> {
+    edit::clean(desk)?;
     let Some(journal) = Journal::open(&desk.own)? else {
         litter(desk)?;
         return Ok(Outcome::Clean);
@@ -149,6 +150,7 @@ pub(super) fn litter(desk: &Desk) -> anyhow::Result<()> {
         desk.own.remove_tree(name.as_bytes())?;
     }
     desk.own.remove_file(UNFINISHED).context("failed to remove an unfinished journal")?;
+    desk.own.remove_file(edit::UNFINISHED).context("failed to remove an unfinished note")?;
     Ok(())
 }
 

@@ -40,6 +40,7 @@ pub fn restore(
     let text = db::recipe(&desk.own, name, from)?.with_context(forgotten).exit(exit::NOT_FOUND)?;
     let mut old = Recipe::parse(&text, &recipe.path)?;
     old.state = recipe.state.clone();
+    old.pinned.clone_from(&recipe.pinned);
     let program = make::program(desk, tx, &old, &text, None)?;
     let stage = desk.own.sub(&make::staged(tx, name)).context("failed to open the stage")?;
     let sources = Sources { desk, history, undone, name };

@@ -24,3 +24,7 @@ mod attacks;
 mod base;
 mod doctor;
 mod doctor_system;
+mod pins;
+mod updates;
+mod new;
+mod new_builds;

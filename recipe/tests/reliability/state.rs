@@ -14,7 +14,7 @@ pub(crate) struct State {
 
 /// Nothing of a transaction is there.
 pub(crate) fn no_leftovers(rig: &Rig) -> Result<(), String> {
-    let left = ["stage", "build", "home", "journal.json", "journal.json.new"];
+    let left = ["stage", "build", "home", "journal.json", "journal.json.new", "edit", "edit.new"];
     match left.iter().find(|left| rig.prefix(".recipe").join(left).exists()) {
         Some(left) => Err(format!("{left} is left over")),
         None => Ok(()),

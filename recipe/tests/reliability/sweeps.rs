@@ -5,13 +5,14 @@ use testkit::strace::{Attacked, Call, Injection, attack, trace};
 
 use crate::world::{Operation, World};
 
-/// Calls of memory, threads and signals: no disk makes them fail with EIO or ENOSPC.
+/// Calls of memory, threads, signals and the process itself: no disk makes them fail with EIO or ENOSPC.
 const NO_DISK: &[&str] = &[
     "arch_prctl",
     "brk",
     "execve",
     "exit_group",
     "futex",
+    "geteuid",
     "getrandom",
     "madvise",
     "mmap",
@@ -28,6 +29,7 @@ const NO_DISK: &[&str] = &[
     "set_robust_list",
     "set_tid_address",
     "sigaltstack",
+    "umask",
 ];
 
 #[test]
@@ -53,6 +55,16 @@ fn kill_pair() {
 #[test]
 fn kill_undo() {
     kill("kill -9 at every call of an undoing", Operation::Undo);
+}
+
+#[test]
+fn kill_pin() {
+    kill("kill -9 at every call of a pin", Operation::Pin);
+}
+
+#[test]
+fn errors_pin() {
+    errors("EIO and ENOSPC at every call of a pin", Operation::Pin);
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub(crate) enum Operation {
     Pair,
     /// An upgrade is undone.
     Undo,
+    /// One recipe file changes, and nothing else.
+    Pin,
 }
 
 /// A state that can be brought back, and the states that are allowed.
@@ -102,7 +104,7 @@ impl World {
                     rig.recipe("p").replace("\"1\" }; // fixed", "\"2\" }; // fixed"),
                 );
             }
-            Operation::Remove => {}
+            Operation::Remove | Operation::Pin => {}
         }
         if operation == Operation::Undo {
             rig.run(&["upgrade"]).ok();
@@ -128,6 +130,7 @@ impl World {
         self.rig.cmd(match self.operation {
             Operation::Install | Operation::Upgrade => &["install", "p", "--offline"],
             Operation::Remove => &["remove", "p"],
+            Operation::Pin => &["pin", "p@< 5"],
             Operation::Pair => &["install", "p", "q", "--offline"],
             // By its number: done twice it would be done again.
             Operation::Undo => return self.rig.cmd(&["undo", self.undone.as_deref().unwrap_or_default()]),

@@ -29,9 +29,13 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "copy_source",
         group: Group::Acquire,
-        usage: "copy_source(path)",
-        about: "Copies a file that lies beside the recipe (a patch, a service) into the build directory.",
-        add: |r| r.f1(copy_source),
+        usage: "copy_source(path)\ncopy_source(path, sha256)",
+        about: "Copies a file that lies beside the recipe (a patch, a service) into the build directory. With a digest any other \
+                file is refused.",
+        add: |r| {
+            r.f1(|c, path: Text| copy_source(c, &path, None));
+            r.f2(|c, path: Text, sha256: Text| copy_source(c, &path, Some(digest(&sha256)?)));
+        },
     },
 ];
 
@@ -40,12 +44,27 @@ fn download(context: &mut Context, url: Text) -> anyhow::Result<Text> {
 }
 
 fn download_sha256(context: &mut Context, url: Text, sha256: Text) -> anyhow::Result<Text> {
-    get(context, &url, Some(sha256.trim().to_ascii_lowercase().parse()?))
+    let want = digest(&sha256)?;
+    if !context.learns(&want.to_string()) {
+        return get(context, &url, Some(want));
+    }
+    let path = get(context, &url, None)?;
+    let found = last(context)?.sha256.to_string();
+    context.learn(&want.to_string(), &found)?;
+    Ok(path)
+}
+
+fn digest(hex: &str) -> anyhow::Result<Sha256> {
+    hex.trim().to_ascii_lowercase().parse()
 }
 
 fn get(context: &mut Context, url: &str, want: Option<Sha256>) -> anyhow::Result<Text> {
     let want = context.pinned(url, want)?;
-    let download = context.fetcher.get(url, want)?;
+    let download = match &context.rehash {
+        // The cache may have what the address meant before.
+        Some(_) if want.is_none() => context.fetcher.fresh(url)?,
+        _ => context.fetcher.get(url, want)?,
+    };
     let path = download.path.to_string_lossy().into_owned();
     context.downloads.push(download);
     Ok(path.into())
@@ -56,23 +75,28 @@ pub(super) fn last(context: &Context) -> anyhow::Result<&Download> {
     context.downloads.last().context("nothing was downloaded yet").exit(exit::RECIPE)
 }
 
-fn copy_source(context: &mut Context, path: Text) -> anyhow::Result<()> {
+fn copy_source(context: &mut Context, path: &str, want: Option<Sha256>) -> anyhow::Result<()> {
     ensure!(
         !path.contains('/') && !path.starts_with('.'),
         "expected the name of a file beside the recipe, found {path:?}"
     );
     let beside =
         Dir::open(&context.beside).with_context(|| format!("failed to open {}", context.beside.display()))?;
-    let mut from = beside.read(&path).with_context(|| format!("failed to read {path} beside the recipe"))?;
+    let mut from = beside.read(path).with_context(|| format!("failed to read {path} beside the recipe"))?;
     let failed = || format!("failed to copy {path}");
     let into = context.build.sub(&context.cwd)?;
     into.create(path.as_bytes(), 0o644)
         .and_then(|mut to| io::copy(&mut from, &mut to))
         .with_context(failed)?;
     // What was copied is what counts: the file beside the recipe may be another one by now.
-    let (sha256, size) = into.read(&path).and_then(Sha256::of_reader).with_context(failed)?;
+    let (sha256, size) = into.read(path).and_then(Sha256::of_reader).with_context(failed)?;
     let url = format!("{BESIDE}{path}");
-    if let Some(want) = context.pinned(&url, None)?.filter(|want| *want != sha256) {
+    let want = match want {
+        // By `recipe update --hash`.
+        Some(want) if context.learn(&want.to_string(), &sha256.to_string())? => None,
+        want => want,
+    };
+    if let Some(want) = context.pinned(&url, want)?.filter(|want| *want != sha256) {
         return Err(wrong(&format!("{path} beside the recipe"), want, sha256)).exit(exit::INTEGRITY);
     }
     context.also_used.push(Source { url, sha256, size });

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use common::cli::Mark;
 
 use super::acquire::last;
@@ -27,6 +27,19 @@ pub(super) const TABLE: &[Helper] = &[
         },
     },
     Helper {
+        name: "extract_file",
+        group: Group::Build,
+        usage: "extract_file(file)\nextract_file(file, format)",
+        about: "Unpacks an archive that lies in the build directory, as `copy_source` puts it there or another archive has it in \
+                it, and removes it. Else as `extract`.",
+        add: |r| {
+            r.f1(|c, file: Text| extract_file(c, &file, Format::of_file(&file)));
+            r.f2(|c, file: Text, format: Text| {
+                extract_file(c, &file, Format::named(&format).exit(exit::RECIPE)?)
+            });
+        },
+    },
+    Helper {
         name: "cd",
         group: Group::Build,
         usage: "cd(path)",
@@ -48,10 +61,28 @@ fn unpack(context: &mut Context, format: Format) -> anyhow::Result<()> {
     let download = last(context)?.clone();
     let file =
         File::open(&download.path).with_context(|| format!("failed to open {}", download.path.display()))?;
+    unpack_here(context, &file, &download.name, format)
+}
+
+/// As [`unpack`], for a file of the build directory.
+fn extract_file(context: &mut Context, path: &str, format: Format) -> anyhow::Result<()> {
+    let path = context.inside(path)?;
+    let failed = || format!("failed to open {path}");
+    let file = context.build.read(&path).with_context(failed)?;
+    ensure!(
+        file.metadata().with_context(failed)?.is_file(),
+        "expected an archive, found that {path} is no file"
+    );
+    // What it holds may be called as it is.
+    context.build.remove_file(&path).with_context(|| format!("failed to remove {path}"))?;
+    unpack_here(context, &file, dir::split(&path).1, format)
+}
+
+fn unpack_here(context: &mut Context, file: &File, name: &str, format: Format) -> anyhow::Result<()> {
     let into = context.build.sub(&context.cwd)?;
     let before = into.raw_names()?;
-    archive::extract(&file, format, &download.name, &into, &context.interrupt)
-        .with_context(|| format!("failed to unpack {}", download.name))
+    archive::extract(file, format, name, &into, &context.interrupt)
+        .with_context(|| format!("failed to unpack {name}"))
         .exit(exit::INTEGRITY)?;
     // Most sources lie in one directory, called by name and version.
     let names = into.raw_names()?;

@@ -1,0 +1,255 @@
+//! `recipe update`: what `check_update()` of recipes says -> their new `version`, and nothing else of the files.
+//!
+//! - [`digests`]: what a file of the old version was held to
+
+mod digests;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use common::cli::{Mark, code, exit_code, is_closed_pipe, report, tell};
+use serde_json::json;
+
+use super::{Settings, output};
+use crate::exit;
+use crate::recipe::{Recipe, with_text};
+use crate::shelf;
+use crate::state::{located, quote};
+use crate::text;
+use crate::tx::{self, Desk, make};
+use crate::upstream::is_announcement;
+use crate::version::compare;
+use digests::{Digests, Stale};
+
+/// Options.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Names of recipes; default: all that have `check_update()`.
+    names: Vec<String>,
+    /// Download the new files, and put their digests where those of the old ones stand: this trusts the servers.
+    #[arg(long)]
+    hash: bool,
+    /// Say what would happen; change nothing.
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+/// What came of it.
+#[derive(Default)]
+struct Report {
+    updates: Vec<Update>,
+    current: Vec<String>,
+    skipped: Vec<String>,
+    failed: Vec<(String, anyhow::Error)>,
+}
+
+/// A recipe that has a new version.
+struct Update {
+    recipe: Recipe,
+    to: String,
+    digests: Digests,
+    warnings: Vec<String>,
+}
+
+/// Runs it. One recipe that fails does not keep the others from it.
+///
+/// # Errors
+/// There is no network, a recipe that is named is not found, or it is interrupted.
+pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
+    if settings.offline {
+        return Err(anyhow::anyhow!("what versions there are can only be asked for with a network"))
+            .exit(exit::FETCH)
+            .hint("without --offline it is");
+    }
+    // A new version is in no lock file yet.
+    let settings = Settings { locked: false, ..settings.clone() };
+    let desk = settings.desk()?;
+    let (recipes, errors) = match &options.names[..] {
+        [] => shelf::all(&settings.places.recipes)?,
+        names => {
+            let load = |name: &String| shelf::load(&settings.places, name);
+            (names.iter().map(load).collect::<anyhow::Result<_>>()?, Vec::new())
+        }
+    };
+    let mut all = Report::default();
+    for error in errors {
+        all.fail("", error);
+    }
+    for recipe in recipes {
+        desk.interrupt.check()?;
+        if !recipe.has("check_update") {
+            if !options.names.is_empty() {
+                tell(&format!("{} has no check_update()", recipe.name));
+            }
+            all.skipped.push(recipe.name);
+            continue;
+        }
+        match update(&desk, options, &recipe) {
+            Ok(Some(update)) => {
+                update.warnings.iter().for_each(|w| tell(&format!("warning: {w}")));
+                all.updates.push(update);
+            }
+            Ok(None) => all.current.push(recipe.name),
+            Err(e) if exit_code(&e) == code::INTERRUPTED => return Err(e),
+            Err(e) => all.fail(&recipe.name, e.context(format!("failed to update {}", recipe.name))),
+        }
+    }
+    all.print(!options.dry_run, settings.json)
+}
+
+/// Asks a recipe, and changes it; none if it has the newest version.
+fn update(desk: &Desk, options: &Options, recipe: &Recipe) -> anyhow::Result<Option<Update>> {
+    let (recipe, text) = with_text(&recipe.path)?;
+    let Some(to) = newest(desk, &recipe, &text)? else { return Ok(None) };
+    if !compare(&to, &recipe.version).is_gt() || announces(&to, &recipe.version) {
+        return Ok(None);
+    }
+    // What would be refused is seen before anything is downloaded.
+    let new = edited(&recipe, &text, &to, &Digests::new())?;
+    let digests = match options.hash && !options.dry_run {
+        true => digests::ask(desk, &recipe, &new)?,
+        false => Digests::new(),
+    };
+    if !options.dry_run {
+        tx::edit(desk, &recipe, |text| edited(&recipe, text, &to, &digests))?;
+    }
+    let mut warnings = warnings(&recipe, &text, &digests, options);
+    if let Some(pin) = recipe.pinned.as_ref().filter(|pin| !pin.accepts(&to)) {
+        warnings.push(format!("{} is pinned to {pin}: `recipe upgrade` leaves {to} out", recipe.name));
+    }
+    Ok(Some(Update { recipe, to, digests, warnings }))
+}
+
+/// What its `check_update()` says.
+fn newest(desk: &Desk, recipe: &Recipe, text: &str) -> anyhow::Result<Option<String>> {
+    let program = make::program(desk, &Desk::new_tx(), recipe, text, None)?;
+    let found = program.run("check_update")?;
+    if found.is_unit() {
+        return Ok(None);
+    }
+    let found = found
+        .into_string()
+        .map_err(|kind| anyhow::anyhow!("expected check_update() to give a version or (), found {kind}"))
+        .exit(exit::RECIPE)?;
+    let found = found.trim();
+    // As the recipe writes it: addresses are made of it.
+    let digit = |text: &&str| text.starts_with(|c: char| c.is_ascii_digit());
+    let plain = found.strip_prefix('v').filter(digit).filter(|_| digit(&recipe.version.as_str()));
+    let version = plain.unwrap_or(found);
+    let fits =
+        !version.is_empty() && !version.contains(|c: char| c.is_whitespace() || c.is_control() || c == '/');
+    if !fits || !version.contains(|c: char| c.is_ascii_digit()) {
+        return Err(anyhow::anyhow!("expected check_update() to give a version or (), found {version:?}"))
+            .exit(exit::RECIPE);
+    }
+    Ok(Some(version.to_owned()))
+}
+
+/// Whether a version only announces another one, as 1.1-rc1 does 1.1: rpm's order, by which such versions are compared, has it behind that.
+fn announces(version: &str, other: &str) -> bool {
+    let rest = version.strip_prefix(other).map(|rest| rest.trim_start_matches(['-', '.', '~', '_', '+']));
+    rest.is_some_and(is_announcement)
+}
+
+/// A recipe's text with another version, and other digests. The text may be another one than was read: what somebody else
+/// changed in it meanwhile stays, unless it is the version.
+fn edited(recipe: &Recipe, text: &str, to: &str, digests: &Digests) -> anyhow::Result<String> {
+    let path = &recipe.path;
+    let here = |e| located(path, text, &e);
+    let version = text::field(text, "pkg", "version").map_err(here).exit(exit::RECIPE)?;
+    let version = version
+        .with_context(|| format!("{} has no literal `version` in `pkg` any more", path.display()))
+        .exit(exit::RECIPE)?;
+    if version.text != recipe.version {
+        let now = version.text;
+        return Err(anyhow::anyhow!("its version was {} a moment ago, and is {now} now", recipe.version))
+            .exit(exit::CONFLICT);
+    }
+    let mut edits = vec![(version.span.clone(), quote(to))];
+    for literal in text::strings(text).map_err(here).exit(exit::RECIPE)? {
+        let old = literal.text.trim().to_ascii_lowercase();
+        let new = digests.get(&old).filter(|new| **new != old && literal.span != version.span);
+        edits.extend(new.map(|new| (literal.span, quote(new))));
+    }
+    let new = text::replace(text, &edits).map_err(here).exit(exit::RECIPE)?;
+    let check = Recipe::parse(&new, path)?;
+    ensure!(check.version == to, "the new version does not fit into {}", path.display());
+    Ok(new)
+}
+
+/// What in a recipe still belongs to the old version.
+fn warnings(recipe: &Recipe, text: &str, digests: &Digests, options: &Options) -> Vec<String> {
+    let (name, old) = (&recipe.name, &recipe.version);
+    let mut all = Vec::new();
+    if digests.iter().any(|(old, new)| old != new) {
+        all.push(format!(
+            "{name}: its digests are now those of what the servers sent; nobody else vouches for them"
+        ));
+    }
+    for Stale { place, text, what } in digests::stale(text) {
+        let place = format!("{}:{place}: this {what}", recipe.path.display());
+        match (digests.contains_key(&text), options.hash) {
+            (true, _) => {}
+            _ if what == "commit" => all.push(format!("{place} is still that of {old}")),
+            (false, true) if options.dry_run => {}
+            (false, true) => all.push(format!("{place} was not asked for here, and is still that of {old}")),
+            (false, false) => all.push(format!(
+                "{place} is still that of {old}: put in the one that its makers publish, else the new file is \
+                 refused; `recipe update --hash` would have taken the server's word for it"
+            )),
+        }
+    }
+    all
+}
+
+impl Report {
+    fn fail(&mut self, name: &str, error: anyhow::Error) {
+        tell(&report(&error));
+        self.failed.push((name.to_owned(), error));
+    }
+
+    /// Says what came of it. What is done is done, whether that can be printed or not.
+    fn print(&self, done: bool, json: bool) -> anyhow::Result<ExitCode> {
+        match self.write(done, json) {
+            Err(e) if done && !self.updates.is_empty() && !is_closed_pipe(&e) => {
+                tx::committed("done, but it could not be printed", &e)
+            }
+            result => result,
+        }?;
+        let failed = self.failed.first().map(|(_, e)| exit_code(e));
+        Ok(failed.map_or(ExitCode::SUCCESS, ExitCode::from))
+    }
+
+    fn write(&self, done: bool, json: bool) -> anyhow::Result<()> {
+        if json {
+            return self.json(done);
+        }
+        for Update { recipe, to, .. } in &self.updates {
+            output::line(format!("{} {} -> {to}", recipe.name, recipe.version))?;
+        }
+        tell(&format!(
+            "{} new, {} current, {} without check_update(), {} failed",
+            self.updates.len(),
+            self.current.len(),
+            self.skipped.len(),
+            self.failed.len()
+        ));
+        Ok(())
+    }
+
+    fn json(&self, done: bool) -> anyhow::Result<()> {
+        let update = |u: &Update| {
+            json!({ "name": u.recipe.name, "from": u.recipe.version, "to": u.to, "path": u.recipe.path,
+                    "digests": u.digests, "warnings": u.warnings })
+        };
+        let failed = |(name, e): &(String, anyhow::Error)| json!({ "name": (!name.is_empty()).then_some(name), "error": format!("{e:#}"), "exit": exit_code(e) });
+        output::json_of_all([
+            ("done", done.into()),
+            ("updates", self.updates.iter().map(update).collect()),
+            ("current", json!(self.current)),
+            ("skipped", json!(self.skipped)),
+            ("failed", self.failed.iter().map(failed).collect()),
+        ])
+    }
+}

@@ -1,0 +1,272 @@
+//! `recipe update`: what `check_update()` finds becomes the version in the recipe's text, and nothing else changes.
+
+use common::hash::Sha256;
+
+use crate::rig::Rig;
+use testkit::server::Answer;
+
+/// `p` 1.0, whose recipe asks the server's `/latest`; `download` is how it gets its file.
+fn rig(download: &str) -> Rig {
+    let rig = Rig::new();
+    for version in ["1.0", "1.1"] {
+        rig.release("p", version, &[("bin/p", version)]);
+    }
+    let url = rig.server.url("");
+    let download = download.replace("URL", &format!("{url}/p-${{pkg.version}}.tar.gz"));
+    rig.write(
+        "recipes/p.rhai",
+        format!(
+            "//! p: version 1.0 of a test.\n\nlet pkg = #{{\n    name: \"p\", // \"1.0\"\n    version: /* now */ `1.0`,\n    \
+             description: \"version: 1.0\",\n}};\n\nfn check_update() {{ http_get(\"{url}/latest\") }}\n\n\
+             fn install() {{\n    {download}\n    extract();\n    install_bin(\"p\");\n}}\n"
+        ),
+    );
+    rig.write("www/latest", "1.1\n");
+    rig
+}
+
+fn digest(rig: &Rig, file: &str) -> String {
+    Sha256::of(&std::fs::read(rig.path("www").join(file)).expect("packed")).to_string()
+}
+
+#[test]
+fn only_the_version_changes_and_nothing_is_installed() {
+    let rig = rig("download(`URL`);");
+    rig.run(&["install", "p"]).ok();
+    let (before, tree) = (rig.recipe("p"), rig.tree());
+    assert_eq!(rig.run(&["update", "-n"]).ok().stdout, "p 1.0 -> 1.1\n");
+    assert_eq!(rig.recipe("p"), before);
+    let out = rig.run(&["update"]).ok();
+    assert_eq!(out.stdout, "p 1.0 -> 1.1\n");
+    assert!(out.stderr.ends_with("1 new, 0 current, 0 without check_update(), 0 failed\n"), "{}", out.stderr);
+    assert_eq!(rig.recipe("p"), before.replace("`1.0`,", "\"1.1\","));
+    assert_eq!(rig.tree(), tree);
+    assert_eq!(rig.run(&["outdated"]).ok().stdout, "p  1.1  installed: 1.0\n");
+    assert_eq!(rig.run(&["upgrade"]).ok().stdout, "~ p 1.0 -> 1.1\n");
+    // The same, and older ones, are no update; what the server says is asked for each time.
+    for latest in ["1.1", "v1.1", "1.0.9", "1.1-rc1"] {
+        rig.write("www/latest", latest);
+        let text = rig.recipe("p");
+        assert_eq!(rig.run(&["update", "p"]).ok().stdout, "", "{latest}");
+        assert_eq!(rig.recipe("p"), text);
+    }
+    // Written as the recipe writes versions.
+    rig.write("www/latest", "v1.2");
+    assert_eq!(rig.run(&["update", "p"]).ok().stdout, "p 1.1 -> 1.2\n");
+}
+
+#[test]
+fn the_cache_answers_nothing_and_offline_nothing_is_asked() {
+    let rig = rig("download(`URL`);");
+    let before = rig.recipe("p");
+    rig.run(&["update", "--offline"]).fails(13, "can only be asked for with a network");
+    assert!(rig.server.log().is_empty());
+    rig.run(&["update", "-n"]).ok();
+    rig.run(&["update", "-n"]).ok();
+    assert_eq!(rig.server.log(), ["/latest", "/latest"]);
+    assert!(!rig.path("cache/downloads").exists());
+    // Where everything may be asked for, this may not: a package must not depend on the day.
+    rig.write("recipes/p.rhai", before.replace("extract();", "http_get(\"http://127.0.0.1/\"); extract();"));
+    rig.run(&["install", "p"]).fails(10, "`http_get` can only be called in check_update(), not in install()");
+}
+
+#[test]
+fn one_that_fails_keeps_no_other_from_it() {
+    let rig = rig("download(`URL`);");
+    let text = rig.recipe("p");
+    let with = |name: &str, check: &str| {
+        let url = rig.server.url("");
+        let new = text.replace("name: \"p\"", &format!("name: \"{name}\""));
+        rig.write(
+            &format!("recipes/{name}.rhai"),
+            new.replace(&format!("http_get(\"{url}/latest\")"), check),
+        );
+    };
+    let missing = format!("http_get(\"{}/missing\")", rig.server.url(""));
+    with("a-missing", &missing);
+    with("b-none", "()");
+    with("c-number", "1.1");
+    with("d-words", "\"no version\"");
+    with("e-throws", "throw \"broken page\"");
+    with("z-good", "\"2\"");
+    rig.add("plain", "1", "install_bin(\"p\");");
+    rig.write("recipes/broken.rhai", "let pkg = ;");
+    let others = ["a-missing", "b-none", "c-number", "d-words", "e-throws", "plain"].map(|n| rig.recipe(n));
+    let out = rig.run(&["update", "--json"]);
+    assert_eq!(out.code, Some(10), "the first that failed: {out:?}");
+    let json: serde_json::Value = serde_json::from_str(&out.stdout).expect("JSON");
+    let names = |key: &str| -> Vec<String> {
+        let all = json[key].as_array().expect("an array").iter();
+        all.map(|v| v.as_str().or(v["name"].as_str()).unwrap_or("?").to_owned()).collect()
+    };
+    assert_eq!(names("updates"), ["p", "z-good"]);
+    assert_eq!((names("current"), names("skipped")), (vec!["b-none".to_owned()], vec!["plain".to_owned()]));
+    assert_eq!(names("failed"), ["?", "a-missing", "c-number", "d-words", "e-throws"]);
+    let codes: Vec<_> =
+        json["failed"].as_array().expect("an array").iter().map(|f| f["exit"].clone()).collect();
+    assert_eq!(codes, [10, 13, 10, 10, 17]);
+    for says in ["HTTP 404", "found f64", "found \"no version\"", "broken page"] {
+        assert!(out.stderr.contains(says), "{says}: {}", out.stderr);
+    }
+    assert_eq!(
+        others,
+        ["a-missing", "b-none", "c-number", "d-words", "e-throws", "plain"].map(|n| rig.recipe(n))
+    );
+    assert!(rig.recipe("z-good").contains("version: /* now */ \"2\","));
+    rig.run(&["update", "plain"]).ok();
+    rig.run(&["update", "p", "nowhere"]).fails(11, "there is no recipe \"nowhere\"");
+}
+
+#[test]
+fn a_digest_of_the_old_file_is_named_or_replaced() {
+    for download in [
+        "download(`URL`, \"DIGEST\");",
+        "download(`URL`); verify_sha256(\"DIGEST\");",
+        "let d = \"DIGEST\"; let url = `URL`; if arch() == \"\" { d = \"\"; } download(url, d);",
+    ] {
+        let rig = rig(download);
+        let (old, new) = (digest(&rig, "p-1.0.tar.gz"), digest(&rig, "p-1.1.tar.gz"));
+        let text = rig.recipe("p").replace("DIGEST", &old.to_uppercase());
+        rig.write("recipes/p.rhai", &text);
+        rig.run(&["install", "p"]).ok();
+        let clean = rig.recipe("p");
+        let out = rig.run(&["update"]).ok();
+        let line = clean.lines().position(|l| l.contains(&old.to_uppercase())).expect("there") + 1;
+        assert!(
+            out.stderr.contains(&format!("p.rhai:{line}:"))
+                && out.stderr.contains("this digest is still that of 1.0"),
+            "{}",
+            out.stderr
+        );
+        rig.run(&["upgrade"]).fails(14, "is not the file that was wanted");
+        // From there again, trusting the server.
+        rig.write("recipes/p.rhai", &clean);
+        rig.run(&["update", "-n", "--hash"]).ok();
+        assert_eq!(rig.recipe("p"), clean);
+        let out = rig.run(&["update", "--hash"]).ok();
+        assert!(out.stderr.contains("nobody else vouches for them"), "{}", out.stderr);
+        let expected = clean.replace("`1.0`,", "\"1.1\",").replace(&old.to_uppercase(), &new);
+        assert_eq!(rig.recipe("p"), expected);
+        assert_eq!(rig.run(&["upgrade"]).ok().stdout, "~ p 1.0 -> 1.1\n");
+        assert_eq!(rig.read("prefix/bin/p"), "1.1");
+    }
+}
+
+#[test]
+fn a_new_file_is_asked_for_though_the_cache_has_one_of_its_address() {
+    let rig = rig("download(\"FIXED\", \"DIGEST\");");
+    let fixed = rig.server.url("/p.tar.gz");
+    std::fs::copy(rig.path("www/p-1.0.tar.gz"), rig.path("www/p.tar.gz")).expect("copied");
+    let old = digest(&rig, "p.tar.gz");
+    rig.write("recipes/p.rhai", rig.recipe("p").replace("FIXED", &fixed).replace("DIGEST", &old));
+    rig.run(&["install", "p"]).ok();
+    std::fs::copy(rig.path("www/p-1.1.tar.gz"), rig.path("www/p.tar.gz")).expect("copied");
+    rig.run(&["update", "--hash"]).ok();
+    assert!(rig.recipe("p").contains(&digest(&rig, "p.tar.gz")), "{}", rig.recipe("p"));
+    rig.run(&["upgrade"]).ok();
+    assert_eq!(rig.read("prefix/bin/p"), "1.1");
+}
+
+#[test]
+fn a_digest_of_a_file_that_is_the_same_stays_as_it_is_written() {
+    let rig = rig("download(`URL`, \"DIGEST\"); download(\"FIXED\", #\"OTHER\"#); download(`URL`);");
+    rig.write("www/fix.patch", "the same for every version");
+    let fixed = digest(&rig, "fix.patch").to_uppercase();
+    let (old, new) = (digest(&rig, "p-1.0.tar.gz"), digest(&rig, "p-1.1.tar.gz"));
+    let text = rig.recipe("p").replace("FIXED", &rig.server.url("/fix.patch")).replace("OTHER", &fixed);
+    let text = text.replace("DIGEST", &old);
+    rig.write("recipes/p.rhai", &text);
+    let out = rig.run(&["update", "--hash"]).ok();
+    assert!(!out.stderr.contains("still that of"), "{}", out.stderr);
+    assert_eq!(rig.recipe("p"), text.replace("`1.0`,", "\"1.1\",").replace(&old, &new));
+    rig.run(&["install", "p"]).ok();
+    assert_eq!(rig.read("prefix/bin/p"), "1.1");
+}
+
+#[test]
+fn without_the_new_file_nothing_is_written() {
+    let rig = rig("download(`URL`, \"DIGEST\");");
+    let old = digest(&rig, "p-1.0.tar.gz");
+    // One of another machine: it cannot be asked for here.
+    let other = "if arch() == \"none\" { verify_sha256(\"OTHER\"); } git(\"COMMIT\");"
+        .replace("OTHER", &"a".repeat(64));
+    let text = rig.recipe("p").replace("DIGEST", &old).replace("extract();", &format!("{other} extract();"));
+    let text = format!("{}fn git(commit) {{ }}\n", text.replace("COMMIT", &"b".repeat(40)));
+    rig.write("recipes/p.rhai", &text);
+    let archive = std::fs::read(rig.path("www/p-1.1.tar.gz")).expect("packed");
+    std::fs::remove_file(rig.path("www/p-1.1.tar.gz")).expect("removed");
+    let out = rig.run(&["update", "--hash"]).fails(13, "HTTP 404");
+    assert!(out.stderr.contains("0 new, 0 current, 0 without check_update(), 1 failed"), "{}", out.stderr);
+    assert_eq!(rig.recipe("p"), text);
+    rig.write("www/p-1.1.tar.gz", archive);
+    let out = rig.run(&["update", "--hash"]).ok();
+    assert!(out.stderr.contains("was not asked for here, and is still that of 1.0"), "{}", out.stderr);
+    assert!(out.stderr.contains("this commit is still that of 1.0"), "{}", out.stderr);
+    let new = digest(&rig, "p-1.1.tar.gz");
+    assert_eq!(rig.recipe("p"), text.replace("`1.0`,", "\"1.1\",").replace(&old, &new));
+    assert!(rig.tree().is_empty(), "{:?}", rig.tree());
+}
+
+/// The server does not answer before the file was edited, and is asked again after that.
+#[test]
+fn what_is_edited_meanwhile_is_not_lost() {
+    for (from, to, code) in [("// \"1.0\"", "// mine", 0), ("`1.0`,", "\"1.0.5\",", 15)] {
+        let rig = rig("download(`URL`);");
+        let edited = rig.recipe("p").replace(from, to);
+        rig.server.answer("/latest", Answer::Status(503));
+        let mut child = rig.cmd(&["update"]).std().spawn().expect("it starts");
+        while rig.server.log().is_empty() {
+            std::thread::yield_now();
+        }
+        rig.write("recipes/p.rhai", &edited);
+        rig.server.answer("/latest", Answer::Bytes(b"1.1".to_vec()));
+        assert_eq!(child.wait().expect("waited").code(), Some(code));
+        let expected = if code == 0 { edited.replace("`1.0`,", "\"1.1\",") } else { edited };
+        assert_eq!(rig.recipe("p"), expected);
+    }
+}
+
+#[test]
+fn what_a_server_sends_has_limits() {
+    let rig = rig("download(`URL`);");
+    let before = rig.recipe("p");
+    rig.server.answer("/latest", Answer::Endless);
+    rig.run(&["update"]).fails(13, "it is longer than 4194304 bytes");
+    rig.server.answer("/latest", Answer::Bytes(vec![b'1', 0xff]));
+    rig.run(&["update"]).fails(13, "valid UTF-8");
+    // Half a text is none, and the other half is not put behind it.
+    rig.server.answer("/latest", Answer::HalfThenOther(b"9.9.9.9.9.".to_vec(), b"1.0.0.0.0.".to_vec()));
+    rig.run(&["update"]).fails(13, "it broke off after 5 bytes");
+    rig.server.answer("/latest", Answer::Redirect("file:///etc/hostname".into()));
+    rig.run(&["update"]).fails(13, "which is not allowed");
+    assert_eq!(rig.recipe("p"), before);
+}
+
+#[test]
+fn releases_and_listings_are_read() {
+    let rig = rig("download(`URL`);");
+    let text = rig.recipe("p");
+    let check = |code: &str| {
+        let old = format!("http_get(\"{}/latest\")", rig.server.url(""));
+        rig.write("recipes/p.rhai", text.replace(&old, code));
+        let api = rig.server.url("/api/v3/");
+        rig.ran(rig.cmd(&["update", "-n"]).env("RECIPE_GITHUB_API", api))
+    };
+    rig.write("www/api/v3/repos/o/p/releases/latest", "{ \"tag_name\": \"p-v1.4\", \"assets\": [] }");
+    assert_eq!(check("github_latest(\"o/p\")").ok().stdout, "p 1.0 -> 1.4\n");
+    check("github_latest(\"o/none\")").fails(13, "failed to find the latest release of o/none");
+    check("github_latest(\"o/../p\")").fails(17, "expected a repository like owner/name");
+    rig.write("www/api/v3/repos/o/p/releases/latest", "<html>");
+    check("github_latest(\"o/p\")").fails(13, "is not what GitHub's API answers");
+    rig.write("www/dir", "p-1.9.tar.gz p-1.10.tar.gz p-2.0-rc1.tar.gz p-x.tar.gz");
+    let listing = format!("newest(versions(http_get(\"{}\"), \"p-*.tar.gz\"))", rig.server.url("/dir"));
+    assert_eq!(check(&listing).ok().stdout, "p 1.0 -> 1.10\n");
+    assert_eq!(check("newest([])").ok().stdout, "");
+    check("newest(versions(\"\", \"p-**\"))").fails(17, "expected a pattern with one *");
+    // Pinned packages are updated like others: their pins are about what is installed.
+    rig.write("recipes/p.rhai", &text);
+    rig.run(&["pin", "p@< 1.1"]).ok();
+    let out = rig.run(&["update", "p"]).ok();
+    assert!(out.stderr.contains("p is pinned to < 1.1: `recipe upgrade` leaves 1.1 out"), "{}", out.stderr);
+    assert_eq!(out.stdout, "p 1.0 -> 1.1\n");
+}
