@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 /// Exit codes that mean the same in every tool. A tool's own codes start at 10 and are listed in its manual.
 pub mod code {
@@ -112,7 +113,18 @@ pub fn run_main(main: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
 /// is lost: `eprintln` would panic, and the work or the exit code with it.
 pub fn tell(text: &str) {
     use std::io::Write;
-    let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
+    match TELLER.get() {
+        Some(teller) => teller(text),
+        None => drop(std::io::stderr().write_all(format!("{text}\n").as_bytes())),
+    }
+}
+
+static TELLER: OnceLock<fn(&str)> = OnceLock::new();
+
+/// From now on [`tell`] hands its text to this, which writes it: for a tool that draws on the terminal or has colours. The first
+/// one stays.
+pub fn tell_through(teller: fn(&str)) {
+    let _ = TELLER.set(teller);
 }
 
 /// All errors of the chain, also those inside a [`Marked`], however deep these are nested.

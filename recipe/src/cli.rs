@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{self, Settings};
 use crate::exit;
@@ -50,6 +50,8 @@ struct Global {
     /// Print JSON on stdout.
     #[arg(long, global = true)]
     json: bool,
+    #[command(flatten)]
+    voice: crate::voice::Options,
 }
 
 #[derive(Debug, Subcommand)]
@@ -184,9 +186,12 @@ pub fn run() -> anyhow::Result<ExitCode> {
     if let Some(code) = crate::confine::role() {
         return Ok(code);
     }
-    let Cli { command, global } = Cli::parse();
+    crate::complete::answer(command);
+    let matches = command().color(color()).get_matches();
+    let Cli { command, global } = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
     let interrupt = Interrupt::install()?;
-    let Global { recipes, prefix, sysroot, cache, offline, locked, wait, json } = global;
+    let Global { recipes, prefix, sysroot, cache, offline, locked, wait, json, voice } = global;
+    crate::voice::set_up(voice, json);
     let places = Places::new(Wanted { sysroot, prefix, recipes, cache })?;
     let settings = Settings { places, offline, locked, wait: Duration::from_secs(wait), json, interrupt };
     match command {
@@ -226,7 +231,15 @@ pub fn run() -> anyhow::Result<ExitCode> {
 /// The definition of the command line, for the manual and completions.
 #[must_use]
 pub fn command() -> clap::Command {
-    Cli::command()
+    crate::complete::with_names(Cli::command())
+}
+
+/// `--color`, looked for before the command line is understood: its errors and help have colours, too.
+fn color() -> ColorChoice {
+    let args: Vec<_> = std::env::args().skip(1).take_while(|arg| arg != "--").collect();
+    let after = args.iter().position(|arg| arg == "--color").and_then(|at| args.get(at + 1));
+    let value = args.iter().find_map(|arg| arg.strip_prefix("--color=")).or(after.map(String::as_str));
+    value.and_then(|value| value.parse().ok()).unwrap_or_default()
 }
 
 fn after_help() -> String {

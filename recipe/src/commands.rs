@@ -23,13 +23,16 @@ pub mod pin;
 pub mod update;
 pub mod new;
 mod output;
+mod details;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::db;
 use crate::dir::Dir;
 use crate::interrupt::Interrupt;
 use crate::places::Places;
+use crate::recipe::Recipe;
 use crate::resolve::Graph;
 use crate::shelf;
 use crate::tx::Desk;
@@ -54,7 +57,14 @@ pub struct Settings {
 
 /// What is installed and what needs what, by the dependencies of the installed versions.
 fn graph(places: &Places, own: &Dir) -> anyhow::Result<Graph> {
-    let (recipes, errors) = shelf::all(&places.recipes)?;
+    graph_with(places, own, &BTreeMap::new())
+}
+
+/// As [`graph`], where these recipes are in this state.
+fn graph_with(places: &Places, own: &Dir, future: &BTreeMap<String, Recipe>) -> anyhow::Result<Graph> {
+    let (mut recipes, errors) = shelf::all(&places.recipes)?;
+    recipes.retain(|recipe| !future.contains_key(&recipe.name));
+    recipes.extend(future.values().cloned());
     for error in errors {
         common::cli::tell(&format!("warning: what this recipe needs is not considered: {error:#}"));
     }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dir::Dir;
 use crate::recipe::Recipe;
-use crate::stage::Entry;
+use crate::stage::{Entry, What};
 
 /// An installed version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,18 @@ pub struct Record {
     pub deps: Vec<String>,
     /// What it was made from: downloads, and files beside the recipe.
     pub sources: Vec<Source>,
+}
+
+impl Record {
+    /// The content of its files, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let size = |entry: &Entry| match entry.what {
+            What::File { size, .. } => size,
+            What::Link { .. } => 0,
+        };
+        self.files.iter().map(size).sum()
+    }
 }
 
 /// A file that a package is made from.

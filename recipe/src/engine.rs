@@ -25,7 +25,7 @@ use rhai::{AST, CallFnOptions, Dynamic, Engine, OptimizationLevel, Scope};
 use crate::exit;
 use crate::recipe::Recipe;
 use crate::text::Top;
-pub use context::{Cage, Context, Rehash};
+pub use context::{Cage, Context, Ran, Rehash};
 
 /// What recipes' functions share with each other.
 pub type Shared = Rc<RefCell<Context>>;
@@ -149,7 +149,7 @@ fn engine(context: &Shared, globals: &Globals, lib: std::path::PathBuf) -> Engin
     let interrupt = context.borrow().interrupt.clone();
     engine.on_progress(move |_| interrupt.is_set().then_some(Dynamic::UNIT));
     let package = context.borrow().package.clone();
-    engine.on_print(move |text| common::cli::tell(&format!("{package}: {text}")));
+    engine.on_print(move |text| crate::voice::note(&format!("{package}: {text}")));
     let package = context.borrow().package.clone();
     engine.on_debug(move |text, _, at| common::cli::tell(&format!("{package}: {text} ({at})")));
     let globals = globals.clone();

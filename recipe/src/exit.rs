@@ -24,6 +24,9 @@ pub const NOT_DURABLE: u8 = 19;
 /// The lock file does not have it, or has it otherwise.
 pub const LOCKFILE: u8 = 20;
 
+/// Somebody was asked whether to go on, and said no.
+pub const DECLINED: u8 = 29;
+
 /// All of them with their meaning, for `--help` and the manual.
 pub const TABLE: &[(u8, &str)] = &[
     (0, "everything that was asked for is done"),
@@ -44,5 +47,6 @@ pub const TABLE: &[(u8, &str)] = &[
     (RECOVERY, "an interrupted transaction could not be cleaned up"),
     (NOT_DURABLE, "done, but the disk did not confirm it, or it could not be printed"),
     (LOCKFILE, "the lock file does not have it, or has it otherwise"),
+    (DECLINED, "asked whether to go on, you said no; nothing was changed"),
     (130, "ended by SIGINT; nothing was changed"),
 ];

@@ -168,7 +168,7 @@ impl Fetcher {
                 file.set_len(0)?;
             }
             let at = file.seek(SeekFrom::End(0))?;
-            let failure = match self.transport.get(url, at, file, most, &self.interrupt) {
+            let failure = match self.transport.get(url, &name(url), at, file, most, &self.interrupt) {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };

@@ -13,7 +13,8 @@
 //! - [`engine`]: the recipe's code and the helpers it can call
 //! - [`stage`], [`db`], [`tx`]: what was made -> installed, all of it or nothing
 //! - [`doctor`]: what is wrong with all of it
-//! - [`commands`], [`cli`]: what can be typed
+//! - [`voice`]: what people see of it: lines, progress, colours, questions
+//! - [`commands`], [`complete`], [`cli`]: what can be typed
 
 pub mod exit;
 pub mod text;
@@ -27,6 +28,7 @@ pub mod places;
 pub mod dir;
 pub mod lock;
 pub mod interrupt;
+pub mod voice;
 pub mod fetch;
 pub mod archive;
 pub mod upstream;
@@ -40,4 +42,5 @@ pub mod db;
 pub mod tx;
 pub mod doctor;
 pub mod commands;
+pub mod complete;
 pub mod cli;

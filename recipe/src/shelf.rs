@@ -107,13 +107,32 @@ pub fn load(places: &Places, word: &str) -> anyhow::Result<Recipe> {
 /// As [`load`], for what must be installed.
 ///
 /// # Errors
-/// It is not (exit code [`exit::NOT_FOUND`]).
+/// It is not (exit code [`exit::NOT_FOUND`]); an installed package that is like it is the hint.
 pub fn installed(places: &Places, word: &str) -> anyhow::Result<Recipe> {
-    let recipe = load(places, word)?;
-    if recipe.state.installed {
-        return Ok(recipe);
+    match load(places, word) {
+        Ok(recipe) if recipe.state.installed => Ok(recipe),
+        Ok(recipe) => Err(not_installed(places, &recipe.name)),
+        Err(e) if common::cli::exit_code(&e) == exit::NOT_FOUND => Err(like_installed(places, word, e)),
+        Err(e) => Err(e),
     }
-    Err(anyhow::anyhow!("{} is not installed", recipe.name)).exit(exit::NOT_FOUND)
+}
+
+/// The error for a package that is not installed.
+#[must_use]
+pub fn not_installed(places: &Places, name: &str) -> anyhow::Error {
+    let error = Err::<(), _>(anyhow::anyhow!("{name} is not installed")).exit(exit::NOT_FOUND);
+    let error = error.hint("`recipe list --installed` shows what is").unwrap_err();
+    like_installed(places, name, error)
+}
+
+/// An error, with the hint that an installed package is called nearly so, if one is.
+fn like_installed(places: &Places, word: &str, error: anyhow::Error) -> anyhow::Error {
+    let (recipes, _) = all(&places.recipes).unwrap_or_default();
+    let names = recipes.iter().filter(|r| r.state.installed).map(|r| r.name.as_str());
+    match similar(word, names.filter(|name| *name != word)) {
+        Some(name) => Err::<(), _>(error).hint(format!("did you mean {name}?")).unwrap_err(),
+        None => error,
+    }
 }
 
 /// The name that is most like a word, if one is.

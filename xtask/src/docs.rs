@@ -35,6 +35,10 @@ pub(crate) fn docs(paths: &Paths) -> anyhow::Result<PathBuf> {
         write(&command, 8, &out).with_context(|| format!("failed to document {}", command.get_name()))?;
     }
     write(&recipe::cli::command(), 1, &out).context("failed to document recipe")?;
+    // recipe answers its completions itself: it knows the names of recipes and packages.
+    for (shell, path) in recipe::complete::SCRIPTS {
+        common::fs::write_atomic(&out.join("share").join(path), &recipe::complete::script(shell, "recipe")?)?;
+    }
     Ok(out)
 }
 

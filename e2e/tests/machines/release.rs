@@ -57,7 +57,7 @@ impl Release {
     pub(crate) fn undo(&self, c: &mut Console) -> anyhow::Result<()> {
         let version = c.check("rg --version", COMMAND).context("it did not survive a restart")?;
         ensure!(version == VERSION, "expected {VERSION}, found {version:?}");
-        c.check("recipe check && recipe undo", COMMAND)?;
+        c.check("recipe check && recipe undo --yes", COMMAND)?;
         c.check("! test -e /usr/local/bin/rg", COMMAND)?;
         let listed = c.check("recipe list --installed", COMMAND)?;
         ensure!(listed.is_empty(), "expected nothing to be installed, found {listed:?}");

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use common::cli::tell;
 use serde::Serialize;
 
 use super::{Settings, output};
@@ -13,6 +12,7 @@ use crate::fetch::store::{self, Item};
 use crate::lockfile::{Lockfile, Package};
 use crate::places::OWN;
 use crate::shelf;
+use crate::voice::note;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -104,7 +104,7 @@ fn print(settings: &Settings, items: &[Shown], what: &str) -> anyhow::Result<Exi
     let bytes =
         |only: &dyn Fn(&Shown) -> bool| items.iter().filter(|i| only(i)).map(|i| i.item.size).sum::<u64>();
     let (count, total) = (items.len(), bytes(&|_| true));
-    tell(&match what {
+    note(&match what {
         "needed" => format!(
             "{}: {count} files, {total} bytes; {} bytes are needed",
             settings.places.cache.display(),

@@ -48,7 +48,7 @@ pub fn run(settings: &Settings, names: &[String]) -> anyhow::Result<ExitCode> {
         for f in &findings {
             output::line(format!("{}: {}: {}", f.package, f.path, f.problem))?;
         }
-        common::cli::tell(&format!("{files} files of {packages} packages, {} differ", findings.len()));
+        crate::voice::note(&format!("{files} files of {packages} packages, {} differ", findings.len()));
     }
     Ok(if findings.is_empty() { ExitCode::SUCCESS } else { exit::INTEGRITY.into() })
 }

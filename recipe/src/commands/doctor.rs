@@ -2,11 +2,10 @@
 
 use std::process::ExitCode;
 
-use common::cli::tell;
-
 use super::{Settings, output};
 use crate::doctor::examine;
 use crate::exit;
+use crate::voice::note;
 
 /// Runs it. Exit code [`exit::INTEGRITY`] if something is wrong.
 ///
@@ -21,9 +20,9 @@ pub fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
             output::line(format!("{}: {}: {}\n  hint: {}", f.check, f.subject, f.problem, f.hint))?;
         }
         match findings.len() {
-            0 => tell("nothing is wrong"),
-            1 => tell("1 thing is wrong"),
-            count => tell(&format!("{count} things are wrong")),
+            0 => note("nothing is wrong"),
+            1 => note("1 thing is wrong"),
+            count => note(&format!("{count} things are wrong")),
         }
     }
     Ok(if findings.is_empty() { ExitCode::SUCCESS } else { exit::INTEGRITY.into() })

@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use anyhow::Context;
-use common::cli::{Mark, tell};
+use common::cli::Mark;
 
 use super::{Settings, output};
 use crate::exit;
 use crate::fetch::Fetcher;
 use crate::lockfile::{Lockfile, NAME, Package};
+use crate::shelf::similar;
+use crate::voice::{note, progress::Files};
 
 /// Options.
 #[derive(Debug, clap::Args)]
@@ -33,11 +35,12 @@ pub struct Options {
 pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     let lockfile = Lockfile::read(&settings.places.recipes, true)?.unwrap_or_default();
     for name in &options.names {
-        lockfile
-            .get(name)
-            .with_context(|| format!("{name} is not in {NAME}"))
-            .exit(exit::LOCKFILE)
-            .hint(format!("`recipe lock {name}` puts it there"))?;
+        lockfile.get(name).with_context(|| format!("{name} is not in {NAME}")).exit(exit::LOCKFILE).hint(
+            match similar(name, lockfile.packages.iter().map(|p| p.name.as_str())) {
+                Some(other) => format!("did you mean {other}?"),
+                None => format!("`recipe lock {name}` puts it there"),
+            },
+        )?;
     }
     let named = |name: &String| options.names.is_empty() || options.names.contains(name);
     let mut files: Vec<_> =
@@ -64,10 +67,12 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
             scope.spawn(|| work(send));
         }
         drop(send);
+        let progress = Files::new(all);
         let mut results = Vec::new();
         for (url, result) in receive {
+            progress.one_more();
             results.push(result);
-            tell(&format!("[{}/{all}] {url}", results.len()));
+            note(&format!("[{}/{all}] {url}", results.len()));
         }
         results
     });

@@ -8,6 +8,7 @@ use super::{Settings, output};
 use crate::places::OWN;
 use crate::tx::history::History;
 use crate::tx::journal::{Journal, Package};
+use crate::voice::paint;
 
 /// Options.
 #[derive(Debug, clap::Args)]
@@ -56,12 +57,12 @@ fn json_of(journal: &Journal) -> serde_json::Value {
 }
 
 fn all_changes(packages: &[Package]) -> String {
-    packages.iter().map(output::change).collect::<Vec<_>>().join(", ")
+    packages.iter().map(output::change_of).collect::<Vec<_>>().join(", ")
 }
 
 fn in_full(journal: &Journal) -> anyhow::Result<()> {
     for package in &journal.packages {
-        output::line(output::change(package))?;
+        output::line(paint::change(&output::change_of(package)))?;
         package.state.files.iter().try_for_each(|file| output::line(format!("  {file}")))?;
     }
     Ok(())

@@ -1,20 +1,29 @@
-//! `recipe install`: names -> one transaction. What is needed to build comes before it, in transactions of its own.
+//! `recipe install` and `recipe upgrade`: names -> transactions. What is needed to build comes first, in transactions of its own.
+//!
+//! 1. [`foresight`]: which, without running anything
+//! 2. [`preview`]: shown; a person who did not ask for all of it is asked
+//! 3. carried out, one after the other
+
+mod foresight;
+mod preview;
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
-use clap::Args;
-use common::cli::{Mark, code, tell};
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use common::cli::{Mark, code};
 use globset::GlobMatcher;
 
-use super::{Settings, graph, output};
+use super::{Settings, details, output};
 use crate::exit;
 use crate::recipe::Recipe;
-use crate::resolve::{self, Changed, Step};
+use crate::resolve::Step;
 use crate::shelf;
 use crate::tx::make::{self, Outcome};
 use crate::tx::{self, Desk, Plan, plan::Planner};
+use crate::voice::{ask, note, progress, summary};
+use foresight::{Coming, foresee};
 
 /// Options.
 #[derive(Debug, Default, Args)]
@@ -25,9 +34,8 @@ pub struct Options {
     /// Install again what is installed in this version.
     #[arg(long)]
     reinstall: bool,
-    /// Make the packages and say what would happen; change nothing.
-    #[arg(short = 'n', long)]
-    dry_run: bool,
+    #[command(flatten)]
+    dry: Dry,
     /// Note that something else needs these packages: nothing keeps them once that is gone.
     #[arg(long)]
     as_dep: bool,
@@ -44,18 +52,42 @@ pub struct Options {
 pub struct UpgradeOptions {
     /// Names of packages; default: all that are installed.
     names: Vec<String>,
-    /// Make the packages and say what would happen; change nothing.
-    #[arg(short = 'n', long)]
-    dry_run: bool,
+    #[command(flatten)]
+    dry: Dry,
     /// Do it although other packages would lack what they need, and install nothing that is not named here.
     #[arg(long)]
     no_deps: bool,
 }
 
+/// How far it goes without changing anything.
+#[derive(Debug, Clone, Copy, Default, Args)]
+struct Dry {
+    /// Say what would happen; change nothing.
+    #[arg(
+        short = 'n',
+        long,
+        value_name = "HOW",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "full"
+    )]
+    dry_run: Option<DryRun>,
+}
+
+/// Ways to only say what would happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DryRun {
+    /// Run no code: which packages, in which versions.
+    Plan,
+    /// Make the packages: also which files, what is in their way, what was downloaded, which programs ran.
+    Full,
+}
+
 /// Runs it.
 ///
 /// # Errors
-/// A recipe is not found or wrong, a dependency cannot be satisfied, a phase fails, or files are in the way.
+/// A recipe is not found or wrong, a dependency cannot be satisfied, a phase fails, files are in the way, or somebody was asked
+/// and said no.
 pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     // Wrong names are said before anything is locked or made.
     let mut paths =
@@ -70,13 +102,21 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     for path in &paths {
         let recipe = Recipe::load(path)?;
         if recipe.installed_version() == Some(&recipe.version) && !options.reinstall {
-            tell(&format!("{} {} is installed already", recipe.name, recipe.version));
+            note(&format!("{} {} is installed already", recipe.name, recipe.version));
         } else {
             wanted.push(recipe);
         }
     }
     let why = if options.as_dep { Why::Needed } else { Why::Asked };
-    Work { desk: &desk, options, overwrite: &patterns, json: settings.json }.run(wanted, why)
+    let work = Work {
+        desk: &desk,
+        dry: options.dry,
+        overwrite: &patterns,
+        json: settings.json,
+        by_name: true,
+        notes: Vec::new(),
+    };
+    work.run(foresee(&desk, wanted, why, options.no_deps)?)
 }
 
 /// Runs `recipe upgrade`: what is installed in another version than its recipe has, in one transaction.
@@ -94,12 +134,10 @@ pub fn upgrade(settings: &Settings, options: &UpgradeOptions) -> anyhow::Result<
     };
     let old = recipes.into_iter().filter(Recipe::is_outdated);
     // Who names a pinned package is told why it cannot be; else it is left out.
-    let (held, old) = old.partition(|r| options.names.is_empty() && r.held_by().is_some());
-    let all = Options { dry_run: options.dry_run, no_deps: options.no_deps, ..Options::default() };
-    let work = Work { desk: &desk, options: &all, overwrite: &[], json: settings.json };
-    let mut plan = work.install(old, Why::Same, &mut Vec::new())?;
-    plan.notes.extend(held.iter().filter_map(left_out));
-    work.print(&plan)
+    let (held, old): (Vec<_>, _) = old.partition(|r| options.names.is_empty() && r.held_by().is_some());
+    let (by_name, notes) = (!options.names.is_empty(), held.iter().filter_map(left_out).collect());
+    let work = Work { desk: &desk, dry: options.dry, overwrite: &[], json: settings.json, by_name, notes };
+    work.run(foresee(&desk, old, Why::Same, options.no_deps)?)
 }
 
 /// What is said of a package that its pin keeps as it is.
@@ -125,40 +163,77 @@ enum Why {
 
 struct Work<'a> {
     desk: &'a Desk,
-    options: &'a Options,
+    dry: Dry,
     overwrite: &'a [GlobMatcher],
     json: bool,
+    /// The user named what is wanted.
+    by_name: bool,
+    /// What is to be said besides.
+    notes: Vec<String>,
 }
 
 impl Work<'_> {
-    /// What was asked for, and what came of it.
-    fn run(&self, wanted: Vec<Recipe>, why: Why) -> anyhow::Result<ExitCode> {
-        let plan = self.install(wanted, why, &mut Vec::new())?;
-        self.print(&plan)
-    }
-
-    fn print(&self, plan: &Plan) -> anyhow::Result<ExitCode> {
-        output::changes(plan, !plan.changes.is_empty() && !self.options.dry_run, self.json)?;
+    /// Shows what is to come, asks, and carries it out.
+    fn run(&self, coming: Vec<Coming>) -> anyhow::Result<ExitCode> {
+        let rows = preview::rows(self.desk, &coming)?;
+        if self.dry.dry_run == Some(DryRun::Plan) {
+            summary::show(&rows, true);
+            self.notes.iter().for_each(|note| common::cli::tell(note));
+            preview::print(&rows, self.json)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let surprising = rows.iter().any(|row| row.why.is_some() || row.loses());
+        summary::show(&rows, surprising);
+        if self.dry.dry_run.is_none() && !rows.is_empty() && (surprising || !self.by_name) {
+            ask::proceed(rows.iter().any(summary::Row::loses), &self.desk.interrupt)?;
+            unchanged(&coming)?;
+        }
+        progress::packages(rows.len());
+        let mut done = Vec::new();
+        let mut coming = coming.into_iter().peekable();
+        while let Some(transaction) = coming.next() {
+            let is_last = coming.peek().is_none();
+            if self.dry.dry_run.is_some() && !is_last {
+                return self.cannot_make(&transaction);
+            }
+            let mut plan = self.carry_out(transaction)?;
+            plan.notes.extend(self.notes.iter().filter(|_| is_last).cloned());
+            done.extend(output::rows(&plan));
+            let is_done = !plan.changes.is_empty() && self.dry.dry_run.is_none();
+            // Data on stdout is one document: that of what was asked for.
+            if is_last || !self.json {
+                output::changes(&plan, is_done, self.json)?;
+            }
+            if self.dry.dry_run.is_some() {
+                return details::print(&plan, self.json).map(|()| ExitCode::SUCCESS);
+            }
+        }
+        if rows.is_empty() {
+            let mut nothing = Planner::new(self.desk, Desk::new_tx(), &|_| false).finish()?;
+            nothing.notes.clone_from(&self.notes);
+            output::changes(&nothing, false, self.json)?;
+        }
+        summary::done(&done);
         Ok(ExitCode::SUCCESS)
     }
 
-    /// One transaction with these packages and what they need. `chain`: packages that are waiting to be built.
-    fn install(&self, wanted: Vec<Recipe>, why: Why, chain: &mut Vec<String>) -> anyhow::Result<Plan> {
-        let steps = match self.options.no_deps {
-            true => wanted.into_iter().map(|recipe| Step { recipe, wanted: true }).collect(),
-            false => self.steps(wanted, why, chain)?,
-        };
-        if !self.options.no_deps {
-            self.needed_by_others(&steps)?;
-        }
+    fn cannot_make(&self, missing: &Coming) -> anyhow::Result<ExitCode> {
+        let names: Vec<_> = missing.steps.iter().map(|step| step.recipe.name.as_str()).collect();
+        let what = missing.to_build.as_deref().unwrap_or("the rest");
+        let error = anyhow::anyhow!("{} must be installed before {what} can be made", names.join(", "));
+        Err(error).hint("`--dry-run=plan` needs nothing to be made")
+    }
+
+    /// One transaction.
+    fn carry_out(&self, Coming { steps, why, .. }: Coming) -> anyhow::Result<Plan> {
         let tx = Desk::new_tx();
         let overwrite = |path: &str| self.overwrite.iter().any(|p| p.is_match(path));
         let mut planner = Planner::new(self.desk, tx.clone(), &overwrite);
         for Step { recipe, wanted } in steps {
-            resolve::allowed(&recipe, &recipe.version)?;
+            progress::next_package();
             match make::make(self.desk, &tx, &recipe.path)? {
                 Outcome::Present(recipe) => {
-                    tell(&format!("{} is there already, but not installed by recipe", recipe.name));
+                    note(&format!("{} is there already, but not installed by recipe", recipe.name));
                 }
                 Outcome::Made(made) => {
                     // What was asked for by name stays asked for.
@@ -173,100 +248,23 @@ impl Work<'_> {
             }
         }
         let plan = planner.finish()?;
-        if !plan.changes.is_empty() && !self.options.dry_run {
+        if !plan.changes.is_empty() && self.dry.dry_run.is_none() {
             tx::run(self.desk, &plan)?;
         }
         Ok(plan)
     }
+}
 
-    /// Packages that are not in the transaction must have what they need afterwards, too.
-    fn needed_by_others(&self, steps: &[Step]) -> anyhow::Result<()> {
-        if !steps.iter().any(|step| step.recipe.is_outdated()) {
-            return Ok(());
-        }
-        let change = |Step { recipe, .. }: &Step| {
-            let needs = recipe.deps.iter().map(|text| resolve::parse(recipe, text));
-            let becomes = Some((recipe.version.clone(), needs.collect::<anyhow::Result<_>>()?));
-            Ok(Changed { name: recipe.name.clone(), becomes })
-        };
-        let changes = steps.iter().map(change).collect::<anyhow::Result<Vec<_>>>()?;
-        let mut broken = graph(&self.desk.places, &self.desk.own)?.broken(&changes);
-        // What the steps themselves need was resolved.
-        broken.retain(|b| steps.iter().all(|step| step.recipe.name != b.by));
-        resolve::none_broken(broken, &self.desk.base)
-    }
-
-    /// What is to be made, once all that is needed to build it is installed.
-    fn steps(&self, mut wanted: Vec<Recipe>, why: Why, chain: &mut Vec<String>) -> anyhow::Result<Vec<Step>> {
-        let mut settled = BTreeSet::new();
-        loop {
-            let steps = resolve::missing(wanted.clone(), &self.desk.base, &mut |name| self.find(name))?;
-            let before = settled.len();
-            for step in &steps {
-                let missing = self.missing_build_deps(&step.recipe, &settled)?;
-                if !missing.is_empty() {
-                    settled.extend(missing.iter().map(|r| r.name.clone()));
-                    self.build_deps(&step.recipe, missing, &wanted, why, chain)?;
-                    break;
-                }
-            }
-            if settled.len() == before {
-                return Ok(steps);
-            }
-            // What has come by now is not made once more.
-            wanted.retain(|recipe| !settled.contains(&recipe.name));
+/// Recipes must say what they said when they were shown: somebody may have thought about the question for an hour.
+fn unchanged(coming: &[Coming]) -> anyhow::Result<()> {
+    for Step { recipe, .. } in coming.iter().flat_map(|transaction| &transaction.steps) {
+        let now = Recipe::load(&recipe.path)?;
+        let what = |r: &Recipe| (r.version.clone(), r.deps.clone(), r.build_deps.clone(), r.allow.clone());
+        if what(&now) != what(recipe) {
+            return Err(anyhow::anyhow!("the recipe of {} was changed while you were asked", recipe.name))
+                .exit(exit::RECIPE)
+                .hint("do it again: what would happen is not what was shown");
         }
     }
-
-    /// What a recipe needs to be built has to be installed before its code runs.
-    fn build_deps(
-        &self,
-        recipe: &Recipe,
-        missing: Vec<Recipe>,
-        wanted: &[Recipe],
-        why: Why,
-        chain: &mut Vec<String>,
-    ) -> anyhow::Result<()> {
-        if chain.contains(&recipe.name) {
-            chain.push(recipe.name.clone());
-            return Err(anyhow::anyhow!("these need each other to be built: {}", chain.join(", ")))
-                .exit(exit::DEPENDENCY);
-        }
-        let names: Vec<_> = missing.iter().map(|r| r.name.as_str()).collect();
-        if self.options.dry_run {
-            bail!("{} must be installed before {} can be made", names.join(", "), recipe.name);
-        }
-        chain.push(recipe.name.clone());
-        let is_wanted = |r: &Recipe| wanted.iter().any(|w| w.name == r.name);
-        let (asked, needed): (Vec<_>, Vec<_>) = missing.into_iter().partition(is_wanted);
-        for (recipes, why) in [(asked, why), (needed, Why::Needed)] {
-            if recipes.is_empty() {
-                continue;
-            }
-            let plan = self.install(recipes, why, chain)?;
-            // Data on stdout is one document: that of what was asked for.
-            if !self.json {
-                output::changes(&plan, true, false)?;
-            }
-        }
-        chain.pop();
-        Ok(())
-    }
-
-    /// `settled`: those that were seen to already; some are there by other means, and no state says so.
-    fn missing_build_deps(&self, recipe: &Recipe, settled: &BTreeSet<String>) -> anyhow::Result<Vec<Recipe>> {
-        let mut missing = Vec::new();
-        for text in &recipe.build_deps {
-            let requirement = resolve::parse(recipe, text)?;
-            let needed = || format!("{requirement} is needed to build {}", recipe.name);
-            let base = &self.desk.base;
-            let choice = resolve::choose(&requirement, false, base, &mut |name| self.find(name));
-            missing.extend(choice.with_context(needed)?.filter(|recipe| !settled.contains(&recipe.name)));
-        }
-        Ok(missing)
-    }
-
-    fn find(&self, name: &str) -> anyhow::Result<Recipe> {
-        shelf::load(&self.desk.places, name)
-    }
+    Ok(())
 }

@@ -42,7 +42,7 @@ pub fn run(settings: &Settings, words: &[String]) -> anyhow::Result<ExitCode> {
     if settings.json {
         output::json_of("recipes", &results)?;
     } else {
-        tell(&format!("{} recipes, {wrong} with mistakes", results.len()));
+        crate::voice::note(&format!("{} recipes, {wrong} with mistakes", results.len()));
     }
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { exit::RECIPE.into() })
 }

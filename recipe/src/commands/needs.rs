@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use common::cli::{Mark, tell};
+use common::cli::Mark;
 
 use super::{Settings, graph, output};
 use crate::base::{Answer, Base};
@@ -15,6 +15,7 @@ use crate::resolve::Graph;
 use crate::shelf;
 use crate::tx;
 use crate::version::Requirement;
+use crate::voice::note;
 
 /// Why a package is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -174,13 +175,16 @@ pub fn orphans(settings: &Settings) -> anyhow::Result<ExitCode> {
 /// The package is not installed, or its recipe cannot be written.
 pub fn mark(settings: &Settings, reason: Reason, names: &[String]) -> anyhow::Result<ExitCode> {
     let desk = settings.desk()?;
+    let mut marked = Vec::new();
     for name in names {
         let recipe = shelf::installed(&settings.places, name)?;
-        tx::rewrite(&desk, &recipe, |state| state.as_dep = reason == Reason::Dep)?;
-        tell(&format!(
-            "{name}: {}",
-            if reason == Reason::Dep { "needed by others" } else { "asked for by name" }
-        ));
+        let as_dep = reason == Reason::Dep;
+        tx::rewrite(&desk, &recipe, |state| state.as_dep = as_dep)?;
+        note(&format!("{name}: {}", if as_dep { "needed by others" } else { "asked for by name" }));
+        marked.push(serde_json::json!({ "name": name, "installed_as_dep": as_dep }));
+    }
+    if settings.json {
+        output::json_of("packages", &marked)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -209,6 +213,7 @@ fn installed(settings: &Settings, base: &Base, name: &str) -> anyhow::Result<(Gr
         let nobody = format!("no installed package needs {name} ({package} of the base)");
         return Err(anyhow::anyhow!(nobody)).exit(exit::NOT_FOUND);
     }
-    shelf::find(&settings.places, name)?;
-    Err(anyhow::anyhow!("{name} is not installed")).exit(exit::NOT_FOUND)
+    // It has the error that says more: there is no such recipe, or it is not installed.
+    shelf::installed(&settings.places, name)?;
+    Err(shelf::not_installed(&settings.places, name))
 }

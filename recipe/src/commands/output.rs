@@ -3,8 +3,10 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::tx::Plan;
+use super::details;
 use crate::tx::journal::{Journal, Package};
+use crate::tx::{Change, Plan};
+use crate::voice::{paint, summary::Row};
 
 /// Version of all JSON that is printed.
 const SCHEMA: u32 = 1;
@@ -49,23 +51,47 @@ fn print(plan: &Plan, done: bool, json: bool) -> anyhow::Result<()> {
         common::cli::tell(note);
     }
     if json {
-        let packages: Vec<_> = packages.iter().map(change_json).collect();
-        let all =
+        let packages = packages.iter().zip(&plan.changes).map(|(package, change)| {
+            let mut json = change_json(package);
+            json["size_change"] = change.size().into();
+            json
+        });
+        let packages: Vec<_> = packages.collect();
+        let mut all =
             json!({ "schema": SCHEMA, "tx": tx, "done": done, "packages": packages, "notes": plan.notes });
+        let more = if done { None } else { Some(details::json_of(plan)) };
+        more.into_iter().flatten().for_each(|(key, value)| all[key] = value);
         return line(serde_json::to_string_pretty(&all)?);
     }
-    packages.iter().try_for_each(|package| line(change(package)))
+    packages.iter().try_for_each(|package| line(paint::change(&change_of(package))))
+}
+
+/// What happens to the packages of a plan, for the summary.
+pub(super) fn rows(plan: &Plan) -> Vec<Row> {
+    let both = plan.journal.packages.iter().zip(&plan.changes);
+    let row = |(package, change): (&Package, &Change)| Row {
+        name: package.name.clone(),
+        from: package.from.clone(),
+        to: package.to.clone(),
+        size: change.size(),
+        ..Row::default()
+    };
+    both.map(row).collect()
 }
 
 /// What happens to a package, in one line.
-pub(super) fn change(package: &Package) -> String {
-    let name = &package.name;
-    match (&package.from, &package.to) {
+pub(super) fn change(name: &str, from: Option<&str>, to: Option<&str>) -> String {
+    match (from, to) {
         (None, Some(to)) => format!("+ {name} {to}"),
         (Some(from), Some(to)) => format!("~ {name} {from} -> {to}"),
         (Some(from), None) => format!("- {name} {from}"),
         (None, None) => format!("- {name}"),
     }
+}
+
+/// As [`change`].
+pub(super) fn change_of(package: &Package) -> String {
+    change(&package.name, package.from.as_deref(), package.to.as_deref())
 }
 
 /// The same as JSON.

@@ -14,6 +14,7 @@ use crate::recipe::Recipe;
 use crate::resolve::Graph;
 use crate::shelf;
 use crate::tx::{self, Desk, make, plan::Planner};
+use crate::voice::{ask, summary};
 
 /// Options.
 #[derive(Debug, Args)]
@@ -46,9 +47,10 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     let desk = settings.desk()?;
     let graph = graph(&desk.places, &desk.own)?;
     let mut names: BTreeSet<String> = options.names.iter().cloned().collect();
+    let asked = names.clone();
     let dependents = graph.dependents(&options.names);
     if options.cascade {
-        names = dependents;
+        names.clone_from(&dependents);
     } else if let Some(other) = dependents.iter().find(|d| !names.contains(*d)).filter(|_| !options.no_deps) {
         let needed: Vec<_> =
             graph.needs(other).filter(|r| dependents.contains(&r.name)).map(|r| &r.name).collect();
@@ -67,8 +69,19 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
         let after = graph.orphans(&names);
         names.extend(after.into_iter().filter(|n| !before.contains(n)));
     }
-    remove(settings, &desk, &graph, &names, options.dry_run)
+    let why = |name: &str| {
+        let needs = || graph.needs(name).find(|r| dependents.contains(&r.name));
+        match (asked.contains(name), dependents.contains(name).then(needs).flatten()) {
+            (true, _) => None,
+            (false, Some(needed)) => Some(format!("needs {}", needed.name)),
+            (false, None) => Some(LEFT.to_owned()),
+        }
+    };
+    remove(settings, &desk, &graph, &names, options.dry_run, &why)
 }
+
+/// Why packages go that came for others.
+const LEFT: &str = "not needed any more";
 
 /// Runs `recipe autoremove`: what came for others which are gone.
 ///
@@ -77,7 +90,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
 pub fn autoremove(settings: &Settings, dry_run: bool) -> anyhow::Result<ExitCode> {
     let desk = settings.desk()?;
     let graph = graph(&desk.places, &desk.own)?;
-    remove(settings, &desk, &graph, &graph.orphans(&BTreeSet::new()), dry_run)
+    remove(settings, &desk, &graph, &graph.orphans(&BTreeSet::new()), dry_run, &|_| Some(LEFT.to_owned()))
 }
 
 fn remove(
@@ -86,6 +99,7 @@ fn remove(
     graph: &Graph,
     names: &BTreeSet<String>,
     dry_run: bool,
+    why: &dyn Fn(&str) -> Option<String>,
 ) -> anyhow::Result<ExitCode> {
     let tx = Desk::new_tx();
     let installed = |name: &String| {
@@ -99,11 +113,21 @@ fn remove(
     let mut planner = Planner::new(desk, tx.clone(), &|_| false);
     recipes.iter().try_for_each(|recipe| planner.remove(recipe))?;
     let plan = planner.finish()?;
+    let mut rows = output::rows(&plan);
+    rows.iter_mut().for_each(|row| row.why = why(&row.name));
+    let surprising = rows.iter().any(|row| row.why.is_some());
+    summary::show(&rows, surprising);
     if !dry_run && !recipes.is_empty() {
+        if surprising {
+            ask::proceed(true, &desk.interrupt)?;
+        }
         recipes.iter().try_for_each(|recipe| before(desk, &tx, recipe))?;
         tx::run(desk, &plan)?;
     }
     output::changes(&plan, !dry_run && !recipes.is_empty(), settings.json)?;
+    if !dry_run {
+        summary::done(&rows);
+    }
     Ok(ExitCode::SUCCESS)
 }
 

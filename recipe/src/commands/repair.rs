@@ -13,7 +13,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     if settings.json {
         output::json_of("repaired", &outcome)?;
     } else if outcome == crate::tx::recover::Outcome::Clean {
-        common::cli::tell("nothing was left undone");
+        crate::voice::note("nothing was left undone");
     }
     Ok(outcome.exit_code())
 }

@@ -15,6 +15,7 @@ use crate::tx::history::History;
 use crate::tx::journal::Journal;
 use crate::tx::restore::restore;
 use crate::tx::{self, Desk, plan::Planner};
+use crate::voice::{ask, summary};
 
 /// Options of `recipe undo`.
 #[derive(Debug, clap::Args)]
@@ -169,11 +170,21 @@ impl Work<'_> {
             }
         }
         let plan = planner.finish()?;
+        let rows = output::rows(&plan);
+        // Who undoes the last transaction has not said what is in it; a rollback names its package.
+        let surprising = self.undone.is_some();
+        summary::show(&rows, surprising);
         if !self.how.dry_run {
+            if surprising {
+                ask::proceed(rows.iter().any(summary::Row::loses), &desk.interrupt)?;
+            }
             leaving.into_iter().try_for_each(|recipe| remove::before(desk, &tx, recipe))?;
             tx::run(desk, &plan)?;
         }
         output::changes(&plan, !self.how.dry_run, self.settings.json)?;
+        if !self.how.dry_run {
+            summary::done(&rows);
+        }
         Ok(ExitCode::SUCCESS)
     }
 

@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::outer::code;
 use super::{FAILED, OURS};
 use crate::interrupt::Interrupt;
+use crate::voice::live::Live;
 
 /// How much of what was printed an error shows.
 const LINES: usize = 40;
@@ -60,7 +61,7 @@ fn read(
     let seconds = std::env::var("RECIPE_DEADLINE").ok().and_then(|s| s.parse().ok()).unwrap_or(DEADLINE);
     let end = Instant::now() + Duration::from_secs(seconds);
     let mut stdout = child.stdout.take();
-    let (mut output, mut tail) = (Vec::new(), VecDeque::new());
+    let (mut output, mut tail, mut live) = (Vec::new(), VecDeque::new(), Live::default());
     let mut open = true;
     let mut buffer = vec![0; 64 << 10];
     let pause = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
@@ -92,6 +93,7 @@ fn read(
         if first && ready[0] {
             let n = mixed.read(&mut buffer).context("failed to read what a program prints")?;
             open = n > 0;
+            live.feed(&buffer[..n]);
             tail.extend(&buffer[..n]);
             let over = tail.len().saturating_sub(TAIL);
             tail.drain(..over);

@@ -41,6 +41,8 @@ pub struct Context {
     pub downloads: Vec<Download>,
     /// Files that were used besides the downloads: those beside the recipe, lists of digests, signatures.
     pub also_used: Vec<Source>,
+    /// Programs that were run.
+    pub programs: Vec<Ran>,
     /// The only files it may be made from, by `--locked`.
     pub locked: Option<Vec<Source>>,
     /// Digests that are looked for anew, by `recipe update --hash`.
@@ -49,6 +51,17 @@ pub struct Context {
     pub configs: Vec<String>,
     /// ^C.
     pub interrupt: Interrupt,
+}
+
+/// A program that was run.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Ran {
+    /// In which phase.
+    pub phase: String,
+    /// The program and its arguments, as a shell would have it.
+    pub program: String,
+    /// Whether it had a network.
+    pub network: bool,
 }
 
 /// Digests that a recipe has of files which are others by now.
@@ -92,6 +105,7 @@ impl Context {
             fetcher: Rc::new(Fetcher::new("/nonexistent".as_ref(), true, interrupt.clone())),
             downloads: Vec::new(),
             also_used: Vec::new(),
+            programs: Vec::new(),
             locked: None,
             rehash: None,
             configs: Vec::new(),

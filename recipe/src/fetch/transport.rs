@@ -9,6 +9,7 @@ use ureq::unversioned::transport::DefaultConnector;
 
 use super::resolver::Dns;
 use crate::interrupt::Interrupt;
+use crate::voice::progress::Transfer;
 
 const BUFFER: usize = 128 << 10;
 const REDIRECTS: usize = 10;
@@ -50,11 +51,12 @@ impl Transport {
         Self { agent: ureq::Agent::with_parts(config, DefaultConnector::new(), Dns) }
     }
 
-    /// Appends to a file that has the first `from` bytes what comes behind them; starts over where the server wants that. More than
-    /// `most` bytes are an error.
+    /// Appends to a file, called `name` for people, that has the first `from` bytes what comes behind them; starts over where
+    /// the server wants that. More than `most` bytes are an error.
     pub(super) fn get(
         &self,
         url: &str,
+        name: &str,
         from: u64,
         file: &mut File,
         most: u64,
@@ -92,12 +94,16 @@ impl Transport {
             if start == 0 {
                 rewind(file)?;
             }
-            let read = pump(response.into_body().into_reader(), file, start, most, interrupt)?;
+            let mut progress = Transfer::new(name, start, length.map(|length| start + length));
+            let read = pump(response.into_body().into_reader(), file, start, most, interrupt, &mut progress)?;
             return match length {
                 Some(length) if read != length => {
                     Err(Failure::Broken(format!("it ended after {read} of {length} bytes")))
                 }
-                _ => Ok(()),
+                _ => {
+                    progress.done();
+                    Ok(())
+                }
             };
         }
         Err(Failure::Permanent(format!("more than {REDIRECTS} redirects")))
@@ -119,6 +125,7 @@ fn pump(
     start: u64,
     most: u64,
     interrupt: &Interrupt,
+    progress: &mut Transfer,
 ) -> Result<u64, Failure> {
     let mut buffer = vec![0; BUFFER];
     let mut total = 0u64;
@@ -135,6 +142,7 @@ fn pump(
         }
         file.write_all(&buffer[..n])?;
         total += n as u64;
+        progress.add(n as u64);
         if start + total > most {
             return Err(Failure::Permanent(format!("it is longer than {most} bytes")));
         }

@@ -10,7 +10,7 @@ use common::cli::Mark;
 use super::desk::Desk;
 use super::journal::{BUILD, HOME, STAGE};
 use crate::db::Source;
-use crate::engine::{Cage, Context, Program};
+use crate::engine::{Cage, Context, Program, Ran};
 use crate::exit;
 use crate::places::OWN;
 use crate::recipe::{Recipe, with_text};
@@ -28,6 +28,8 @@ pub struct Made {
     pub changed: BTreeMap<String, What>,
     /// What was downloaded.
     pub sources: Vec<Source>,
+    /// Programs that were run for it.
+    pub programs: Vec<Ran>,
     /// For `post_install`.
     pub program: Rc<Program>,
 }
@@ -73,6 +75,7 @@ pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
         }
     }
     for phase in ["acquire", "build", "install"].into_iter().filter(|p| program.has(p)) {
+        let _shown = crate::voice::progress::phase(&name, phase);
         program.run(phase).map(drop).with_context(|| format!("{phase} of {name} failed"))?;
     }
     let context = program.context().borrow();
@@ -88,6 +91,7 @@ pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
     let sources = context.downloads.iter();
     let sources = sources.map(|d| Source { url: d.url.clone(), sha256: d.sha256, size: d.size });
     let sources = sources.chain(context.also_used.iter().cloned()).collect();
+    let programs = context.programs.clone();
     drop(context);
     Ok(Outcome::Made(Box::new(Made {
         recipe,
@@ -95,6 +99,7 @@ pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
         listing,
         changed: BTreeMap::new(),
         sources,
+        programs,
         program: Rc::new(program),
     })))
 }
@@ -145,6 +150,7 @@ pub fn program(
         fetcher: desk.fetcher.clone(),
         downloads: Vec::new(),
         also_used: Vec::new(),
+        programs: Vec::new(),
         locked,
         rehash: None,
         configs: Vec::new(),

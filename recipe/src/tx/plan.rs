@@ -15,6 +15,7 @@ use super::make::Made;
 use super::recover::leaving;
 use crate::db::{self, Record};
 use crate::dir::{parents, split};
+use crate::engine::Ran;
 use crate::exit;
 use crate::recipe::Recipe;
 use crate::stage::{Entry, What, examine};
@@ -34,10 +35,29 @@ pub struct Plan {
 pub struct Change {
     /// What will be known of it, and its recipe's text.
     pub record: Option<(Record, String)>,
+    /// Bytes that were installed of it before, if that is known.
+    pub before: Option<u64>,
+    /// Programs that were run to make it.
+    pub programs: Vec<Ran>,
     /// Runs when its files are in place, before the commit.
     pub after: Box<dyn Fn() -> anyhow::Result<()>>,
     /// What of its stage will be moved: path below the transaction's stage, whether it is a file.
     staged: Vec<(String, bool)>,
+}
+
+impl Change {
+    /// By how many bytes what is installed grows, if that is known.
+    #[must_use]
+    pub fn size(&self) -> Option<i64> {
+        let after = self.record.as_ref().map_or(0, |(record, _)| record.bytes());
+        let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        Some(signed(after) - signed(self.before?))
+    }
+}
+
+/// Bytes that are installed of a package, if that is known.
+fn bytes(recipe: &Recipe, record: Option<&Record>) -> Option<u64> {
+    if recipe.state.installed { record.map(Record::bytes) } else { Some(0) }
 }
 
 impl Plan {
@@ -87,7 +107,9 @@ impl<'a> Planner<'a> {
         self.release(recipe, &files, record.as_ref(), &BTreeSet::new())?;
         self.leave(record.as_ref(), &[]);
         self.package(recipe, None, State { tx: Some(self.journal.tx.clone()), ..State::default() })?;
-        self.changes.push(Change { record: None, after: Box::new(|| Ok(())), staged: Vec::new() });
+        let before = bytes(recipe, record.as_ref());
+        let (after, programs) = (Box::new(|| Ok(())), Vec::new());
+        self.changes.push(Change { record: None, before, programs, after, staged: Vec::new() });
         Ok(())
     }
 
@@ -96,7 +118,7 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// The prefix cannot be examined. What is in the way is an error of [`Planner::finish`].
     pub fn install(&mut self, made: Made, as_dep: bool) -> anyhow::Result<()> {
-        let Made { recipe, text, listing, mut changed, sources, program } = made;
+        let Made { recipe, text, listing, mut changed, sources, programs, program } = made;
         let record = db::installed(&self.desk.own, &recipe)?;
         let old = self.files(&recipe)?;
         let new: BTreeSet<_> = listing.entries.iter().map(|e| e.path.clone()).collect();
@@ -124,6 +146,7 @@ impl<'a> Planner<'a> {
             tx: Some(self.journal.tx.clone()),
             files: listing.entries.iter().map(|e| self.desk.places.installed(&e.path)).collect(),
         };
+        let before = bytes(&recipe, record.as_ref());
         let recorded = |entry: Entry| {
             let what = changed.remove(&entry.path).unwrap_or(entry.what);
             Entry { ino: 0, what, ..entry }
@@ -143,7 +166,8 @@ impl<'a> Planner<'a> {
             true => program.run("post_install").map(drop),
             false => Ok(()),
         };
-        self.changes.push(Change { record: Some((record, text)), after: Box::new(after), staged });
+        let (record, after) = (Some((record, text)), Box::new(after));
+        self.changes.push(Change { record, before, programs, after, staged });
         Ok(())
     }
 

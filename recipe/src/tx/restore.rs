@@ -80,7 +80,8 @@ pub fn restore(
         }
     }
     let Record { sources, .. } = record;
-    Ok(Made { recipe: old, text, listing, changed, sources, program: Rc::new(program) })
+    let (programs, program) = (Vec::new(), Rc::new(program));
+    Ok(Made { recipe: old, text, listing, changed, sources, programs, program })
 }
 
 /// Where a package's older files may be.

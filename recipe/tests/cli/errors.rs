@@ -48,7 +48,7 @@ fn failures_show_the_line_and_the_chain_of_calls() {
     let rig = of(
         "fn install() {\n    outer(pkg.version);\n}\nfn outer(v) {\n\tinner(v)\n}\nfn inner(v) { fail(`no ${v}`); }",
     );
-    let out = rig.run(&["install", "p"]).fails(17, "recipes/p.rhai:8:15: no 1\n");
+    let out = rig.run(&["install", "--no-progress", "p"]).fails(17, "recipes/p.rhai:8:15: no 1\n");
     let file = rig.path("recipes/p.rhai").display().to_string();
     assert_eq!(
         out.stderr,
@@ -67,7 +67,9 @@ fn code_of_a_recipe_can_look_at_pkg_everywhere_and_change_it_nowhere() {
          pkg.version = \"10\";\n    print(pkg.version + shout());\n    installed = true;\n}\nfn deep(n) { if n == 0 { pkg.name } else { deep(n - 1) } }\n\
          fn shout() { pkg.version }\nlet installed = false;",
     );
-    let out = rig.run(&["install", "p"]).fails(17, "p.rhai:11:5: Cannot modify constant installed");
+    let out = rig
+        .run(&["install", "--no-progress", "p"])
+        .fails(17, "p.rhai:11:5: Cannot modify constant installed");
     assert!(out.stderr.starts_with("p: a13p2\np: 9\np: 101\n"), "{}", out.stderr);
 }
 

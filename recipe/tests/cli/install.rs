@@ -128,14 +128,14 @@ fn phases_run_in_order_and_a_missing_one_is_none() {
          fn remove() {{ print(\"removing \" + pkg.version); }}\n"
     );
     rig.write("recipes/p.rhai", &text);
-    let said = rig.run(&["install", "p"]).ok().stderr;
-    assert_eq!(said, "p: asked\np: acquire\np: build\np: install\np: post\n");
+    let said = rig.run(&["install", "--no-progress", "p"]).ok().stderr;
+    assert!(said.starts_with("p: asked\np: acquire\np: build\np: install\np: post\nInstalled"), "{said}");
     // The recipe is a newer one by now: what removes is the installed one's.
     rig.write(
         "recipes/p.rhai",
         rig.recipe("p").replace("\"1\" }", "\"2\" }").replace("removing", "breaking"),
     );
-    assert_eq!(rig.run(&["remove", "p"]).ok().stderr, "p: removing 1\n");
+    assert!(rig.run(&["remove", "p"]).ok().stderr.starts_with("p: removing 1\nRemoved"));
     // It is there, but not by us.
     rig.write("recipes/p.rhai", text.replace("\"asked\"); false", "\"asked\"); true"));
     let out = rig.run(&["install", "p"]).ok();

@@ -2,6 +2,7 @@
 
 mod rig;
 mod forge;
+mod terminal;
 mod install;
 mod upgrade;
 mod conflicts;
@@ -24,6 +25,12 @@ mod attacks;
 mod base;
 mod doctor;
 mod doctor_system;
+mod questions;
+mod progress;
+mod voice;
+mod complete;
+mod dry_run;
+mod json;
 mod pins;
 mod updates;
 mod new;

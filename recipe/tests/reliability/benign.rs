@@ -123,6 +123,9 @@ fn generate(random: &mut Random) -> Vec<Item> {
     items
 }
 
+/// An entry of a tar that holds its bytes: name, type, link target, mode, content.
+type Owned = (Vec<u8>, u8, Vec<u8>, u32, Vec<u8>);
+
 /// Packed in one of five ways, with long names written in one of two.
 fn archive(items: &[Item], random: &mut Random) -> (&'static str, Vec<u8>) {
     let at = random.below(5) as usize;
@@ -149,7 +152,7 @@ fn archive(items: &[Item], random: &mut Random) -> (&'static str, Vec<u8>) {
         return ("zip", zip(&entries));
     }
     let gnu = random.below(2) == 0;
-    let mut entries: Vec<(Vec<u8>, u8, Vec<u8>, u32, Vec<u8>)> = Vec::new();
+    let mut entries: Vec<Owned> = Vec::new();
     for item in items {
         let (path, kind, link, mode, content) = match item {
             Item::Dir(path) => (path, b'5', String::new(), 0o755, &b""[..]),

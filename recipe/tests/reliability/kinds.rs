@@ -104,10 +104,12 @@ pub(crate) fn tars() -> Vec<Kind> {
 /// Entries that are harmless alone.
 fn sequences(ok: Entry<'_>) -> Vec<Kind> {
     let up = b"../../../../../outside";
-    let (link, file): (
-        fn(&'static [u8], &'static [u8]) -> Entry<'static>,
-        fn(&'static [u8]) -> Entry<'static>,
-    ) = (|n, t| (n, SOFT, t, 0o777, b""), |n| (n, FILE, b"", 0o644, b"x"));
+    fn link(name: &'static [u8], target: &'static [u8]) -> Entry<'static> {
+        (name, SOFT, target, 0o777, b"")
+    }
+    fn file(name: &'static [u8]) -> Entry<'static> {
+        (name, FILE, b"", 0o644, b"x")
+    }
     let cases: [(&str, Vec<Entry<'_>>); 18] = [
         ("file through a link that leads out", vec![ok, link(b"l", up), file(b"l/victim")]),
         ("file through a link inside", vec![ok, link(b"l", b"d"), file(b"l/x")]),

@@ -36,12 +36,12 @@ struct Oracle {
 impl Oracle {
     fn new(scene: &Scene) -> Self {
         let (mut alone, mut time) = (BTreeMap::new(), BTreeMap::new());
-        for x in 0..COMMANDS.len() {
+        for (x, command) in COMMANDS.iter().enumerate() {
             scene.restore();
             let since = Instant::now();
             let out = scene.command(x).output().expect("recipe starts");
             time.insert(x, since.elapsed());
-            assert!(out.status.success(), "{:?}: {}", COMMANDS[x], String::from_utf8_lossy(&out.stderr));
+            assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
             alone.insert(x, (said(x, &out), scene.state()));
         }
         Self { alone, both: BTreeMap::new(), time }

@@ -8,7 +8,7 @@ use rhai::{Array, Dynamic};
 
 use super::{Group, Helper, Text};
 use crate::confine::{self, BUILD, Ended, HOME, Order, Owner, STAGE};
-use crate::engine::context::Context;
+use crate::engine::context::{Context, Ran};
 use crate::exit;
 
 /// The list of all info pages of the prefix: `make install` writes it where install-info is there, and no package can own it.
@@ -180,6 +180,8 @@ fn run(context: &mut Context, argv: &[String], capture: bool) -> anyhow::Result<
     if installs {
         confine::give(&context.stage, owner)?;
     }
+    crate::voice::live::runs(&context.package, &line(argv));
+    context.programs.push(Ran { phase, program: line(argv), network: order.network });
     let ended = confine::run(&order, capture, &context.interrupt);
     if installs {
         confine::take_back(&context.stage, owner).with_context(|| format!("`{}`", line(argv)))?;

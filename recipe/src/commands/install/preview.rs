@@ -1,0 +1,65 @@
+//! What an installation would do, for people and programs: before anything is made.
+
+use serde_json::json;
+
+use super::foresight::Coming;
+use crate::commands::output;
+use crate::fetch::store;
+use crate::lockfile::Package;
+use crate::tx::Desk;
+use crate::voice::{paint, summary::Row};
+
+/// Packages in the order in which they come.
+pub(super) fn rows(desk: &Desk, coming: &[Coming]) -> anyhow::Result<Vec<Row>> {
+    let cached = match &desk.lockfile {
+        Some(_) => store::list(&desk.places.cache)?,
+        None => Vec::new(),
+    };
+    // Without a lock file nobody knows what a recipe will download.
+    let download = |name: &str, version: &str| {
+        let package = desk.lockfile.as_ref()?.get(name).filter(|package| package.version == version)?;
+        let missing = Package::downloads(package).filter(|s| !cached.iter().any(|item| item.is(s)));
+        Some(missing.map(|source| source.size).sum())
+    };
+    let of = |transaction: &Coming| {
+        let rows = transaction.steps.iter().map(|step| {
+            let recipe = &step.recipe;
+            Row {
+                name: recipe.name.clone(),
+                from: recipe.installed_version().map(str::to_owned),
+                to: Some(recipe.version.clone()),
+                size: None,
+                download: download(&recipe.name, &recipe.version),
+                why: why(transaction, step.wanted),
+            }
+        });
+        rows.collect::<Vec<_>>()
+    };
+    Ok(coming.iter().flat_map(of).collect())
+}
+
+fn why(transaction: &Coming, wanted: bool) -> Option<String> {
+    match &transaction.to_build {
+        // What was asked for too may have to come first.
+        Some(_) if wanted && transaction.why != super::Why::Needed => None,
+        Some(other) => Some(format!("to build {other}")),
+        None if wanted => None,
+        None => Some("dependency".to_owned()),
+    }
+}
+
+/// The plan on stdout: a line a package, or JSON.
+pub(super) fn print(rows: &[Row], json: bool) -> anyhow::Result<()> {
+    if !json {
+        return rows.iter().try_for_each(|row| {
+            output::line(paint::change(&output::change(&row.name, row.from.as_deref(), row.to.as_deref())))
+        });
+    }
+    let package = |row: &Row| {
+        json!({
+            "name": row.name, "from": row.from, "to": row.to, "why": row.why, "download": row.download,
+        })
+    };
+    let packages: Vec<_> = rows.iter().map(package).collect();
+    output::json_of("plan", &packages)
+}

@@ -1,0 +1,163 @@
+//! docs/reference/recipe-json.md against the program: every command has JSON, and it has the shape that is published.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::rig::Rig;
+
+const PAGE: &str = "docs/reference/recipe-json.md";
+
+/// Shapes of each command, as the page has them.
+fn published() -> BTreeMap<String, Vec<Value>> {
+    let page = std::fs::read_to_string(testkit::workspace().join(PAGE)).expect("the page");
+    let mut shapes: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for section in page.split("\n## ").skip(1) {
+        let (heading, body) = section.split_once('\n').expect("a body");
+        let blocks = body.split("```json\n").skip(1).map(|b| b.split("```").next().unwrap_or_default());
+        let blocks: Vec<Value> =
+            blocks.map(|b| serde_json::from_str(b).unwrap_or_else(|e| panic!("{heading}: {e}"))).collect();
+        for command in heading.split(", ") {
+            shapes.insert(command.to_owned(), blocks.clone());
+        }
+    }
+    shapes
+}
+
+/// How a value differs from its shape, if it does.
+fn differs(at: &str, value: &Value, shape: &Value) -> Option<String> {
+    match (shape, value) {
+        (Value::String(types), value) => {
+            let kind = match value {
+                Value::Null => "null",
+                Value::Bool(_) => "boolean",
+                Value::Number(n) if n.is_i64() => "integer",
+                Value::String(_) => "string",
+                _ => "something else",
+            };
+            let fits = types.split('|').any(|t| t == kind);
+            (!fits).then(|| format!("{at}: expected {types}, found {value}"))
+        }
+        (Value::Array(shape), Value::Array(values)) => {
+            values.iter().find_map(|value| differs(&format!("{at}[]"), value, &shape[0]))
+        }
+        (Value::Object(shape), Value::Object(value)) => {
+            if let Some(any) = shape.get("*") {
+                return value.iter().find_map(|(key, value)| differs(&format!("{at}.{key}"), value, any));
+            }
+            let known = |key: &String| shape.get(key).or_else(|| shape.get(&format!("{key}?")));
+            let unknown = value.keys().find(|key| known(key).is_none());
+            let missing = shape.keys().find(|key| !key.ends_with('?') && !value.contains_key(*key));
+            let inside =
+                || value.iter().find_map(|(key, value)| differs(&format!("{at}.{key}"), value, known(key)?));
+            let unknown = unknown.map(|key| format!("{at}.{key} is not published"));
+            unknown.or_else(|| missing.map(|key| format!("{at}.{key} is missing"))).or_else(inside)
+        }
+        _ => Some(format!("{at}: expected {shape}, found {value}")),
+    }
+}
+
+/// `a` needs `b`, was installed, and its recipe is another version's by now; `c` is orphaned and undone.
+fn rig() -> Rig {
+    let rig = Rig::new();
+    for name in ["a", "b", "c"] {
+        rig.release(name, "1", &[(&format!("bin/{name}"), name)]);
+        rig.add(name, "1", &format!("install_bin(\"{name}\");"));
+    }
+    let text = rig.recipe("a").replace(" }; // fixed", ", deps: [\"b\"], description: \"first\" };");
+    rig.write("recipes/a.rhai", text);
+    rig
+}
+
+#[test]
+fn every_command_prints_the_json_that_is_published() {
+    let rig = rig();
+    let shapes = published();
+    let file = rig.prefix("bin/b").display().to_string();
+    // In this order: the later ones find what the earlier ones did.
+    let runs: &[(&[&str], i32)] = &[
+        (&["install", "--dry-run=plan", "a"], 0),
+        (&["install", "--dry-run=full", "a"], 0),
+        (&["install", "a"], 0),
+        (&["install", "a"], 0),
+        (&["install", "--as-dep", "c"], 0),
+        (&["upgrade"], 0),
+        (&["upgrade", "-n=plan"], 0),
+        (&["list"], 0),
+        (&["search", "a"], 0),
+        (&["outdated"], 0),
+        (&["info", "a", "b"], 0),
+        (&["files", "a"], 0),
+        (&["owns", &file, "/nonexistent"], 11),
+        (&["which", "sh"], 0),
+        (&["why", "b"], 0),
+        (&["tree", "a"], 0),
+        (&["orphans"], 0),
+        (&["lock"], 0),
+        (&["lock", "--check"], 0),
+        (&["fetch", "--dry-run"], 0),
+        (&["fetch"], 0),
+        (&["cache", "info"], 0),
+        (&["cache", "clean"], 0),
+        (&["autoremove"], 0),
+        (&["undo"], 0),
+        (&["mark", "explicit", "c"], 0),
+        (&["remove", "-n", "c"], 0),
+        (&["remove", "c"], 0),
+        (&["rollback", "a", "2"], 11),
+        (&["history"], 0),
+        (&["helpers", "extract"], 0),
+        (&["lint"], 0),
+        (&["repair"], 0),
+        (&["check"], 14),
+        (&["doctor"], 14),
+    ];
+    let mut seen = std::collections::BTreeSet::new();
+    for (args, code) in runs {
+        if args[0] == "check" {
+            rig.write("prefix/bin/b", "changed");
+            std::fs::remove_file(rig.prefix("bin/a")).expect("removed");
+        }
+        let out = rig.run(&[*args, &["--json"]].concat());
+        assert_eq!(out.code, Some(*code), "{args:?}: {out:#?}");
+        seen.insert(args[0].to_owned());
+        if args[0] == "rollback" {
+            assert_eq!(out.stdout, "", "an error has no document");
+            continue;
+        }
+        let json: Value =
+            serde_json::from_str(&out.stdout).unwrap_or_else(|e| panic!("{args:?}: {e}: {out:#?}"));
+        assert_eq!(json["schema"], 1, "{args:?}");
+        let shapes = shapes.get(args[0]).unwrap_or_else(|| panic!("{PAGE} has no section of {}", args[0]));
+        let all: Vec<_> = shapes.iter().map_while(|shape| differs(args[0], &json, shape)).collect();
+        assert!(all.len() < shapes.len(), "{args:?} is not as {PAGE} says: {all:#?}");
+    }
+    // A command that is new has JSON, a section of the page, and a run here.
+    for command in recipe::cli::command().get_subcommands().map(clap_name) {
+        assert!(shapes.contains_key(&command), "{PAGE} has no section of {command}");
+        assert!(seen.contains(&command), "`recipe {command} --json` is not run by this test");
+    }
+}
+
+fn clap_name(command: &clap::Command) -> String {
+    command.get_name().to_owned()
+}
+
+#[test]
+fn the_judge_of_shapes_finds_what_is_wrong() {
+    let shape: Value =
+        serde_json::from_str(r#"{"a": "integer|null", "b?": ["string"], "c": {"*": "boolean"}}"#)
+            .expect("JSON");
+    for (value, expected) in [
+        (r#"{"a": 1, "c": {}}"#, None),
+        (r#"{"a": null, "b": ["x"], "c": {"any": true}}"#, None),
+        (r#"{"a": "1", "c": {}}"#, Some("x.a: expected integer|null, found \"1\"")),
+        (r#"{"c": {}}"#, Some("x.a is missing")),
+        (r#"{"a": 1, "c": {}, "d": 1}"#, Some("x.d is not published")),
+        (r#"{"a": 1, "b": [1], "c": {}}"#, Some("x.b[]: expected string, found 1")),
+        (r#"{"a": 1, "c": {"k": 0}}"#, Some("x.c.k: expected boolean, found 0")),
+    ] {
+        let value: Value = serde_json::from_str(value).expect("JSON");
+        assert_eq!(differs("x", &value, &shape).as_deref(), expected, "{value}");
+    }
+}
