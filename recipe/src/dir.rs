@@ -12,8 +12,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use common::beneath::{self, DIR};
+use common::cli::Mark;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
+
+use crate::exit;
 
 /// An open directory.
 #[derive(Debug)]
@@ -183,7 +186,8 @@ impl Dir {
         let context = || format!("failed to read {}", self.path.display());
         let utf8 = |name: CString| {
             let name = name.into_string().map_err(std::ffi::IntoStringError::into_cstring);
-            name.map_err(|n| anyhow::anyhow!("expected a name in UTF-8, found {n:?}")).with_context(context)
+            let name = name.map_err(|n| anyhow::anyhow!("expected a name in UTF-8, found {n:?}"));
+            name.exit(exit::INTEGRITY).with_context(context)
         };
         let names = self.raw_names().with_context(context)?;
         let mut names = names.into_iter().map(utf8).collect::<anyhow::Result<Vec<_>>>()?;

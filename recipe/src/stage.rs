@@ -5,11 +5,13 @@ use std::fs::File;
 use std::io;
 
 use anyhow::{Context, bail};
+use common::cli::Mark;
 use common::hash::Sha256;
 use rustix::fs::Mode;
 use serde::{Deserialize, Serialize};
 
 use crate::dir::{self, Dir};
+use crate::exit;
 
 /// A file or link of a package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,7 +115,9 @@ pub fn copy(from: &mut File, into: &Dir, name: &str, mode: u32) -> io::Result<Fi
 fn walk(dir: &Dir, at: &str, out: &mut Listing) -> anyhow::Result<()> {
     for name in dir.names()? {
         let path = if at.is_empty() { name.clone() } else { format!("{at}/{name}") };
-        dir::check(&path)?;
+        dir::check(&path)
+            .exit(exit::INTEGRITY)
+            .hint("a list of one path a line could not hold it; leave it out")?;
         let context = || format!("failed to examine the staged file {path}");
         let stat = dir.stat(&name).with_context(context)?.with_context(context)?;
         if dir::kind(&stat).is_dir() {

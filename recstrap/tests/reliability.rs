@@ -4,18 +4,12 @@
 //! and reports a row of counts (`testkit::ledger`). `cargo test` runs a sample; `cargo xtask reliability` all of
 //! it. The promises and the counts: docs/reliability.md.
 
-#[path = "reliability/random.rs"]
-mod random;
-#[path = "reliability/scratch.rs"]
-mod scratch;
 #[path = "reliability/image.rs"]
 mod image;
 #[path = "reliability/target.rs"]
 mod target;
 #[path = "reliability/program.rs"]
 mod program;
-#[path = "reliability/write_log.rs"]
-mod write_log;
 #[path = "reliability/canary.rs"]
 mod canary;
 #[path = "reliability/kill.rs"]
@@ -32,6 +26,8 @@ mod processes;
 mod power;
 #[path = "reliability/hostile.rs"]
 mod hostile;
+
+use testkit::{random, scratch};
 
 /// Every sweep mounts.
 fn root_or_skip(sweep: &str) -> bool {

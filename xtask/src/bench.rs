@@ -8,10 +8,12 @@
 //! reading and decompressing all of the image without writing anything, and writing one file and reading it back.
 //!
 //! - [`disk`]: the target      - [`rivals`]: who takes part, and what they need      - [`report`]: medians, table
+//! - [`recipe`]: the other bench, of recipe
 
 mod disk;
 mod report;
 mod rivals;
+mod recipe;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -22,6 +24,7 @@ use common::cmd::Cmd;
 
 use crate::paths::Paths;
 use disk::Disk;
+pub(crate) use recipe::{RecipeArgs, recipe};
 use report::{Report, Sample};
 use rivals::{Action, Rival};
 

@@ -48,6 +48,11 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
+    /// Attack a program while it works, and count how it ended. Prints a table and writes target/torture/.
+    Torture {
+        #[command(subcommand)]
+        what: Torture,
+    },
     /// List every promise that a test protects, how it could be cheated, and how the test ended last.
     Cheats {
         /// Print JSON on stdout.
@@ -93,11 +98,20 @@ enum Task {
     Docs,
 }
 
+/// What to attack.
+#[derive(Debug, Subcommand)]
+enum Torture {
+    /// recipe: killed, failing system calls, power cuts, two at a time, hostile archives, links that change.
+    Recipe(crate::torture::RecipeArgs),
+}
+
 /// What to measure.
 #[derive(Debug, Subcommand)]
 enum Bench {
     /// Filling a disk from the image: recstrap, cp, rsync, fsck.erofs, unsquashfs, tar, and the floors. Needs root.
     Extract(crate::bench::ExtractArgs),
+    /// recipe against pacman: start, list and search, plan, install. Needs root.
+    Recipe(crate::bench::RecipeArgs),
 }
 
 /// How to build.
@@ -151,6 +165,7 @@ impl Cli {
             Task::Reliability { filter, json } => {
                 crate::reliability::reliability(&paths, filter.as_deref(), json)?;
             }
+            Task::Torture { what: Torture::Recipe(args) } => crate::torture::recipe(&paths, &args)?,
             Task::Cheats { json, write } => crate::cheats::cheats(&paths, json, write)?,
             Task::Sabotage(args) => crate::sabotage::sabotage(&paths, &args)?,
             Task::Lab { json } => crate::lab::lab(&paths, json).map(drop)?,
@@ -159,6 +174,7 @@ impl Cli {
             Task::Ci => crate::ci::ci(&paths)?,
             Task::Tidy => crate::tidy::tidy(&paths)?,
             Task::Bench { what: Bench::Extract(args) } => crate::bench::extract(&paths, &args)?,
+            Task::Bench { what: Bench::Recipe(args) } => crate::bench::recipe(&paths, &args)?,
             Task::Docs => crate::docs::run(&paths)?,
         }
         Ok(ExitCode::SUCCESS)

@@ -11,6 +11,7 @@ mod iso;
 mod run;
 mod test;
 mod reliability;
+mod torture;
 mod cheats;
 mod sabotage;
 mod timings;

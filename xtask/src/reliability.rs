@@ -15,56 +15,74 @@ use crate::{cargo, doctor};
 
 /// What a sweep says of itself.
 #[derive(Debug, Serialize, Deserialize)]
-struct Row {
-    sweep: String,
-    sample: bool,
-    population: u64,
-    planned: u64,
-    injected: u64,
-    outcomes: BTreeMap<String, u64>,
-    violations: Vec<String>,
-    canary: Canary,
-    seconds: f64,
-    notes: Vec<String>,
+pub(crate) struct Row {
+    pub(crate) sweep: String,
+    pub(crate) sample: bool,
+    pub(crate) population: u64,
+    pub(crate) planned: u64,
+    #[serde(default)]
+    pub(crate) seed: Option<u64>,
+    pub(crate) injected: u64,
+    pub(crate) outcomes: BTreeMap<String, u64>,
+    pub(crate) violations: Vec<String>,
+    pub(crate) canary: Canary,
+    pub(crate) seconds: f64,
+    pub(crate) notes: Vec<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Canary {
-    caught: u64,
-    of: u64,
+pub(crate) struct Canary {
+    pub(crate) caught: u64,
+    pub(crate) of: u64,
 }
 
-/// Runs all sweeps whose name contains the filter.
+/// Runs all sweeps on recstrap whose name contains the filter.
 pub(crate) fn reliability(paths: &Paths, filter: Option<&str>, json: bool) -> anyhow::Result<()> {
-    doctor::require(Need::Test)?;
-    let log = paths.target.join("reliability.jsonl");
-    if log.exists() {
-        std::fs::remove_file(&log).with_context(|| format!("failed to remove {}", log.display()))?;
-    }
-    let test = ["test", "--release", "--locked", "--package", "recstrap", "--test", "reliability"];
-    let cmd = cargo::cargo(paths).args(test).args(filter).args(["--", "--nocapture", "--test-threads=1"]);
-    // A sweep that cannot run is not a sweep that passed.
-    let cmd = cmd.env("LEVITATE_FULL", "1").env("LEVITATE_NO_SKIP", "1");
-    let cmd = cmd.env("LEVITATE_RELIABILITY_LOG", &log);
-    // Our stdout is the table alone.
-    let status = cmd.std().stdin(Stdio::null()).stdout(Stdio::from(std::io::stderr())).status();
-    let status = status.with_context(|| format!("failed to start `{}`", cmd.display()))?;
-    let text = if log.exists() { common::fs::read_to_string(&log)? } else { String::new() };
-    let rows = rows(&text).with_context(|| format!("failed to read {}", log.display()))?;
+    let (rows, end) = sweep(paths, "recstrap", filter, true)?;
     if json {
         doctor::print(&serde_json::to_string_pretty(&rows)?);
     } else if !rows.is_empty() {
         doctor::print(&table(&rows));
     }
-    ensure!(status.success(), "`{}` failed ({status}); its rows are in {}", cmd.display(), log.display());
-    ensure!(!rows.is_empty(), "no sweep's name contains {:?}", filter.unwrap_or_default());
-    Ok(())
+    end
 }
 
-fn rows(text: &str) -> anyhow::Result<Vec<Row>> {
+/// Runs a package's sweeps whose name contains the filter: all that is planned, or samples. Their rows, and how it ended: rows of
+/// a run that failed are worth reading, too.
+pub(crate) fn sweep(
+    paths: &Paths,
+    package: &str,
+    filter: Option<&str>,
+    full: bool,
+) -> anyhow::Result<(Vec<Row>, anyhow::Result<()>)> {
+    doctor::require(Need::Test)?;
+    let log = paths.target.join("reliability.jsonl");
+    if log.exists() {
+        std::fs::remove_file(&log).with_context(|| format!("failed to remove {}", log.display()))?;
+    }
+    let cmd = cargo::cargo(paths).args(["test", "--locked", "--package", package, "--test", "reliability"]);
+    // A sweep that cannot run is not a sweep that passed.
+    let cmd = cmd.env("LEVITATE_NO_SKIP", "1").env("LEVITATE_RELIABILITY_LOG", &log);
+    let cmd = if full { cmd.arg("--release").env("LEVITATE_FULL", "1") } else { cmd };
+    let cmd = cmd.args(filter).args(["--", "--nocapture", "--test-threads=1"]);
+    // Our stdout is the table alone.
+    let status = cmd.std().stdin(Stdio::null()).stdout(Stdio::from(std::io::stderr())).status();
+    let status = status.with_context(|| format!("failed to start `{}`", cmd.display()))?;
+    let text = if log.exists() { common::fs::read_to_string(&log)? } else { String::new() };
+    let rows = rows(&text, full).with_context(|| format!("failed to read {}", log.display()))?;
+    let (none, display) = (rows.is_empty(), cmd.display());
+    let end = || {
+        ensure!(status.success(), "`{display}` failed ({status}); its rows are in {}", log.display());
+        ensure!(!none, "no sweep's name contains {:?}", filter.unwrap_or_default());
+        Ok(())
+    };
+    Ok((rows, end()))
+}
+
+fn rows(text: &str, full: bool) -> anyhow::Result<Vec<Row>> {
     let row = |line: &str| {
         let row: Row = serde_json::from_str(line)?;
-        ensure!(!row.sample, "`{}` ran only a sample", row.sweep);
+        ensure!(!full || !row.sample, "`{}` ran only a sample", row.sweep);
         Ok(row)
     };
     text.lines().map(row).collect()
@@ -100,8 +118,9 @@ mod tests {
     #[test]
     fn a_table_has_a_line_a_row_and_a_sample_is_refused() {
         let line = |sample| ROW.replace("SAMPLE", sample).replace('\n', " ");
-        let table = table(&rows(&line("false")).unwrap());
+        let table = table(&rows(&line("false"), true).unwrap());
         assert!(table.contains("\n| a | 9 | 2 of 3 | 1 x; 1 y | 0 | 1 of 1 | 1 |\n\n- a: n"), "{table}");
-        rows(&line("true")).unwrap_err();
+        rows(&line("true"), true).unwrap_err();
+        assert_eq!(rows(&line("true"), false).unwrap().len(), 1);
     }
 }

@@ -115,6 +115,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     program("xz", "xz-utils", Need::Test, "make packages for tests"),
     program("bzip2", "bzip2", Need::Test, "make packages for tests"),
     program("bsdtar", "libarchive-tools", Need::Test, "compare extraction"),
+    program("unzip", "unzip", Need::Test, "compare extraction"),
     program("shellcheck", "shellcheck", Need::Test, "lint the initramfs's /init"),
     program(
         "busybox",

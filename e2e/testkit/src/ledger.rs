@@ -27,6 +27,7 @@ pub struct Row {
     outcomes: BTreeMap<String, u64>,
     violations: Vec<String>,
     canary: (u64, u64),
+    seed: Option<u64>,
     notes: Vec<String>,
 }
 
@@ -42,8 +43,22 @@ impl Row {
             outcomes: BTreeMap::new(),
             violations: Vec::new(),
             canary: (0, 0),
+            seed: None,
             notes: Vec::new(),
         }
+    }
+
+    /// The attacks are drawn by this seed; the same seed draws the same ones.
+    #[must_use]
+    pub fn seeded(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// So many attacks more there are, and so many more are planned.
+    pub fn plan(&mut self, population: u64, planned: u64) {
+        self.population += population;
+        self.planned += planned;
     }
 
     /// An attack that was proved to have happened, and how it ended.
@@ -91,6 +106,7 @@ impl Row {
             "sample": !full(),
             "population": self.population,
             "planned": self.planned,
+            "seed": self.seed,
             "injected": self.injected,
             "outcomes": self.outcomes,
             "violations": self.violations,

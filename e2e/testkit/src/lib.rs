@@ -1,16 +1,22 @@
 //! What tests of several crates share: oracle tools, trees as the kernel shows them ([`tree`]), a web server that
-//! misbehaves ([`server`]), attacks on system calls ([`strace`]) and their counts ([`ledger`]), and the list of checks that
-//! could not run.
+//! misbehaves ([`server`]), attacks on system calls ([`strace`]) and their counts ([`ledger`]), disks that record what is
+//! written and lose power ([`disk`], [`write_log`], [`power`], [`scratch`]), numbers that look random ([`random`]), and the list of
+//! checks that could not run.
 //!
 //! A check that needs what this machine lacks calls [`skip`]: it is printed, written to the ledger
 //! (`target/skipped-checks`, or the file LEVITATE_SKIP_LEDGER names) and does not count as passed. With
 //! LEVITATE_NO_SKIP=1, as CI sets it, a skip is a failure; what no installation could mend (the running kernel lacks a
 //! file system) calls [`cannot`] instead, which is recorded in the same way and never fails.
 
+pub mod disk;
 pub mod ledger;
+pub mod power;
+pub mod random;
+pub mod scratch;
 pub mod server;
 pub mod strace;
 pub mod tree;
+pub mod write_log;
 
 use std::fs::OpenOptions;
 use std::io::Write;

@@ -1,8 +1,10 @@
 //! `recipe check`: installed files against what was installed.
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use common::cli::Mark;
 use serde::Serialize;
 
 use super::{Settings, output};
@@ -10,23 +12,85 @@ use crate::dir::Dir;
 use crate::places::OWN;
 use crate::recipe::Recipe;
 use crate::stage::{What, examine};
-use crate::{claims, db, exit, shelf};
+use crate::tx::journal::Journal;
+use crate::{claims, db, exit, lock, shelf};
+
+/// How long a transaction is waited for at least that is moving files; --wait may say longer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is looked whether it has ended.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A difference.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize)]
 struct Finding {
     package: String,
     path: String,
     problem: String,
 }
 
+/// What one look found.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    packages: usize,
+    files: usize,
+    findings: Vec<Finding>,
+}
+
 /// Runs it. Exit code [`exit::INTEGRITY`] if something differs; config files may.
 ///
 /// # Errors
-/// A package is not installed, or cannot be examined.
+/// A package is not installed, or cannot be examined, or is being changed all the time ([`exit::LOCKED`]).
 pub fn run(settings: &Settings, names: &[String]) -> anyhow::Result<ExitCode> {
+    let Seen { packages, files, findings } = settled(settings, names)?;
+    if settings.json {
+        output::json_of("findings", &findings)?;
+    } else {
+        for f in &findings {
+            output::line(format!("{}: {}: {}", f.package, f.path, f.problem))?;
+        }
+        crate::voice::note(&format!("{files} files of {packages} packages, {} differ", findings.len()));
+    }
+    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { exit::INTEGRITY.into() })
+}
+
+/// What is there when nobody is moving files: half of a transaction is no finding. No lock is taken, so that nobody is kept from
+/// working; what looks wrong is looked at again instead.
+fn settled(settings: &Settings, names: &[String]) -> anyhow::Result<Seen> {
+    let until = Instant::now() + settings.wait.max(PATIENCE);
+    loop {
+        let seen = look(settings, names);
+        if seen.as_ref().is_ok_and(|seen| seen.findings.is_empty()) {
+            return seen;
+        }
+        if !moving(settings) {
+            let again = look(settings, names);
+            let same = match (&seen, &again) {
+                (Ok(seen), Ok(again)) => seen == again,
+                (Err(_), Err(_)) => true,
+                _ => false,
+            };
+            if same && !moving(settings) {
+                return again;
+            }
+        }
+        if Instant::now() > until {
+            return Err(anyhow::anyhow!("{} is being changed", settings.places.prefix.display()))
+                .exit(exit::LOCKED)
+                .hint("wait until the other recipe has finished; --wait SECONDS does so");
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Whether a transaction is open whose process lives. One that was interrupted is not waited for.
+fn moving(settings: &Settings) -> bool {
+    let own = Dir::open(&settings.places.prefix_here()).and_then(|prefix| prefix.sub(OWN));
+    own.is_ok_and(|own| !matches!(Journal::open(&own), Ok(None)) && lock::holder(&own).is_some())
+}
+
+fn look(settings: &Settings, names: &[String]) -> anyhow::Result<Seen> {
     let concerns = |r: &Recipe| r.state.installed || r.claim.is_some();
-    let recipes = match names {
+    let recipes: Vec<_> = match names {
         [] => shelf::all(&settings.places)?.0.into_iter().filter(concerns).collect(),
         names => {
             let load = |name: &String| match shelf::load(&settings.places, name) {
@@ -37,25 +101,12 @@ pub fn run(settings: &Settings, names: &[String]) -> anyhow::Result<ExitCode> {
         }
     };
     let mut findings = Vec::new();
-    let mut count = 0;
     for recipe in &recipes {
-        count += recipe.state.files.len();
         package(settings, recipe, &mut findings)
             .with_context(|| format!("failed to check {}", recipe.name))?;
     }
-    if settings.json {
-        output::json_of("findings", &findings)?;
-    } else {
-        for f in &findings {
-            output::line(format!("{}: {}: {}", f.package, f.path, f.problem))?;
-        }
-        crate::voice::note(&format!(
-            "{count} files of {} packages, {} differ",
-            recipes.len(),
-            findings.len()
-        ));
-    }
-    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { exit::INTEGRITY.into() })
+    let files = recipes.iter().map(|recipe| recipe.state.files.len()).sum();
+    Ok(Seen { packages: recipes.len(), files, findings })
 }
 
 fn package(settings: &Settings, recipe: &Recipe, findings: &mut Vec<Finding>) -> anyhow::Result<()> {

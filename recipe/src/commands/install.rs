@@ -146,6 +146,7 @@ pub(super) fn quietly(
     let dry = Dry::default();
     let work = Work { desk, dry, overwrite, json: true, by_name: true, notes: Vec::new() };
     let mut coming = foresee(desk, wanted, why, false)?;
+    work.look_ahead(&coming)?;
     let last = coming.pop().unwrap_or(Coming { steps: Vec::new(), why, to_build: None });
     for transaction in coming {
         work.carry_out(transaction, &[])?;

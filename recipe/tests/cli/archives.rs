@@ -1,9 +1,8 @@
 //! Archives: every format made by the host's own tools, and hostile ones made byte by byte.
 
-use std::io::Write;
-
 use common::cmd::Cmd;
 
+use crate::forge::{Entry, ZipEntry, tar, zip};
 use crate::rig::{Out, Rig, tree};
 
 /// A rig whose recipe extracts an archive and installs all of it.
@@ -84,50 +83,6 @@ fn single_files_are_called_by_their_name() {
         rig.run(&["install", "p"]).ok();
         assert_eq!(rig.read("prefix/bin/tool"), "a program", "{file}");
     }
-}
-
-/// One entry of a forged tar: name, type, link target, mode, content.
-type Entry<'a> = (&'a [u8], u8, &'a [u8], u32, &'a [u8]);
-
-fn tar(entries: &[Entry<'_>]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for (name, kind, link, mode, content) in entries {
-        let mut header = [0u8; 512];
-        header[..name.len()].copy_from_slice(name);
-        header[100..108].copy_from_slice(format!("{mode:07o}\0").as_bytes());
-        header[108..124].copy_from_slice(b"0000000\x000000000\0");
-        header[124..136].copy_from_slice(format!("{:011o}\0", content.len()).as_bytes());
-        header[136..148].copy_from_slice(b"00000000000\0");
-        header[148..156].copy_from_slice(b"        ");
-        header[156] = *kind;
-        header[157..157 + link.len()].copy_from_slice(link);
-        header[257..265].copy_from_slice(b"ustar\x0000");
-        let sum: u32 = header.iter().map(|b| u32::from(*b)).sum();
-        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-        out.extend_from_slice(&header);
-        out.extend_from_slice(content);
-        out.resize(out.len().next_multiple_of(512), 0);
-    }
-    out.resize(out.len() + 1024, 0);
-    out
-}
-
-/// One entry of a zip: name, mode with type, content or target.
-type ZipEntry<'a> = (&'a str, u32, &'a [u8]);
-
-fn zip(entries: &[ZipEntry<'_>]) -> Vec<u8> {
-    let mut out = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    for (name, mode, content) in entries {
-        let options = zip::write::SimpleFileOptions::default().unix_permissions(*mode);
-        match mode & 0o170_000 {
-            0o120_000 => out.add_symlink(*name, String::from_utf8_lossy(content), options).expect("added"),
-            _ => {
-                out.start_file(*name, options).expect("added");
-                out.write_all(content).expect("written");
-            }
-        }
-    }
-    out.finish().expect("finished").into_inner()
 }
 
 /// Installs what `bytes` unpack to. Whatever it says: nothing outside of the prefix may have changed.

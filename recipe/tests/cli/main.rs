@@ -1,6 +1,7 @@
 //! `recipe` as it is typed: the real program, real archives made by the host's tools, a server on the loopback interface.
 
 mod rig;
+mod forge;
 mod terminal;
 mod install;
 mod upgrade;

@@ -1,11 +1,13 @@
 //! A prefix in a known state, an operation on it, and the judge: old or new, nothing else.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use common::cmd::Cmd;
+use testkit::disk::{self, FileSystem};
+use testkit::scratch::{self, Mount};
 
-use crate::rig::{Out, Rig, tree};
+use crate::rig::{Out, Rig};
+use crate::state::{State, copy, difference, no_leftovers, recipes, state};
 
 /// What the sweeps attack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,24 +36,24 @@ pub(crate) struct World {
 /// What is done to a good state, and how.
 type Lie = (&'static str, fn(&Rig));
 
-/// What can be seen of a prefix and its recipes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct State {
-    tree: BTreeMap<String, String>,
-    recipes: BTreeMap<String, String>,
-}
-
 impl World {
     /// Makes the state before the operation, runs the operation once, and keeps what both look like.
     pub(crate) fn new(operation: Operation) -> Self {
-        let shm = Path::new("/dev/shm");
-        let base = if shm.is_dir() { shm.to_owned() } else { std::env::temp_dir() };
-        let dir = tempfile::Builder::new().prefix("recipe-").tempdir_in(base).expect("a temporary directory");
-        let rig = Rig::at(dir);
+        Self::sized(operation, 0)
+    }
+
+    /// As [`World::new`]; the package has so many files more, which each version has otherwise.
+    pub(crate) fn sized(operation: Operation, more: usize) -> Self {
+        let rig = Rig::at(scratch::dir());
         let body = "install_tree(\".\", \"share/p\"); install_bin(\"p\"); install_config(\"conf\", \"etc/p.conf\"); \
                     symlink(\"bin/p\", \"bin/p-link\");";
-        rig.release(
-            "p",
+        let many: Vec<_> = (0..more).map(|i| (format!("many/{}/{i}", i % 4), format!("{i}"))).collect();
+        let release = |version: &str, own: &[(&str, &str)]| {
+            let many: Vec<_> = many.iter().map(|(p, c)| (p.clone(), format!("{c} of {version}"))).collect();
+            let many = many.iter().map(|(path, content)| (path.as_str(), content.as_str()));
+            rig.release("p", version, &own.iter().copied().chain(many).collect::<Vec<_>>());
+        };
+        release(
             "1",
             &[
                 ("bin/p", "one"),
@@ -62,8 +64,7 @@ impl World {
                 ("becomes-file/x", "1"),
             ],
         );
-        rig.release(
-            "p",
+        release(
             "2",
             &[
                 ("bin/p", "two"),
@@ -154,6 +155,29 @@ impl World {
         }
     }
 
+    /// Where a disk is mounted for it.
+    pub(crate) fn disk(&self) -> PathBuf {
+        self.rig.path("disk")
+    }
+
+    /// Puts the state before the operation on a new disk. From then on prefix and recipes are those of what is mounted at the path
+    /// that is returned, and [`World::restore`] must not be called any more.
+    pub(crate) fn on_disk(&self, fs: &FileSystem, base: &Path) -> PathBuf {
+        disk::format(fs, base, fs.bytes);
+        let at = self.disk();
+        let mount = Mount::of_file(fs.name, "rw", base, &at).expect("a new file system mounts");
+        for name in ["prefix", "recipes"] {
+            copy(&self.rig.path("saved").join(name), &at.join(name));
+            let here = self.rig.path(name);
+            if !here.is_symlink() {
+                std::fs::remove_dir_all(&here).expect("removed");
+                std::os::unix::fs::symlink(Path::new("disk").join(name), here).expect("linked");
+            }
+        }
+        drop(mount);
+        at
+    }
+
     /// Before recovery: each recipe file is whole, and says the old or the new.
     pub(crate) fn look(&self) -> Result<(), String> {
         // What is being written beside a recipe is no recipe: its name begins with a dot.
@@ -167,12 +191,7 @@ impl World {
 
     /// Lets the next command recover and says what there is then. The operation must then work as if nothing had been.
     pub(crate) fn settle(&self) -> Result<&'static str, String> {
-        self.look()?;
-        let out = self.rig.run(&["repair"]);
-        if out.code != Some(0) {
-            return Err(format!("repair ends with {out:?}"));
-        }
-        let found = self.judge()?;
+        let found = self.recover()?;
         let again = self.command().output().expect("recipe starts");
         let done = again.status.success()
             || (self.operation == Operation::Remove && again.status.code() == Some(11))
@@ -181,6 +200,16 @@ impl World {
             return Err(format!("once more: {}", String::from_utf8_lossy(&again.stderr)));
         }
         Ok(found)
+    }
+
+    /// Lets `repair` recover and says what there is then.
+    pub(crate) fn recover(&self) -> Result<&'static str, String> {
+        self.look()?;
+        let out = self.rig.run(&["repair"]);
+        if out.code != Some(0) {
+            return Err(format!("repair ends with {out:?}"));
+        }
+        self.judge()
     }
 
     /// Which state this is, with nothing left over.
@@ -193,11 +222,7 @@ impl World {
                 return Err(format!("neither old nor new: {:#?}", difference(&found, &self.old, &self.new)));
             }
         };
-        for left in ["stage", "build", "journal.json", "journal.json.new", "edit", "edit.new"] {
-            if self.rig.prefix(".recipe").join(left).exists() {
-                return Err(format!("{left} is left over"));
-            }
-        }
+        no_leftovers(&self.rig)?;
         let Out { code, stdout, stderr } = self.rig.run(&["check"]);
         if code != Some(0) {
             return Err(format!("{name}, but check finds {stdout}{stderr}"));
@@ -233,56 +258,5 @@ impl World {
         }
         self.restore();
         seen
-    }
-}
-
-fn state(rig: &Rig) -> State {
-    State { tree: rig.tree(), recipes: recipes(rig) }
-}
-
-/// Recipe files, without what differs from run to run; and anything else that lies there.
-fn recipes(rig: &Rig) -> BTreeMap<String, String> {
-    let mut out = BTreeMap::new();
-    for name in tree(&rig.path("recipes")).into_keys() {
-        let text = rig.read(&format!("recipes/{name}"));
-        let line = |l: &str| match l.split_once(" = ") {
-            Some((start @ ("let installed_tx" | "let installed_at"), value)) => {
-                format!("{start} = {}", if value == "();" { value } else { "..." })
-            }
-            _ => l.to_owned(),
-        };
-        out.insert(name, text.lines().map(line).collect::<Vec<_>>().join("\n"));
-    }
-    out
-}
-
-fn difference(found: &State, old: &State, new: &State) -> Vec<String> {
-    let mut out = Vec::new();
-    for (name, state) in [("old", old), ("new", new)] {
-        let paths = found.tree.keys().chain(state.tree.keys());
-        let differ = paths.filter(|p| found.tree.get(*p) != state.tree.get(*p)).cloned().collect::<Vec<_>>();
-        let recipes = found.recipes.keys().chain(state.recipes.keys());
-        let recipes =
-            recipes.filter(|p| found.recipes.get(*p) != state.recipes.get(*p)).cloned().collect::<Vec<_>>();
-        out.push(format!("not {name}: files {differ:?}, recipes {recipes:?}"));
-    }
-    out
-}
-
-/// Copies a tree as it is.
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("made");
-    for entry in from.read_dir().expect("read") {
-        let path = entry.expect("read").path();
-        let target = to.join(path.file_name().expect("a name"));
-        let meta = path.symlink_metadata().expect("there");
-        if meta.is_dir() {
-            copy(&path, &target);
-            std::fs::set_permissions(&target, meta.permissions()).expect("set");
-        } else if meta.is_symlink() {
-            std::os::unix::fs::symlink(path.read_link().expect("a link"), &target).expect("linked");
-        } else {
-            std::fs::copy(&path, &target).expect("copied");
-        }
     }
 }

@@ -1,9 +1,8 @@
 //! A target to install to: an ext4 in a file on a loop device, made anew for each attack.
 
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use common::cmd::Cmd;
+pub(crate) use testkit::disk::{BTRFS, EXT4, FileSystem, XFS, format};
 
 use crate::scratch::{self, Mount};
 
@@ -16,36 +15,8 @@ pub(crate) struct Target {
     pub(crate) disk: PathBuf,
 }
 
-/// A type of file system that is installed to.
-#[derive(Debug)]
-pub(crate) struct FileSystem {
-    /// As mount(8) calls it.
-    pub(crate) name: &'static str,
-    /// Bytes of a disk for it.
-    pub(crate) bytes: u64,
-    /// Options that let the kernel write metadata by itself within a second, where there are some.
-    pub(crate) busy: &'static str,
-    mkfs: &'static [&'static str],
-}
-
-/// With blocks as on a large disk.
-pub(crate) const EXT4: FileSystem = FileSystem {
-    name: "ext4",
-    bytes: ROOMY,
-    busy: "commit=1",
-    mkfs: &["mkfs.ext4", "-q", "-F", "-b", "4096", "-E", "nodiscard"],
-};
-
-/// As small as mkfs.xfs makes one.
-pub(crate) const XFS: FileSystem =
-    FileSystem { name: "xfs", bytes: 300 << 20, busy: "rw", mkfs: &["mkfs.xfs", "-q", "-f", "-K"] };
-
-/// With two copies of metadata, as on one disk it has.
-pub(crate) const BTRFS: FileSystem =
-    FileSystem { name: "btrfs", bytes: 256 << 20, busy: "commit=1", mkfs: &["mkfs.btrfs", "-q", "-f", "-K"] };
-
 /// Large enough for [`crate::image::Image::new`] with room to spare.
-pub(crate) const ROOMY: u64 = 48 << 20;
+pub(crate) const ROOMY: u64 = EXT4.bytes;
 
 impl Target {
     /// A mounted, empty one of so many bytes.
@@ -95,14 +66,4 @@ impl Target {
         self.mount = Mount::of_file(EXT4.name, "rw", &self.disk, &self.path());
         self.mount.is_some()
     }
-}
-
-/// An empty file system in a file of so many bytes.
-pub(crate) fn format(fs: &FileSystem, disk: &Path, bytes: u64) {
-    let file = std::fs::File::create(disk).expect("a file for a disk");
-    file.set_len(bytes).expect("its size");
-    // Whoever reads one by accident finds no old content.
-    file.write_at(&[0; 4096], 0).expect("written");
-    let mkfs = Cmd::new(testkit::oracle(fs.mkfs[0])).args(fs.mkfs[1..].iter().copied());
-    mkfs.arg(disk).read().expect("mkfs makes a file system");
 }

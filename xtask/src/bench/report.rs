@@ -123,7 +123,8 @@ impl Report {
     }
 }
 
-fn median(values: &[f64]) -> f64 {
+/// The one in the middle.
+pub(super) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let half = sorted.len() / 2;

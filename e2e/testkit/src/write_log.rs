@@ -19,21 +19,21 @@ const FUA: u64 = 2;
 const DISCARD: u64 = 4;
 
 /// The daemon; ended when dropped.
-pub(crate) struct Recorder {
+pub struct Recorder {
     daemon: Child,
     log: PathBuf,
     /// The disk, as a file to attach a loop device to.
-    pub(crate) exported: PathBuf,
+    pub exported: PathBuf,
 }
 
 impl Recorder {
     /// Records what is done to `disk`, a file; works in `dir`.
-    pub(crate) fn start(disk: &Path, dir: &Path) -> Self {
+    pub fn start(disk: &Path, dir: &Path) -> Self {
         let (log, exported) = (dir.join("log"), dir.join("exported"));
         std::fs::write(&log, "").expect("a file for the log");
         std::fs::write(&exported, "").expect("a file to export at");
         let at = |file: &Path| file.to_string_lossy().into_owned();
-        let cmd = Cmd::new(testkit::oracle("qemu-storage-daemon"))
+        let cmd = Cmd::new(crate::oracle("qemu-storage-daemon"))
             .args(["--blockdev", &format!("driver=file,filename={},node-name=disk", at(disk))])
             .args(["--blockdev", &format!("driver=file,filename={},node-name=log", at(&log))])
             .args([
@@ -54,7 +54,7 @@ impl Recorder {
     }
 
     /// What was recorded until now.
-    pub(crate) fn read(&self) -> Vec<Write> {
+    pub fn read(&self) -> Vec<Write> {
         parse(&std::fs::read(&self.log).expect("the log"))
     }
 }
@@ -71,15 +71,15 @@ impl Drop for Recorder {
 
 /// One entry of the log.
 #[derive(Debug, Clone)]
-pub(crate) struct Write {
+pub struct Write {
     /// Where on the disk, bytes.
-    pub(crate) offset: u64,
+    pub offset: u64,
     /// What; empty for a flush alone.
-    pub(crate) bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
     /// All writes before it are durable.
-    pub(crate) flush: bool,
+    pub flush: bool,
     /// It is durable itself as soon as it is reported done.
-    pub(crate) durable: bool,
+    pub durable: bool,
 }
 
 fn parse(log: &[u8]) -> Vec<Write> {
@@ -106,7 +106,7 @@ fn parse(log: &[u8]) -> Vec<Write> {
 }
 
 /// A disk after a power cut: `base` with those of the writes that got there.
-pub(crate) fn replay<'a>(base: &Path, disk: &Path, writes: impl Iterator<Item = &'a Write>) {
+pub fn replay<'a>(base: &Path, disk: &Path, writes: impl Iterator<Item = &'a Write>) {
     let copy = Cmd::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(base).arg(disk);
     copy.run().expect("copied");
     let file = std::fs::File::options().write(true).open(disk).expect("opened");
@@ -116,6 +116,6 @@ pub(crate) fn replay<'a>(base: &Path, disk: &Path, writes: impl Iterator<Item = 
 }
 
 /// Index behind the last flush of the first `end` entries: what was before it is certainly on the disk.
-pub(crate) fn flushed(writes: &[Write], end: usize) -> usize {
+pub fn flushed(writes: &[Write], end: usize) -> usize {
     writes[..end].iter().rposition(|w| w.flush).map_or(0, |at| at + 1)
 }

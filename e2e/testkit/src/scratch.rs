@@ -6,36 +6,36 @@ use std::time::Duration;
 use common::cmd::Cmd;
 
 /// A temporary directory, in RAM where there is a /dev/shm: thousands of file systems are made and synced.
-pub(crate) fn dir() -> tempfile::TempDir {
+pub fn dir() -> tempfile::TempDir {
     let shm = Path::new("/dev/shm");
     let base = if shm.is_dir() { shm.to_owned() } else { std::env::temp_dir() };
     tempfile::Builder::new().prefix("reliability-").tempdir_in(base).expect("a temporary directory")
 }
 
 /// A temporary directory to mount a target in. Not in RAM: recstrap refuses whatever is below /dev.
-pub(crate) fn mount_dir() -> tempfile::TempDir {
+pub fn mount_dir() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("reliability-").tempdir().expect("a temporary directory")
 }
 
 /// Something mounted; unmounted when dropped, with its loop device.
-pub(crate) struct Mount {
+pub struct Mount {
     /// Where.
-    pub(crate) path: PathBuf,
+    pub path: PathBuf,
     device: Option<String>,
 }
 
 impl Mount {
     /// Mounts by mount(8). None: mount refused, as it may after an attack.
-    pub(crate) fn new(args: &[&str], what: &Path, path: &Path) -> Option<Self> {
+    pub fn new(args: &[&str], what: &Path, path: &Path) -> Option<Self> {
         std::fs::create_dir_all(path).expect("a mount point");
-        let done = Cmd::new(testkit::oracle("mount")).args(args).arg(what).arg(path).output();
+        let done = Cmd::new(crate::oracle("mount")).args(args).arg(what).arg(path).output();
         done.expect("mount starts").status.success().then(|| Self { path: path.to_owned(), device: None })
     }
 
     /// Mounts a file on a loop device of its own. Not by `mount -o loop`: that takes the device of an earlier mount if
     /// it is still being released, and with it what that one had in its cache.
-    pub(crate) fn of_file(fstype: &str, options: &str, file: &Path, path: &Path) -> Option<Self> {
-        let device = Cmd::new(testkit::oracle("losetup")).args(["--find", "--show"]).arg(file).read();
+    pub fn of_file(fstype: &str, options: &str, file: &Path, path: &Path) -> Option<Self> {
+        let device = Cmd::new(crate::oracle("losetup")).args(["--find", "--show"]).arg(file).read();
         let device = device.expect("a loop device").trim().to_owned();
         let mut mount = Self::new(&["-t", fstype, "-o", options], device.as_ref(), path);
         match &mut mount {
