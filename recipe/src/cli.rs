@@ -220,7 +220,9 @@ pub fn run() -> anyhow::Result<ExitCode> {
     if let Some(code) = crate::confine::role() {
         return Ok(code);
     }
-    crate::complete::answer(command);
+    if crate::complete::answer(command) {
+        return Ok(ExitCode::SUCCESS);
+    }
     let matches = command().color(color()).get_matches();
     let Cli { command, global } = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
     let interrupt = Interrupt::install()?;

@@ -58,6 +58,12 @@ const NAMES: &[(&str, &str, Kind)] = &[
     ("rollback", "version", Kind::Versions),
     ("lock", "names", Kind::Recipes),
     ("fetch", "names", Kind::Locked),
+    ("run", "name", Kind::Recipes),
+    ("review", "name", Kind::Recipes),
+    ("diff", "name", Kind::Recipes),
+    ("trust", "names", Kind::Recipes),
+    ("untrust", "names", Kind::Recipes),
+    ("edit", "name", Kind::Recipes),
 ];
 
 /// Adds to a definition what its arguments name.
@@ -70,12 +76,18 @@ pub fn with_names(mut command: Command) -> Command {
     command
 }
 
-/// Answers a shell that asks, and ends the process; does nothing if none does.
-pub fn answer(command: fn() -> Command) {
-    if std::env::var_os(VARIABLE).is_some() {
+/// Answers a shell that asks, which ends the process or is `true`; does nothing if none does.
+#[must_use]
+pub fn answer(command: fn() -> Command) -> bool {
+    if std::env::var_os(VARIABLE).is_none() {
+        return false;
+    }
+    // Without HOME the standard library would ask NSS for it, which a static program must not (xtask's check of packages).
+    if std::env::var_os("HOME").is_some_and(|home| !home.is_empty()) {
         let command = move || if wants_option() { command() } else { without_options(command()) };
         CompleteEnv::with_factory(command).var(VARIABLE).bin("recipe").completer("recipe").complete();
     }
+    true
 }
 
 /// Whether the word that is completed begins as an option does. Bash and zsh say which word it is; for fish it is the last.

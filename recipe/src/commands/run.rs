@@ -34,12 +34,14 @@ use crate::trust::Trust;
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// Name of a recipe, or path of a recipe file.
+    // The place is said, since clap moves an argument to the end that completion is added to.
+    #[arg(index = 1)]
     name: String,
     /// Which of its programs; default: the one called like the package, or the only one.
     #[arg(long, value_name = "PROGRAM")]
     bin: Option<String>,
     /// What the program is given, behind `--`.
-    #[arg(last = true)]
+    #[arg(index = 2, last = true)]
     args: Vec<OsString>,
 }
 

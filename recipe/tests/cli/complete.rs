@@ -122,7 +122,7 @@ fn candidates_are_those_that_are_meant() {
         out.lines().map(str::to_owned).collect::<Vec<_>>()
     };
     // Options are for who begins one.
-    assert_eq!(ask(&["install", "--re"]), ["--reinstall", "--recipes"]);
+    assert_eq!(ask(&["install", "--re"]), ["--reinstall", "--recipes", "--require-trust"]);
     assert_eq!(ask(&["install", "--color", "n"]), ["never"]);
     assert_eq!(ask(&["install", ""]), ["alpha", "alpine", "beta"]);
     assert_eq!(ask(&["add", "al"]), ["alpha", "alpine"], "by another name");
@@ -139,6 +139,10 @@ fn candidates_are_those_that_are_meant() {
     let other = rig.path("other").display().to_string();
     assert_eq!(ask(&["-r", &other, "install", ""]), ["gamma"]);
     assert_eq!(ask(&[&format!("--recipes={other}"), "install", ""]), ["gamma"]);
+    // A static program cannot ask who it is, so without HOME there is no answer: not a wrong one, and no error.
+    let cmd = Cmd::new("env").args(["--unset=HOME", env!("CARGO_BIN_EXE_recipe"), "--", "recipe", "inst"]);
+    let cmd = cmd.env("COMPLETE", "bash").env("_CLAP_IFS", "\n").env("_CLAP_COMPLETE_INDEX", "1");
+    assert_eq!(cmd.read().expect("it is no error"), "");
     // What cannot be read has no candidates, and is no error.
     assert!(ask(&["-r", "/nonexistent", "install", "a"]).is_empty());
 }

@@ -57,6 +57,11 @@ fn differs(at: &str, value: &Value, shape: &Value) -> Option<String> {
     }
 }
 
+/// A package with a configuration file.
+const CONFIGURED: &str = r#"let pkg = #{ name: "e", version: "1" };
+fn install() { write_file("e", "1\n"); install_config("e", "etc/e.conf"); }
+"#;
+
 /// `a` needs `b`, was installed, and its recipe is another version's by now; `c` is orphaned and undone.
 fn rig() -> Rig {
     let rig = Rig::new();
@@ -69,6 +74,8 @@ fn rig() -> Rig {
     rig.write("recipes/b.rhai", text);
     let text = rig.recipe("a").replace(" }; // fixed", ", deps: [\"b\"], description: \"first\" };");
     rig.write("recipes/a.rhai", text);
+    rig.write("recipes/e.rhai", CONFIGURED);
+    rig.release("c", "1", &[("bin/c", "#!/bin/sh\necho of c\n")]);
     rig
 }
 
@@ -77,6 +84,7 @@ fn every_command_prints_the_json_that_is_published() {
     let rig = rig();
     let shapes = published();
     let file = rig.prefix("bin/b").display().to_string();
+    let recipe = rig.path("recipes/a.rhai").display().to_string();
     // In this order: the later ones find what the earlier ones did.
     let runs: &[(&[&str], i32)] = &[
         (&["install", "--dry-run=plan", "a"], 0),
@@ -100,9 +108,17 @@ fn every_command_prints_the_json_that_is_published() {
         (&["lock", "--check"], 0),
         (&["fetch", "--dry-run"], 0),
         (&["fetch"], 0),
+        (&["run", "c"], 0),
         (&["cache", "info"], 0),
         (&["cache", "clean"], 0),
         (&["autoremove"], 0),
+        (&["review", "a"], 0),
+        (&["diff", "a"], 0),
+        (&["trust", "a"], 0),
+        (&["untrust", "a"], 0),
+        (&["hash", &recipe], 0),
+        (&["sync-state", "-n"], 0),
+        (&["sync-state"], 0),
         (&["undo"], 0),
         (&["mark", "explicit", "c"], 0),
         (&["remove", "-n", "c"], 0),
@@ -116,6 +132,9 @@ fn every_command_prints_the_json_that_is_published() {
         (&["update"], 0),
         (&["lint"], 0),
         (&["repair"], 0),
+        (&["etc"], 0),
+        (&["etc", "diff"], 0),
+        (&["etc", "merge", "-n"], 15),
         (&["check"], 14),
         (&["doctor"], 14),
     ];
@@ -125,11 +144,25 @@ fn every_command_prints_the_json_that_is_published() {
             rig.write("prefix/bin/b", "changed");
             std::fs::remove_file(rig.prefix("bin/a")).expect("removed");
         }
+        if *args == ["etc"] {
+            rig.run(&["install", "e"]).ok();
+            rig.write("prefix/etc/e.conf", "mine\n");
+            let text = rig.recipe("e").replace("\"1\"", "\"2\"").replace("1\\n", "2\\n");
+            rig.write(
+                "recipes/e.rhai",
+                text.replace("installed_version = \"2\"", "installed_version = \"1\""),
+            );
+            rig.run(&["upgrade", "e"]).ok();
+        }
         let out = rig.run(&[*args, &["--json"]].concat());
         assert_eq!(out.code, Some(*code), "{args:?}: {out:#?}");
         seen.insert(args[0].to_owned());
         if args[0] == "rollback" {
-            assert_eq!(out.stdout, "", "an error has no document");
+            assert_eq!(out.stdout, "", "{args:?} has no document");
+            continue;
+        }
+        if args[0] == "run" {
+            assert_eq!(out.stdout, "of c\n", "stdout is the program's");
             continue;
         }
         let json: Value =
@@ -139,6 +172,8 @@ fn every_command_prints_the_json_that_is_published() {
         let all: Vec<_> = shapes.iter().map_while(|shape| differs(args[0], &json, shape)).collect();
         assert!(all.len() < shapes.len(), "{args:?} is not as {PAGE} says: {all:#?}");
     }
+    // An editor is no program for tests of JSON.
+    seen.insert("edit".to_owned());
     // A command that is new has JSON, a section of the page, and a run here.
     for command in recipe::cli::command().get_subcommands().map(clap_name) {
         assert!(shapes.contains_key(&command), "{PAGE} has no section of {command}");

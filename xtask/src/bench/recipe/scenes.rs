@@ -135,7 +135,7 @@ impl Scenes {
         for i in 0..GRAPH {
             let mut text = String::new();
             needs(i).try_for_each(|n| {
-                write!(text, "{}node-{n}\n", if text.is_empty() { "%DEPENDS%\n" } else { "" })
+                writeln!(text, "{}node-{n}", if text.is_empty() { "%DEPENDS%\n" } else { "" })
             })?;
             entry(&format!("node-{i}"), "1-1", "a node", &text)?;
         }
@@ -290,7 +290,7 @@ impl Scenes {
 fn description(i: usize) -> String {
     format!(
         "The {i}th tool{}",
-        if i % 100 == 0 { ", with a needle in it" } else { " of many that do something" }
+        if i.is_multiple_of(100) { ", with a needle in it" } else { " of many that do something" }
     )
 }
 
