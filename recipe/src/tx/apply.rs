@@ -155,11 +155,17 @@ pub(super) fn back(desk: &Desk, journal: &Journal) -> anyhow::Result<Vec<String>
 }
 
 /// Whether the step is undone, or was never done; not if its place is somebody else's now.
+///
+/// After a power cut a file may have both names of a rename: btrfs writes down one directory at a time. It keeps the one that it had
+/// before.
 fn undo(stage: &Dir, prefix: &Dir, step: &Step) -> std::io::Result<bool> {
     let ino = |dir: &Dir, path: &str| dir.stat(path).map(|s| s.map(|s| s.st_ino));
     match step {
         Step::Create { staged, path, ino: new } => {
             if stage.stat(staged)?.is_some() {
+                if ino(prefix, path)? == Some(*new) {
+                    prefix.remove_file(path)?;
+                }
                 return Ok(true);
             }
             match ino(prefix, path)? {
@@ -169,10 +175,14 @@ fn undo(stage: &Dir, prefix: &Dir, step: &Step) -> std::io::Result<bool> {
             }
         }
         Step::Replace { staged, path, ino: new, .. } => {
-            if ino(stage, staged)? == Some(*new) {
-                return Ok(true);
+            let (aside, found) = (ino(stage, staged)?, ino(prefix, path)?);
+            if aside == Some(*new) {
+                // With both of its names, the new file has taken the place of the old one, which has none.
+                return Ok(found != Some(*new));
             }
-            match ino(prefix, path)? {
+            match found {
+                // The old one is where it was, and aside as well.
+                Some(_) if found == aside => {}
                 Some(found) if found == *new => rename(prefix, path, stage, staged, RenameFlags::EXCHANGE)?,
                 // It was removed after we put it there; what it replaced comes back.
                 None => rename(stage, staged, prefix, path, RenameFlags::NOREPLACE)?,
@@ -184,7 +194,12 @@ fn undo(stage: &Dir, prefix: &Dir, step: &Step) -> std::io::Result<bool> {
                 return Ok(true);
             }
             match rename(stage, kept, prefix, path, RenameFlags::NOREPLACE) {
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => return Ok(false),
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+                    if ino(stage, kept)? != ino(prefix, path)? {
+                        return Ok(false);
+                    }
+                    stage.remove_file(kept)?;
+                }
                 result => result?,
             }
         }
@@ -229,5 +244,78 @@ pub(super) fn words(stat: &rustix::fs::Stat) -> &'static str {
         "a file"
     } else {
         "a special file"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A prefix with `bin`, a stage, and files in them by path below both.
+    fn world(files: &[(&str, &str)]) -> (tempfile::TempDir, Dir, Dir) {
+        let root = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        for dir in ["stage", "prefix/bin"] {
+            std::fs::create_dir_all(root.path().join(dir)).unwrap();
+        }
+        let open = |name: &str| Dir::open(&root.path().join(name)).unwrap();
+        let (stage, prefix) = (open("stage"), open("prefix"));
+        (root, stage, prefix)
+    }
+
+    fn text(root: &tempfile::TempDir, path: &str) -> Option<String> {
+        std::fs::read_to_string(root.path().join(path)).ok()
+    }
+
+    fn both(root: &tempfile::TempDir, from: &str, to: &str) -> u64 {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::hard_link(root.path().join(from), root.path().join(to)).unwrap();
+        std::fs::metadata(root.path().join(to)).unwrap().ino()
+    }
+
+    /// What btrfs leaves when the power goes between the syncs of two directories.
+    #[test]
+    fn a_file_with_both_names_of_a_rename_keeps_the_one_from_before() {
+        let (root, stage, prefix) = world(&[("stage/new/p/bin/p", "new")]);
+        let ino = both(&root, "stage/new/p/bin/p", "prefix/bin/p");
+        let create = Step::Create { staged: "new/p/bin/p".to_owned(), path: "bin/p".to_owned(), ino };
+        assert!(undo(&stage, &prefix, &create).unwrap());
+        assert_eq!(text(&root, "prefix/bin/p"), None);
+
+        let (root, stage, prefix) = world(&[("prefix/bin/p", "old"), ("stage/old/p/bin/q", "")]);
+        both(&root, "prefix/bin/p", "stage/old/p/bin/p");
+        let remove = Step::Remove { path: "bin/p".to_owned(), kept: "old/p/bin/p".to_owned(), changed: None };
+        assert!(undo(&stage, &prefix, &remove).unwrap());
+        assert_eq!(text(&root, "prefix/bin/p").as_deref(), Some("old"));
+        assert_eq!(text(&root, "stage/old/p/bin/p"), None);
+
+        let (root, stage, prefix) = world(&[("prefix/bin/p", "old"), ("stage/new/p/bin/q", "")]);
+        both(&root, "prefix/bin/p", "stage/new/p/bin/p");
+        let replace = |ino| Step::Replace {
+            staged: "new/p/bin/p".to_owned(),
+            path: "bin/p".to_owned(),
+            ino,
+            changed: None,
+        };
+        assert!(undo(&stage, &prefix, &replace(0)).unwrap());
+        assert_eq!(text(&root, "prefix/bin/p").as_deref(), Some("old"));
+        // The old file has no name left: that cannot be mended, and is said.
+        let ino = both(&root, "prefix/bin/p", "prefix/bin/other");
+        assert!(!undo(&stage, &prefix, &replace(ino)).unwrap());
+    }
+
+    #[test]
+    fn what_somebody_else_put_there_stays() {
+        let (root, stage, prefix) = world(&[("prefix/bin/p", "theirs"), ("stage/old/p/bin/p", "old")]);
+        let remove = Step::Remove { path: "bin/p".to_owned(), kept: "old/p/bin/p".to_owned(), changed: None };
+        assert!(!undo(&stage, &prefix, &remove).unwrap());
+        let create = Step::Create { staged: "old/p/bin/p".to_owned(), path: "bin/p".to_owned(), ino: 1 };
+        assert!(undo(&stage, &prefix, &create).unwrap());
+        assert_eq!(text(&root, "prefix/bin/p").as_deref(), Some("theirs"));
+        assert_eq!(text(&root, "stage/old/p/bin/p").as_deref(), Some("old"));
     }
 }

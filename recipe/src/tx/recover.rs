@@ -122,7 +122,15 @@ pub(super) fn finish(desk: &Desk, journal: &Journal) -> anyhow::Result<()> {
     }
     history.sync().context("failed to sync the history")?;
     let kept = format!("{HISTORY}/{}/{NAME}", journal.tx);
-    rename(own, NAME, own, &kept, RenameFlags::NOREPLACE).context("failed to remove the journal")?;
+    let ino = |path: &str| own.stat(path).map(|stat| stat.map(|stat| stat.st_ino));
+    let moved = match rename(own, NAME, own, &kept, RenameFlags::NOREPLACE) {
+        // After a power cut it may have both names.
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && ino(NAME)? == ino(&kept)? => {
+            own.remove_file(NAME)
+        }
+        moved => moved,
+    };
+    moved.context("failed to remove the journal")?;
     own.sync().context("failed to sync")?;
     prune(desk, &history)?;
     litter(desk)
