@@ -101,7 +101,8 @@ impl Rig {
         let mut ours = self.loops.iter().chain(&zram);
         source == "/swapfile"
             || Path::new(source) == self.path("/swapfile")
-            || ours.any(|d| comment.split(' ').next() == Some(d))
+            // genfstab has no comment above what has no tag, as a RAM disk may.
+            || ours.any(|d| source == d || comment.split(' ').next() == Some(d))
     }
 
     /// A path of the new system, as it is here.

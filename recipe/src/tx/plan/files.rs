@@ -1,0 +1,186 @@
+//! Single files and directories of a package -> steps, or what is in their way.
+
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+
+use anyhow::Context;
+
+use super::{Planner, Whose};
+use crate::db::Record;
+use crate::dir::{parents, split};
+use crate::recipe::Recipe;
+use crate::stage::{Entry, What, examine};
+use crate::tx::apply::{other_file_system, words};
+use crate::tx::config;
+use crate::tx::conflict::leaves_empty;
+use crate::tx::journal::Step;
+
+impl Planner<'_> {
+    /// Files of the installed version that are not in the new one.
+    pub(super) fn release(
+        &mut self,
+        recipe: &Recipe,
+        files: &[String],
+        record: Option<&Record>,
+        keep: &BTreeSet<String>,
+    ) -> anyhow::Result<()> {
+        let prefix = &self.desk.prefix;
+        for path in files.iter().filter(|f| !keep.contains(*f)) {
+            let shown = self.desk.places.installed(path);
+            let stat = match prefix.stat(path) {
+                Ok(stat) => stat,
+                // Somebody put a link or a file where the directory was. Any other error is one.
+                Err(e) if matches!(e.raw_os_error(), Some(20 | 40)) => {
+                    self.notes.push(format!("{shown} is not removed: {e}"));
+                    continue;
+                }
+                Err(e) => return Err(e).with_context(|| format!("failed to examine {shown}")),
+            };
+            let Some(stat) = stat else { continue };
+            if crate::dir::kind(&stat).is_dir() {
+                self.notes.push(format!("{shown} is not removed: it is a directory now"));
+                continue;
+            }
+            if let Some(owner) = self.conflicts.of_base(path)? {
+                self.notes.push(format!("{shown} is not removed: it belongs to the base ({owner})"));
+                continue;
+            }
+            let before = record.and_then(|r| r.files.iter().find(|f| f.path == *path));
+            if before.is_some_and(|b| b.config) {
+                let stale = config::stale(self.desk, &recipe.name, path, before)?;
+                self.released.extend(stale.iter().map(|step| step.path().to_owned()));
+                self.journal.steps.extend(stale);
+            }
+            if before.is_some_and(|b| b.config)
+                && Some(examine(prefix, path)?) != before.map(|b| Some(b.what.clone()))
+            {
+                self.notes.push(format!("{shown} stays: you changed it"));
+                continue;
+            }
+            if other_file_system(prefix, split(path).0)? {
+                self.conflicts.add(path, "another file system is mounted there");
+                continue;
+            }
+            let changed = self.changed(path, before)?;
+            let kept = format!("old/{}/{path}", recipe.name);
+            self.journal.steps.push(Step::Remove { path: path.clone(), kept, changed });
+            self.released.insert(path.clone());
+        }
+        Ok(())
+    }
+
+    /// Directories of the installed version that had nothing in them and are not in the new one.
+    pub(super) fn leave(&mut self, record: Option<&Record>, keep: &[String]) {
+        let empty = record.into_iter().flat_map(|r| &r.empty);
+        self.left.extend(empty.filter(|dir| !keep.contains(dir)).map(|dir| format!("{dir}/")));
+    }
+
+    /// A directory that must be there.
+    pub(super) fn dir(&mut self, path: &str) -> anyhow::Result<()> {
+        let shown = self.desk.places.installed(path);
+        if self.conflicts.with_base(path)? {
+            return Ok(());
+        }
+        match self.desk.prefix.stat(path) {
+            Ok(None) => {
+                if !self.journal.dirs.iter().any(|d| d == path) {
+                    self.journal.dirs.push(path.to_owned());
+                }
+            }
+            Ok(Some(stat)) if crate::dir::kind(&stat).is_dir() => {}
+            // A file of the older version makes room for it.
+            Ok(Some(_)) if self.released.contains(path) => self.journal.dirs.push(path.to_owned()),
+            Ok(Some(stat)) => {
+                self.conflicts.add(path, format!("{} stands where a directory is needed", words(&stat)));
+            }
+            Err(_) if parents(path).any(|p| self.released.contains(p)) => {
+                self.journal.dirs.push(path.to_owned());
+            }
+            // The directory above it was reported.
+            Err(e) if matches!(e.raw_os_error(), Some(20 | 40)) => {}
+            Err(e) => return Err(e).with_context(|| format!("failed to examine {shown}")),
+        }
+        Ok(())
+    }
+
+    /// What puts a file into its place; none if it stays as it is.
+    pub(super) fn put(
+        &mut self,
+        name: &str,
+        entry: &Entry,
+        whose: Whose,
+        before: Option<&Entry>,
+    ) -> anyhow::Result<Option<Step>> {
+        let path = &entry.path;
+        let shown = self.desk.places.installed(path);
+        if self.conflicts.with_others(path, name) || self.conflicts.with_base(path)? {
+            return Ok(None);
+        }
+        let prefix = &self.desk.prefix;
+        let staged = format!("new/{name}/{path}");
+        let create = |path: String| Step::Create { staged: staged.clone(), path, ino: entry.ino };
+        let stat = match prefix.stat(path) {
+            Ok(stat) => stat.filter(|_| !self.released.contains(path)),
+            Err(e) if e.kind() == ErrorKind::NotADirectory || e.raw_os_error() == Some(40) => {
+                // Reported by its directory, unless that makes room.
+                return Ok(parents(path).any(|p| self.released.contains(p)).then(|| create(path.clone())));
+            }
+            Err(e) => return Err(e).with_context(|| format!("failed to examine {shown}")),
+        };
+        if other_file_system(prefix, split(path).0)? {
+            self.conflicts.add(path, "another file system is mounted there");
+            return Ok(None);
+        }
+        let Some(stat) = stat else {
+            if before.is_some_and(|b| b.config) {
+                self.journal.steps.extend(config::stale(self.desk, name, path, before)?);
+            }
+            return Ok(Some(create(path.clone())));
+        };
+        if crate::dir::kind(&stat).is_dir() {
+            // A directory of the older version makes room for it, if nothing else is in there.
+            let below = format!("{path}/");
+            let was_ours = self.released.iter().any(|r| r.starts_with(&below));
+            let mut emptied = Vec::new();
+            if was_ours && leaves_empty(prefix, path, &self.released, &mut emptied)? {
+                emptied.push((path.clone(), stat.st_mode & 0o7777));
+                self.journal.emptied.extend(emptied);
+                return Ok(Some(create(path.clone())));
+            }
+            self.conflicts.add(path, "a directory stands there");
+            return Ok(None);
+        }
+        let config = entry.config || before.is_some_and(|b| b.config);
+        if config {
+            let stage = self.journal.stage();
+            let coming = config::Coming { name, entry, before, staged: &staged, stage: &stage };
+            let put = config::put(self.desk, &coming, &mut self.conflicts, &mut self.notes)?;
+            self.journal.steps.extend(put.stale);
+            self.pending.extend(put.pending.map(|pending| (path.clone(), pending)));
+            return Ok(put.step);
+        }
+        // A file of nobody that is already what comes, of a package that its recipe says is installed: its record was lost.
+        let adopt = whose.claimed && !self.conflicts.is_of_another(path, name)? && {
+            let now = examine(prefix, path).with_context(|| format!("failed to examine {shown}"))?;
+            now.as_ref() == Some(&entry.what)
+        };
+        if !whose.ours && !adopt && self.conflicts.with_present(path, name, &stat)? {
+            return Ok(None);
+        }
+        let changed = self.changed(path, before)?;
+        Ok(Some(Step::Replace { staged, path: path.clone(), ino: entry.ino, changed }))
+    }
+
+    /// What an installed file is, if it is not what was installed. It goes all the same, but not silently.
+    fn changed(&mut self, path: &str, before: Option<&Entry>) -> anyhow::Result<Option<What>> {
+        let Some(before) = before else { return Ok(None) };
+        let shown = self.desk.places.installed(path);
+        let now = examine(&self.desk.prefix, path).with_context(|| format!("failed to examine {shown}"))?;
+        let changed = now.filter(|now| *now != before.what);
+        if changed.is_some() {
+            self.notes
+                .push(format!("{shown} was changed since it was installed; `recipe undo` brings it back"));
+        }
+        Ok(changed)
+    }
+}
