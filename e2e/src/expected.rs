@@ -92,6 +92,7 @@ pub const PACKAGE: &[Listed] = &[
 
 /// What is left of it when it was undone.
 pub const UNDONE: &[Listed] = &[
+    ("usr/local/bin (time)", "the program came and went"),
     ("usr/local/.recipe/**", "recipe's own records: the undoing can be undone"),
     ("var/cache/recipe/**", "what was downloaded"),
 ];
