@@ -26,7 +26,12 @@ let installed_files = [
 END"#;
 
 pub(super) const TWINS: &[Twin] = &[
-    Twin { name: "disc-cut-short", what: Wrong::Disc(cut_short), phase: Phase::Disc, says: "is cut short" },
+    Twin {
+        name: "disc-cut-short",
+        what: Wrong::Disc(cut_short),
+        phase: Phase::Disc,
+        says: "the firmware finds nothing to start",
+    },
     Twin {
         name: "disc-without-a-library",
         what: Wrong::Disc(without_a_library),
@@ -101,7 +106,8 @@ pub(super) const TWINS: &[Twin] = &[
     },
 ];
 
-/// A download or a copy that was interrupted within the root file system.
+/// A download or a copy that was interrupted within the root file system: the boot loader lies behind it, so the firmware is the first to
+/// notice.
 fn cut_short(disc: &Disc<'_>, copy: &Path) -> anyhow::Result<()> {
     std::fs::copy(disc.iso, copy)?;
     let (offset, size) = disc::extent(disc.iso, common::layout::ROOTFS_PATH)?;
