@@ -34,6 +34,7 @@ const DEAD_ENDS: &[(&str, &str)] = &[
     ("No bootable option or device was found", "the firmware finds nothing to start"),
     ("UEFI Interactive Shell", "the firmware finds nothing to start and opens its own shell"),
     ("No loader found", "the boot loader finds nothing to start"),
+    ("Initramfs unpacking failed", "the initramfs is damaged"),
     ("Kernel panic", "the kernel panicked"),
     ("levitate# ", "the initramfs gave up and opened a shell"),
     ("Press Enter for maintenance", "systemd went to its emergency shell"),

@@ -72,7 +72,7 @@ pub(super) const TWINS: &[Twin] = &[
         name: "kernel-tampered",
         what: Wrong::Computer(tampered_kernel),
         phase: Phase::Boot,
-        says: "the boot ",
+        says: "the initramfs is damaged",
     },
     Twin {
         name: "fstab-wrong-uuid",
