@@ -83,8 +83,8 @@ pub(super) const TWINS: &[Twin] = &[
     Twin {
         name: "unfinished",
         what: Wrong::Root(unfinished),
-        phase: Phase::Boot,
-        says: "The installation of this system was not finished",
+        phase: Phase::Compare,
+        says: ".recstrap-incomplete",
     },
     Twin {
         name: "boot-entry-missing",
