@@ -160,10 +160,15 @@ pub(super) fn back(desk: &Desk, journal: &Journal) -> anyhow::Result<Vec<String>
 /// before.
 fn undo(stage: &Dir, prefix: &Dir, step: &Step) -> std::io::Result<bool> {
     let ino = |dir: &Dir, path: &str| dir.stat(path).map(|s| s.map(|s| s.st_ino));
+    // Where a file or a link stands for a directory above it, it is not there.
+    let in_place = |path: &str| match ino(prefix, path) {
+        Err(e) if matches!(e.raw_os_error(), Some(20 | 40)) => Ok(None),
+        found => found,
+    };
     match step {
         Step::Create { staged, path, ino: new } => {
             if stage.stat(staged)?.is_some() {
-                if ino(prefix, path)? == Some(*new) {
+                if in_place(path)? == Some(*new) {
                     prefix.remove_file(path)?;
                 }
                 return Ok(true);
@@ -175,7 +180,7 @@ fn undo(stage: &Dir, prefix: &Dir, step: &Step) -> std::io::Result<bool> {
             }
         }
         Step::Replace { staged, path, ino: new, .. } => {
-            let (aside, found) = (ino(stage, staged)?, ino(prefix, path)?);
+            let (aside, found) = (ino(stage, staged)?, in_place(path)?);
             if aside == Some(*new) {
                 // With both of its names, the new file has taken the place of the old one, which has none.
                 return Ok(found != Some(*new));
@@ -317,5 +322,13 @@ mod tests {
         assert!(undo(&stage, &prefix, &create).unwrap());
         assert_eq!(text(&root, "prefix/bin/p").as_deref(), Some("theirs"));
         assert_eq!(text(&root, "stage/old/p/bin/p").as_deref(), Some("old"));
+    }
+
+    #[test]
+    fn what_was_to_come_below_a_file_has_not_come() {
+        let (root, stage, prefix) = world(&[("prefix/bin/p", "a file still"), ("stage/new/p/x", "new")]);
+        let create = Step::Create { staged: "new/p/x".to_owned(), path: "bin/p/x".to_owned(), ino: 1 };
+        assert!(undo(&stage, &prefix, &create).unwrap());
+        assert_eq!(text(&root, "prefix/bin/p").as_deref(), Some("a file still"));
     }
 }
