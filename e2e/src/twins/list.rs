@@ -77,8 +77,8 @@ pub(super) const TWINS: &[Twin] = &[
     Twin {
         name: "fstab-wrong-uuid",
         what: Wrong::Root(wrong_uuid),
-        phase: Phase::Boot,
-        says: "systemd went to its emergency shell",
+        phase: Phase::Checks,
+        says: "failed units",
     },
     Twin {
         name: "unfinished",
