@@ -1,5 +1,5 @@
 //! What tests of several crates share: oracle tools, trees as the kernel shows them ([`tree`]), a web server that
-//! misbehaves ([`server`]), attacks on system calls ([`strace`]) and their counts ([`ledger`]), disks that record what is
+//! misbehaves ([`server`]), a person's terminal ([`terminal`]), attacks on system calls ([`strace`]) and their counts ([`ledger`]), disks that record what is
 //! written and lose power ([`disk`], [`write_log`], [`power`], [`scratch`]), numbers that look random ([`random`]), and the list of
 //! checks that could not run.
 //!
@@ -15,6 +15,7 @@ pub mod random;
 pub mod scratch;
 pub mod server;
 pub mod strace;
+pub mod terminal;
 pub mod tree;
 pub mod write_log;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use common::cmd::Cmd;
 
 use crate::rig::Rig;
-use crate::terminal::Terminal;
+use testkit::terminal::Terminal;
 
 const PROMPT: &str = "ready>";
 

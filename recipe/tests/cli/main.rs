@@ -2,7 +2,6 @@
 
 mod rig;
 mod forge;
-mod terminal;
 mod install;
 mod upgrade;
 mod conflicts;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use common::hash::Sha256;
 
 use crate::rig::Rig;
-use crate::terminal::Terminal;
+use testkit::terminal::Terminal;
 
 const SIZE: usize = 3 << 20;
 

@@ -1,7 +1,7 @@
 //! Who is asked before something is done, what he is shown, and what his answers do.
 
 use crate::rig::Rig;
-use crate::terminal::{Ended, Terminal};
+use testkit::terminal::{Ended, Terminal};
 
 /// `a` needs `b`, and `c` to be built; `d` needs nothing.
 fn rig() -> Rig {

@@ -3,7 +3,7 @@
 use common::cmd::Cmd;
 
 use crate::rig::{Out, Rig};
-use crate::terminal::Terminal;
+use testkit::terminal::Terminal;
 
 fn rig() -> Rig {
     let rig = Rig::new();

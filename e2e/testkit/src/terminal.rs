@@ -15,18 +15,24 @@ const COLUMNS: NonZero<u16> = NonZero::new(120).unwrap();
 const PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 
 /// A program on a terminal of its own.
-pub(crate) struct Terminal {
-    pub(crate) child: Child,
+pub struct Terminal {
+    /// The program.
+    pub child: Child,
     master: std::fs::File,
     emulator: vt100::Parser,
     /// Every screen that was seen, in order.
-    pub(crate) screens: Vec<String>,
+    pub screens: Vec<String>,
     /// Everything that was written.
-    pub(crate) bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
 }
 
 impl Terminal {
-    pub(crate) fn start(cmd: &Cmd) -> Self {
+    /// Starts a program. The terminal can draw, whatever the test's own says.
+    ///
+    /// # Panics
+    /// There is no terminal, or it does not start.
+    #[must_use]
+    pub fn start(cmd: &Cmd) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
         grantpt(&master).expect("granted");
         unlockpt(&master).expect("unlocked");
@@ -44,14 +50,20 @@ impl Terminal {
     }
 
     /// Reads until the screen has all of this.
+    ///
+    /// # Panics
+    /// It ends before, or is silent for a minute.
     #[track_caller]
-    pub(crate) fn wait_for(&mut self, texts: &[&str]) -> String {
+    pub fn wait_for(&mut self, texts: &[&str]) -> String {
         self.wait_until(|screen| texts.iter().all(|text| screen.contains(text)))
     }
 
     /// Reads until the screen is so.
+    ///
+    /// # Panics
+    /// As [`Terminal::wait_for`].
     #[track_caller]
-    pub(crate) fn wait_until(&mut self, is_so: impl Fn(&str) -> bool) -> String {
+    pub fn wait_until(&mut self, is_so: impl Fn(&str) -> bool) -> String {
         loop {
             let now = self.screen();
             if is_so(&now) {
@@ -61,12 +73,19 @@ impl Terminal {
         }
     }
 
-    pub(crate) fn send(&mut self, text: &str) {
+    /// Types.
+    ///
+    /// # Panics
+    /// Nobody reads.
+    pub fn send(&mut self, text: &str) {
         self.master.write_all(text.as_bytes()).expect("typed");
     }
 
     /// Waits for its end: exit code, and what stands on the screen then.
-    pub(crate) fn end(mut self) -> Ended {
+    ///
+    /// # Panics
+    /// It is silent for a minute.
+    pub fn end(mut self) -> Ended {
         while self.read() {}
         let code = self.child.wait().expect("it ends").code();
         Ended { code, last: self.screen(), screens: self.screens, bytes: self.bytes }
@@ -102,17 +121,24 @@ impl Terminal {
 
 /// A program that has ended.
 #[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) code: Option<i32>,
-    pub(crate) last: String,
-    pub(crate) screens: Vec<String>,
-    pub(crate) bytes: Vec<u8>,
+pub struct Ended {
+    /// Its exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// What stands on the screen.
+    pub last: String,
+    /// Every screen that was seen, in order.
+    pub screens: Vec<String>,
+    /// Everything that was written.
+    pub bytes: Vec<u8>,
 }
 
 impl Ended {
     /// It must have ended with this code.
+    ///
+    /// # Panics
+    /// It has not.
     #[track_caller]
-    pub(crate) fn with(self, code: i32) -> Self {
+    pub fn with(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{}", self.last);
         self
     }
