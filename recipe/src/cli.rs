@@ -223,7 +223,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
     if crate::complete::answer(command) {
         return Ok(ExitCode::SUCCESS);
     }
-    let matches = command().color(color()).get_matches();
+    let matches = Cli::command().color(color()).get_matches();
     let Cli { command, global } = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
     let interrupt = Interrupt::install()?;
     let Global { recipes, prefix, sysroot, cache, offline, locked, require_trust, wait, json, voice } =
@@ -283,7 +283,9 @@ pub fn command() -> clap::Command {
 
 /// `--color`, looked for before the command line is understood: its errors and help have colours, too.
 fn color() -> ColorChoice {
-    let args: Vec<_> = std::env::args().skip(1).take_while(|arg| arg != "--").collect();
+    // Paths may be no text.
+    let args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
+    let args: Vec<_> = args.take_while(|arg| arg != "--").collect();
     let after = args.iter().position(|arg| arg == "--color").and_then(|at| args.get(at + 1));
     let value = args.iter().find_map(|arg| arg.strip_prefix("--color=")).or(after.map(String::as_str));
     value.and_then(|value| value.parse().ok()).unwrap_or_default()

@@ -145,3 +145,14 @@ fn helpers_write_only_where_they_may() {
         assert!(rig.tree().is_empty(), "{call}");
     }
 }
+
+/// Names of files need not be text.
+#[test]
+fn arguments_that_are_no_text_are_no_obstacle() {
+    use std::os::unix::ffi::OsStrExt;
+    let rig = Rig::new();
+    let path = std::ffi::OsStr::from_bytes(b"/tmp/\xff");
+    for args in [vec!["owns"], vec!["--color", "never", "owns"]] {
+        rig.ran(rig.cmd(&args).arg(path)).fails(11, "belongs to no package");
+    }
+}
