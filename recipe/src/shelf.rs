@@ -38,6 +38,15 @@ pub fn all(places: &Places) -> anyhow::Result<(Vec<Recipe>, Vec<anyhow::Error>)>
     Ok((recipes.collect::<anyhow::Result<_>>()?, errors))
 }
 
+/// As [`all`], for what must not overlook one.
+///
+/// # Errors
+/// As [`all`], or one of them cannot be read.
+pub fn every(places: &Places) -> anyhow::Result<Vec<Recipe>> {
+    let (recipes, errors) = all(places)?;
+    errors.into_iter().next().map_or(Ok(recipes), Err)
+}
+
 /// As [`all`], with the states that the files have, be they true or not.
 fn as_they_say(dir: &Path) -> anyhow::Result<(Vec<Recipe>, Vec<anyhow::Error>)> {
     let paths = files(dir)?;

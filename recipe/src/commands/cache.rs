@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Subcommand;
 use serde::Serialize;
 
@@ -88,10 +89,7 @@ fn needed(settings: &Settings) -> anyhow::Result<Vec<Source>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(needed),
         own => own?,
     };
-    let (recipes, errors) = shelf::all(places)?;
-    if let Some(e) = errors.into_iter().next() {
-        return Err(e.context("it is not known what this recipe needs"));
-    }
+    let recipes = shelf::every(places).context("it is not known what this recipe needs")?;
     for recipe in recipes.iter().filter(|r| r.state.installed) {
         needed.extend(db::installed(&own, recipe)?.into_iter().flat_map(|r| r.sources));
     }

@@ -29,19 +29,33 @@ struct Finding {
 }
 
 /// What one look found.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Seen {
     packages: usize,
     files: usize,
     findings: Vec<Finding>,
+    /// Recipes that cannot be read: whether their packages are here is not known from them.
+    unreadable: Vec<anyhow::Error>,
 }
 
-/// Runs it. Exit code [`exit::INTEGRITY`] if something differs; config files may.
+impl Seen {
+    fn is_sound(&self) -> bool {
+        self.findings.is_empty() && self.unreadable.is_empty()
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        let counts = |seen: &Self| (seen.packages, seen.files, seen.unreadable.len());
+        counts(self) == counts(other) && self.findings == other.findings
+    }
+}
+
+/// Runs it. Exit code [`exit::INTEGRITY`] if something differs; config files may. [`exit::RECIPE`] if nothing does, but a recipe cannot be
+/// read.
 ///
 /// # Errors
 /// A package is not installed, or cannot be examined, or is being changed all the time ([`exit::LOCKED`]).
 pub fn run(settings: &Settings, names: &[String]) -> anyhow::Result<ExitCode> {
-    let Seen { packages, files, findings } = settled(settings, names)?;
+    let Seen { packages, files, findings, unreadable } = settled(settings, names)?;
     if settings.json {
         output::json_of("findings", &findings)?;
     } else {
@@ -50,7 +64,8 @@ pub fn run(settings: &Settings, names: &[String]) -> anyhow::Result<ExitCode> {
         }
         crate::voice::note(&format!("{files} files of {packages} packages, {} differ", findings.len()));
     }
-    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { exit::INTEGRITY.into() })
+    let unreadable = output::unreadable(&unreadable);
+    Ok(if findings.is_empty() { unreadable } else { exit::INTEGRITY.into() })
 }
 
 /// What is there when nobody is moving files: half of a transaction is no finding. No lock is taken, so that nobody is kept from
@@ -59,13 +74,13 @@ fn settled(settings: &Settings, names: &[String]) -> anyhow::Result<Seen> {
     let until = Instant::now() + settings.wait.max(PATIENCE);
     loop {
         let seen = look(settings, names);
-        if seen.as_ref().is_ok_and(|seen| seen.findings.is_empty()) {
+        if seen.as_ref().is_ok_and(Seen::is_sound) {
             return seen;
         }
         if !moving(settings) {
             let again = look(settings, names);
             let same = match (&seen, &again) {
-                (Ok(seen), Ok(again)) => seen == again,
+                (Ok(seen), Ok(again)) => seen.is_same(again),
                 (Err(_), Err(_)) => true,
                 _ => false,
             };
@@ -90,14 +105,17 @@ fn moving(settings: &Settings) -> bool {
 
 fn look(settings: &Settings, names: &[String]) -> anyhow::Result<Seen> {
     let concerns = |r: &Recipe| r.state.installed || r.claim.is_some();
-    let recipes: Vec<_> = match names {
-        [] => shelf::all(&settings.places)?.0.into_iter().filter(concerns).collect(),
+    let (recipes, unreadable): (Vec<_>, _) = match names {
+        [] => {
+            let (recipes, errors) = shelf::all(&settings.places)?;
+            (recipes.into_iter().filter(concerns).collect(), errors)
+        }
         names => {
             let load = |name: &String| match shelf::load(&settings.places, name) {
                 Ok(recipe) if recipe.claim.is_some() => Ok(recipe),
                 _ => shelf::installed(&settings.places, name),
             };
-            names.iter().map(load).collect::<Result<Vec<_>, _>>()?
+            (names.iter().map(load).collect::<anyhow::Result<_>>()?, Vec::new())
         }
     };
     let mut findings = Vec::new();
@@ -106,7 +124,7 @@ fn look(settings: &Settings, names: &[String]) -> anyhow::Result<Seen> {
             .with_context(|| format!("failed to check {}", recipe.name))?;
     }
     let files = recipes.iter().map(|recipe| recipe.state.files.len()).sum();
-    Ok(Seen { packages: recipes.len(), files, findings })
+    Ok(Seen { packages: recipes.len(), files, findings, unreadable })
 }
 
 fn package(settings: &Settings, recipe: &Recipe, findings: &mut Vec<Finding>) -> anyhow::Result<()> {

@@ -85,8 +85,9 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
 
 fn list(settings: &Settings) -> anyhow::Result<ExitCode> {
     let Some((prefix, own)) = look(&settings.places)? else { return print_list(settings, &[], &[]) };
-    let files = waiting(&settings.places, &prefix, &own)?;
-    let words = |file: &File| -> anyhow::Result<_> { Ok(merged(&prefix, &own, file)?.1) };
+    let files = waiting(&settings.places, &prefix)?;
+    let words =
+        |file: &File| -> anyhow::Result<_> { Ok(merged(&prefix, &own, file)?.map(|(_, merged)| merged)) };
     let merged = files.iter().map(words).collect::<anyhow::Result<Vec<_>>>()?;
     print_list(settings, &files, &merged)
 }
@@ -117,7 +118,7 @@ fn print_list(settings: &Settings, files: &[File], merged: &[Option<Merged>]) ->
 fn diff(settings: &Settings, paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
     let found = look(&settings.places)?;
     let files = match &found {
-        Some((prefix, own)) => waiting(&settings.places, prefix, own)?,
+        Some((prefix, _)) => waiting(&settings.places, prefix)?,
         None => Vec::new(),
     };
     let files = select(&settings.places, files, paths, "has no other version of its package beside it")?;
@@ -149,10 +150,8 @@ fn diff(settings: &Settings, paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
 fn change(settings: &Settings, paths: &[PathBuf], how: How, dry_run: bool) -> anyhow::Result<ExitCode> {
     let desk = settings.desk()?;
     let files = match how {
-        How::Undo => {
-            configs(&desk.places, &desk.own)?.into_iter().filter(|f| f.entry().resolved.is_some()).collect()
-        }
-        _ => waiting(&desk.places, &desk.prefix, &desk.own)?,
+        How::Undo => configs(&desk.places)?.into_iter().filter(|f| f.entry().resolved.is_some()).collect(),
+        _ => waiting(&desk.places, &desk.prefix)?,
     };
     let what = match how {
         How::Undo => "was not merged, accepted or kept since its package was changed",

@@ -3,11 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use common::cli::{report, tell};
+use common::cli::tell;
 
 use super::{Settings, output};
 use crate::claims;
-use crate::exit;
 use crate::shelf;
 
 /// Options.
@@ -78,6 +77,5 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     if untrue > 0 {
         tell(&format!("{untrue} recipe files say of their packages what is not true here; {}", claims::HINT));
     }
-    errors.iter().for_each(|e| tell(&report(e)));
-    Ok(if errors.is_empty() { ExitCode::SUCCESS } else { exit::RECIPE.into() })
+    Ok(output::unreadable(&errors))
 }

@@ -1,9 +1,13 @@
 //! stdout: lines for people, or JSON with a version.
 
+use std::process::ExitCode;
+
+use common::cli::{report, tell};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::details;
+use crate::exit;
 use crate::tx::journal::{Journal, Package};
 use crate::tx::{Change, Plan};
 use crate::voice::{paint, summary::Row};
@@ -23,11 +27,19 @@ pub(super) fn json_of(key: &str, value: &impl Serialize) -> anyhow::Result<()> {
 }
 
 /// As [`json_of`], with several keys.
-pub(super) fn json_of_all<const N: usize>(values: [(&str, Value); N]) -> anyhow::Result<()> {
+pub(super) fn json_of_all<K: Into<String>>(
+    values: impl IntoIterator<Item = (K, Value)>,
+) -> anyhow::Result<()> {
     let mut all = Map::new();
     all.insert("schema".to_owned(), SCHEMA.into());
-    all.extend(values.into_iter().map(|(key, value)| (key.to_owned(), value)));
+    all.extend(values.into_iter().map(|(key, value)| (key.into(), value)));
     line(serde_json::to_string_pretty(&Value::Object(all))?)
+}
+
+/// Says which recipe files cannot be read; where there are any, what was shown is not all (exit code [`exit::RECIPE`]).
+pub(super) fn unreadable(errors: &[anyhow::Error]) -> ExitCode {
+    errors.iter().for_each(|e| tell(&report(e)));
+    if errors.is_empty() { ExitCode::SUCCESS } else { exit::RECIPE.into() }
 }
 
 /// A day, from seconds since 1970.
@@ -57,11 +69,14 @@ fn print(plan: &Plan, done: bool, json: bool) -> anyhow::Result<()> {
             json
         });
         let packages: Vec<_> = packages.collect();
-        let mut all =
-            json!({ "schema": SCHEMA, "tx": tx, "done": done, "packages": packages, "notes": plan.notes });
+        let all = [
+            ("tx", tx.clone().into()),
+            ("done", done.into()),
+            ("packages", packages.into()),
+            ("notes", plan.notes.clone().into()),
+        ];
         let more = if done { None } else { Some(details::json_of(plan)) };
-        more.into_iter().flatten().for_each(|(key, value)| all[key] = value);
-        return line(serde_json::to_string_pretty(&all)?);
+        return json_of_all(all.into_iter().chain(more.into_iter().flatten()));
     }
     packages.iter().try_for_each(|package| line(paint::change(&change_of(package))))
 }

@@ -38,6 +38,7 @@ mod complete;
 mod dry_run;
 mod json;
 mod pins;
+mod unreadable;
 mod updates;
 mod new;
 mod new_builds;

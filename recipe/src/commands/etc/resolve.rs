@@ -50,7 +50,7 @@ pub(super) fn resolve(desk: &Desk, file: &File, how: How, dry_run: bool) -> anyh
     if how == How::Undo {
         return undo(desk, file).map(|()| Outcome::Done("as it was".to_owned()));
     }
-    let (Some(both), Some(merged)) = merged(&desk.prefix, &desk.own, file)? else {
+    let Some((both, merged)) = merged(&desk.prefix, &desk.own, file)? else {
         return Ok(Outcome::Refused("one of both is not a file".to_owned()));
     };
     let (result, words) = match (how, merged) {

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use common::cli::Mark;
 
-use crate::db::{self, Record};
+use crate::claims::Books;
+use crate::db::Record;
 use crate::dir::{self, Dir};
 use crate::exit;
 use crate::merge::{Merged, merge};
 use crate::places::{OWN, Places};
 use crate::pristine;
-use crate::shelf;
 use crate::stage::{Entry, What, examine};
 use crate::tx::config::beside;
 
@@ -52,11 +52,12 @@ pub(super) fn look(places: &Places) -> anyhow::Result<Option<(Dir, Dir)>> {
     }
 }
 
-/// All configuration files of installed packages.
-pub(super) fn configs(places: &Places, own: &Dir) -> anyhow::Result<Vec<File>> {
+/// All configuration files of installed packages, as the prefix's own books know them.
+pub(super) fn configs(places: &Places) -> anyhow::Result<Vec<File>> {
     let mut files = Vec::new();
-    for recipe in shelf::all(places)?.0.into_iter().filter(|r| r.state.installed) {
-        let (Some(record), Some(tx)) = (db::installed(own, &recipe)?, recipe.state.tx) else { continue };
+    let books = Books::open(places)?;
+    for name in books.names()? {
+        let Some((tx, record)) = books.present(&name)? else { continue };
         let at = record.files.iter().enumerate().filter(|(_, entry)| entry.config);
         let file = |(at, entry): (usize, &Entry)| File {
             tx: tx.clone(),
@@ -70,8 +71,8 @@ pub(super) fn configs(places: &Places, own: &Dir) -> anyhow::Result<Vec<File>> {
 }
 
 /// Those of them that have the package's beside them. A file of that name which we did not put there is none.
-pub(super) fn waiting(places: &Places, prefix: &Dir, own: &Dir) -> anyhow::Result<Vec<File>> {
-    let mut files = configs(places, own)?;
+pub(super) fn waiting(places: &Places, prefix: &Dir) -> anyhow::Result<Vec<File>> {
+    let mut files = configs(places)?;
     let mut failed = None;
     files.retain(|file| {
         let path = beside(file.path());
@@ -137,17 +138,17 @@ pub(super) fn dir_read(dir: &Dir, path: &str) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Both files, and what a merge gives; none if one of them is no file.
-pub(super) fn merged(prefix: &Dir, own: &Dir, file: &File) -> anyhow::Result<(Option<Both>, Option<Merged>)> {
+pub(super) fn merged(prefix: &Dir, own: &Dir, file: &File) -> anyhow::Result<Option<(Both, Merged)>> {
     let new = beside(file.path());
     let is_file = |path: &str| -> std::io::Result<bool> {
         Ok(prefix.stat(path)?.is_some_and(|stat| dir::kind(&stat).is_file()))
     };
     if !is_file(file.path())? || !is_file(&new)? {
-        return Ok((None, None));
+        return Ok(None);
     }
     let base = pristine::base(file.entry(), true).filter(|_| file.entry().pending.is_some());
     let base = base.map(|sha256| pristine::read(own, &file.record.name, &sha256)).transpose()?.flatten();
     let both = Both { ours: dir_read(prefix, file.path())?, theirs: dir_read(prefix, &new)?, base };
     let merged = merge(both.base.as_deref(), &both.ours, &both.theirs);
-    Ok((Some(both), Some(merged)))
+    Ok(Some((both, merged)))
 }
