@@ -9,12 +9,13 @@ mod sink;
 mod tape;
 mod zipped;
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read};
 
 use anyhow::{Context, bail};
 
-use crate::dir::Dir;
+use crate::dir::{self, Dir};
 use crate::interrupt::Interrupt;
 pub use format::{Format, NAMES, Packing, Shape};
 use sink::Sink;
@@ -56,6 +57,23 @@ pub fn extract(
         }
     }
     sink.finish()
+}
+
+/// The directory that everything lies in which was unpacked into a directory, where there is one: most sources have it, called by name and
+/// version. `before`: names that were there already.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn only_dir(into: &Dir, before: &[CString]) -> io::Result<Option<String>> {
+    let names = into.raw_names()?;
+    let new: Vec<_> = names.iter().filter(|name| !before.contains(name)).collect();
+    if let [only] = new[..]
+        && let Ok(only) = only.to_str()
+        && into.stat(only)?.is_some_and(|stat| dir::kind(&stat).is_dir())
+    {
+        return Ok(Some(only.to_owned()));
+    }
+    Ok(None)
 }
 
 /// Ends with an error instead of reading for ever.

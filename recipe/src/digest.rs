@@ -4,15 +4,31 @@
 //! with theirs; where the name of one is computed, all of the directory do.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::Context;
 use common::hash::Sha256;
+use sha2::{Digest, Sha512};
 
 use crate::recipe::check_name;
 use crate::shelf;
 use crate::state;
 use crate::text::{self, SyntaxError};
+
+/// The SHA-512 of everything that comes, in hex.
+///
+/// # Errors
+/// It cannot be read.
+pub fn sha512(mut reader: impl Read) -> std::io::Result<String> {
+    let (mut hasher, mut buffer) = (Sha512::new(), vec![0; 128 << 10]);
+    loop {
+        match reader.read(&mut buffer)? {
+            0 => return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            len => hasher.update(&buffer[..len]),
+        }
+    }
+}
 
 /// Libraries of a recipe: name -> text.
 pub type Libraries = BTreeMap<String, String>;

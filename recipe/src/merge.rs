@@ -60,13 +60,14 @@ pub fn marked(base: &[u8], ours: &[u8], theirs: &[u8]) -> Merged {
 /// A unified diff; none of what is not text.
 #[must_use]
 pub fn diff(from: (&str, &[u8]), to: (&str, &[u8])) -> Option<Vec<u8>> {
-    if from.1.contains(&0) || to.1.contains(&0) {
-        return None;
-    }
+    (!from.1.contains(&0) && !to.1.contains(&0)).then(|| unified(from, to))
+}
+
+/// A unified diff of texts.
+pub(crate) fn unified(from: (&str, &[u8]), to: (&str, &[u8])) -> Vec<u8> {
     let mut options = DiffOptions::new();
     options.set_original_filename(from.0.to_owned()).set_modified_filename(to.0.to_owned());
-    let patch = options.create_patch_bytes(from.1, to.1);
-    Some(patch.to_bytes())
+    options.create_patch_bytes(from.1, to.1).to_bytes()
 }
 
 #[cfg(test)]

@@ -93,6 +93,17 @@ impl Trust {
         read().with_context(context).exit(exit::TRUST)
     }
 
+    /// As [`Trust::read`], of a prefix where something may never have been done; `require`: only what is trusted may run, whatever
+    /// the file says.
+    ///
+    /// # Errors
+    /// As [`Trust::read`].
+    pub fn of(own: Option<&Dir>, require: bool) -> anyhow::Result<Self> {
+        let mut trust = own.map_or_else(|| Ok(Self::default()), Self::read)?;
+        trust.require |= require;
+        Ok(trust)
+    }
+
     /// Writes it, whole or not at all.
     ///
     /// # Errors

@@ -47,8 +47,12 @@ pub(super) fn as_locked(desk: &Desk, all: &[Recipe]) -> anyhow::Result<()> {
 /// # Errors
 /// One is not (exit code [`exit::TRUST`]).
 pub(super) fn as_trusted(desk: &Desk, all: &[Recipe]) -> anyhow::Result<()> {
+    if all.is_empty() {
+        return Ok(());
+    }
+    let trust = desk.trust()?;
     for recipe in all {
-        if let Some(line) = desk.trusts(&Code::load(&recipe.path)?)? {
+        if let Some(line) = trust.check(&Code::load(&recipe.path)?)? {
             common::cli::tell(&line);
         }
     }

@@ -8,7 +8,6 @@ use anyhow::{Context, ensure};
 use common::cli::{report, tell};
 use common::hash::Sha256;
 use serde_json::json;
-use sha2::{Digest, Sha512};
 
 use super::{Settings, output};
 use crate::exit;
@@ -57,7 +56,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
 }
 
 fn digest(name: &str, algorithm: Algorithm) -> anyhow::Result<String> {
-    let mut reader: Box<dyn Read> = match name {
+    let reader: Box<dyn Read> = match name {
         "-" => Box::new(std::io::stdin().lock()),
         name => {
             let file = File::open(name)?;
@@ -68,16 +67,7 @@ fn digest(name: &str, algorithm: Algorithm) -> anyhow::Result<String> {
     Ok(match algorithm {
         Algorithm::Sha256 => Sha256::of_reader(reader)?.0.to_string(),
         Algorithm::Blake3 => blake3::Hasher::new().update_reader(reader)?.finalize().to_hex().to_string(),
-        Algorithm::Sha512 => {
-            let (mut hasher, mut buffer) = (Sha512::new(), vec![0; 128 << 10]);
-            loop {
-                match reader.read(&mut buffer)? {
-                    0 => break,
-                    len => hasher.update(&buffer[..len]),
-                }
-            }
-            hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-        }
+        Algorithm::Sha512 => crate::digest::sha512(reader)?,
     })
 }
 

@@ -104,9 +104,10 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     paths.retain(|p| seen.insert(p.clone()));
     let patterns = patterns(&options.overwrite)?;
     let desk = settings.desk()?;
+    let books = Books::open(&settings.places)?;
     let mut wanted = Vec::new();
     for path in &paths {
-        let recipe = Books::open(&settings.places)?.settle(Recipe::load(path)?)?;
+        let recipe = books.settle(Recipe::load(path)?)?;
         if let Some(why) = claims::untrue(&settings.places, &recipe) {
             note(&format!("{why}; {}", claims::HINT));
         }
@@ -160,11 +161,11 @@ pub(super) fn quietly(
 /// As [`run`].
 pub fn upgrade(settings: &Settings, options: &UpgradeOptions) -> anyhow::Result<ExitCode> {
     let desk = settings.desk()?;
-    let recipes = match &options.names[..] {
-        [] => shelf::all(&settings.places)?.0,
+    let (recipes, errors) = match &options.names[..] {
+        [] => shelf::all(&settings.places)?,
         names => {
             let load = |name: &String| shelf::installed(&settings.places, name);
-            names.iter().map(load).collect::<anyhow::Result<_>>()?
+            (names.iter().map(load).collect::<anyhow::Result<_>>()?, Vec::new())
         }
     };
     let old = recipes.into_iter().filter(Recipe::is_outdated);
@@ -172,7 +173,9 @@ pub fn upgrade(settings: &Settings, options: &UpgradeOptions) -> anyhow::Result<
     let (held, old): (Vec<_>, _) = old.partition(|r| options.names.is_empty() && r.held_by().is_some());
     let (by_name, notes) = (!options.names.is_empty(), held.iter().filter_map(left_out).collect());
     let work = Work { desk: &desk, dry: options.dry, overwrite: &[], json: settings.json, by_name, notes };
-    work.run(foresee(&desk, old, Why::Same, options.no_deps)?)
+    let done = work.run(foresee(&desk, old, Why::Same, options.no_deps)?)?;
+    // One bad file keeps nothing else from being upgraded.
+    Ok(if errors.is_empty() { done } else { output::unreadable(&errors) })
 }
 
 /// What is said of a package that its pin keeps as it is.

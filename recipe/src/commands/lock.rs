@@ -48,9 +48,11 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     let before = desk.lockfile.take().unwrap_or_default();
     let wanted = match &options.names[..] {
         [] => {
-            let (recipes, _) = shelf::all(&desk.places)?;
             // What a file only says is installed may be on its way here (`recipe sync-state`).
-            recipes.into_iter().filter(|r| r.state.installed || r.claim.is_some()).collect()
+            shelf::every(&desk.places)?
+                .into_iter()
+                .filter(|r| r.state.installed || r.claim.is_some())
+                .collect()
         }
         names => names.iter().map(|n| shelf::load(&desk.places, n)).collect::<anyhow::Result<Vec<_>>>()?,
     };
@@ -154,20 +156,18 @@ fn entry(desk: &Desk, recipe: &Recipe, before: &Lockfile) -> anyhow::Result<Opti
 
 fn print(before: &Lockfile, after: &Lockfile, done: bool, json: bool) -> anyhow::Result<ExitCode> {
     if json {
-        let all = json!({ "schema": 1, "done": done, "packages": after.packages });
-        output::line(serde_json::to_string_pretty(&all)?)?;
+        output::json_of_all([("done", done.into()), ("packages", json!(after.packages))])?;
         return Ok(ExitCode::SUCCESS);
     }
     for package in &after.packages {
         let Package { name, version, .. } = package;
         match before.get(name) {
             Some(old) if old == package => {}
-            Some(old) => output::line(format!("~ {name} {} -> {version}", old.version))?,
-            None => output::line(format!("+ {name} {version}"))?,
+            old => output::line(output::change(name, old.map(|old| &*old.version), Some(version)))?,
         }
     }
     for old in before.packages.iter().filter(|old| after.get(&old.name).is_none()) {
-        output::line(format!("- {} {}", old.name, old.version))?;
+        output::line(output::change(&old.name, Some(&old.version), None))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -26,7 +26,7 @@ use serde_json::json;
 use super::{Settings, output};
 use crate::archive::{self, Format, Packing, Shape};
 use crate::code::Code;
-use crate::dir::{self, Dir};
+use crate::dir::Dir;
 use crate::engine::Program;
 use crate::exit;
 use crate::recipe::{Recipe, check_name};
@@ -210,12 +210,10 @@ fn look_into(
     };
     archive::extract(&origin.file, format, &origin.file_name, &root, &desk.interrupt)
         .exit(exit::INTEGRITY)?;
-    let mut top = root;
-    if let [only] = &top.utf8_names()?[..]
-        && top.stat(only)?.is_some_and(|s| dir::kind(&s).is_dir())
-    {
-        top = top.sub(only)?;
-    }
+    let top = match archive::only_dir(&root, &[])? {
+        Some(only) => root.sub(&only)?,
+        None => root,
+    };
     let mut files = tree::list(&top)?;
     if format.shape == Shape::Single {
         // Its rights were lost when it was packed.

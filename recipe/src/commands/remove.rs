@@ -13,7 +13,7 @@ use crate::exit;
 use crate::recipe::Recipe;
 use crate::resolve::Graph;
 use crate::shelf;
-use crate::tx::{self, Desk, make, plan::Planner};
+use crate::tx::{self, Desk, Plan, make, plan::Planner};
 use crate::voice::{ask, summary};
 
 /// Options.
@@ -116,17 +116,40 @@ fn remove(
     let mut rows = output::rows(&plan);
     rows.iter_mut().for_each(|row| row.why = why(&row.name));
     let surprising = rows.iter().any(|row| row.why.is_some());
-    summary::show(&rows, surprising);
-    if !dry_run && !recipes.is_empty() {
+    let leaving: Vec<_> = recipes.iter().collect();
+    let done = !dry_run && !recipes.is_empty();
+    conclude(desk, &plan, &rows, &leaving, Ending { surprising, done, dry_run, json: settings.json })
+}
+
+/// How [`conclude`] ends.
+pub(super) struct Ending {
+    /// More happens than was asked for: it is asked.
+    pub(super) surprising: bool,
+    /// It is done, not only said.
+    pub(super) done: bool,
+    pub(super) dry_run: bool,
+    pub(super) json: bool,
+}
+
+/// Shows what a transaction does, asks where that is needed, carries it out (first `remove()` of what leaves), and says so.
+pub(super) fn conclude(
+    desk: &Desk,
+    plan: &Plan,
+    rows: &[summary::Row],
+    leaving: &[&Recipe],
+    Ending { surprising, done, dry_run, json }: Ending,
+) -> anyhow::Result<ExitCode> {
+    summary::show(rows, surprising);
+    if done {
         if surprising {
-            ask::proceed(true, &desk.interrupt)?;
+            ask::proceed(rows.iter().any(summary::Row::loses), &desk.interrupt)?;
         }
-        recipes.iter().try_for_each(|recipe| before(desk, &tx, recipe))?;
-        tx::run(desk, &plan)?;
+        leaving.iter().try_for_each(|recipe| before(desk, &plan.journal.tx, recipe))?;
+        tx::run(desk, plan)?;
     }
-    output::changes(&plan, !dry_run && !recipes.is_empty(), settings.json)?;
+    output::changes(plan, done, json)?;
     if !dry_run {
-        summary::done(&rows);
+        summary::done(rows);
     }
     Ok(ExitCode::SUCCESS)
 }

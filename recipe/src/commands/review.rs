@@ -10,6 +10,7 @@ use crate::code::Code;
 use crate::dir::Dir;
 use crate::engine::capability::Capabilities;
 use crate::exit;
+use crate::merge;
 use crate::places::OWN;
 use crate::recipe::Recipe;
 use crate::shelf;
@@ -26,7 +27,7 @@ pub fn review(settings: &Settings, name: &str) -> anyhow::Result<ExitCode> {
     let can = trust::capabilities(&code)?;
     let own = own(settings);
     let before = before(own.as_ref(), &code.recipe)?;
-    let trust = own.as_ref().map_or_else(|| Ok(Trust::default()), Trust::read)?;
+    let trust = Trust::of(own.as_ref(), false)?;
     let (standing, more) = match trust.standing(&code, &can)? {
         Standing::Unknown => ("no", Vec::new()),
         Standing::Reviewed => ("yes", Vec::new()),
@@ -154,7 +155,6 @@ fn unified(old_title: &str, old: &str, new_title: &str, new: &str) -> String {
     if old == new {
         return String::new();
     }
-    let mut options = diffy::DiffOptions::new();
-    options.set_original_filename(old_title.to_owned()).set_modified_filename(new_title.to_owned());
-    options.create_patch(old, new).to_string()
+    let patch = merge::unified((old_title, old.as_bytes()), (new_title, new.as_bytes()));
+    String::from_utf8_lossy(&patch).into_owned()
 }

@@ -77,9 +77,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
 
 /// Whether the user's prefix lets these recipes run: the room's knows nothing of what he trusts.
 fn trusted(settings: &Settings, all: &BTreeMap<String, Code>) -> anyhow::Result<()> {
-    let own = review::own(settings);
-    let mut trust = own.as_ref().map_or_else(|| Ok(Trust::default()), Trust::read)?;
-    trust.require |= settings.require_trust;
+    let trust = Trust::of(review::own(settings).as_ref(), settings.require_trust)?;
     for code in all.values() {
         if let Some(note) = trust.check(code)? {
             tell(&note);
@@ -128,7 +126,7 @@ fn make(
     let wanted = shelf::load(&desk.places, &recipe.name)?;
     install::quietly(&desk, &[], vec![wanted], &[], Why::Asked)?;
     let mut beside = Vec::new();
-    for recipe in shelf::all(&desk.places)?.0.iter().filter(|r| r.state.installed) {
+    for recipe in shelf::every(&desk.places)?.iter().filter(|r| r.state.installed) {
         for source in db::installed(&desk.own, recipe)?.into_iter().flat_map(|record| record.sources) {
             if let Some(file) = source.url.strip_prefix(db::BESIDE) {
                 let path = desk.beside.get(&recipe.name).map(|dir| dir.join(file)).unwrap_or_default();

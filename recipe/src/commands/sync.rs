@@ -8,7 +8,7 @@ mod compare;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use common::cli::{Mark, report, tell};
+use common::cli::{Mark, tell};
 use serde_json::json;
 
 use self::compare::{Finding, Problem};
@@ -66,7 +66,8 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     decide(options, &mut findings);
     let leaving = leaving(&desk, &recipes, &findings)?;
     let plan = if options.dry_run {
-        dry(&desk, &findings, settings.json)?
+        dry(&desk, &findings, settings.json)?;
+        None
     } else {
         // Files that are gone must be there before anything can be written into them.
         bring_back(&desk, &mut findings)?;
@@ -78,8 +79,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
         plan
     };
     print(settings, &desk, plan.as_ref(), &findings, !options.dry_run)?;
-    errors.iter().for_each(|e| tell(&report(e)));
-    Ok(if errors.is_empty() { ExitCode::SUCCESS } else { exit::RECIPE.into() })
+    Ok(output::unreadable(&errors))
 }
 
 /// Only what was asked for.
@@ -161,17 +161,14 @@ fn correct(desk: &Desk, findings: &[Finding]) -> anyhow::Result<()> {
 }
 
 /// Says what a transaction would do, as far as that is known without making anything.
-fn dry(desk: &Desk, findings: &[Finding], json: bool) -> anyhow::Result<Option<Plan>> {
+fn dry(desk: &Desk, findings: &[Finding], json: bool) -> anyhow::Result<()> {
     let mut find = |name: &str| shelf::load(&desk.places, name);
     let steps = resolve::missing(wanted(findings), &desk.base, &mut find)?;
     for step in steps.iter().filter(|_| !json) {
         let recipe = &step.recipe;
-        output::line(match recipe.installed_version() {
-            Some(from) => format!("~ {} {from} -> {}", recipe.name, recipe.version),
-            None => format!("+ {} {}", recipe.name, recipe.version),
-        })?;
+        output::line(output::change(&recipe.name, recipe.installed_version(), Some(&recipe.version)))?;
     }
-    Ok(None)
+    Ok(())
 }
 
 fn print(
@@ -186,10 +183,13 @@ fn print(
         let packages: Vec<_> =
             plan.iter().flat_map(|p| &p.journal.packages).map(output::change_json).collect();
         let (tx, notes) = (plan.map(|p| &p.journal.tx), plan.map(|p| &p.notes[..]).unwrap_or_default());
-        let all = json!({
-            "schema": 1, "tx": tx, "done": done, "packages": packages, "findings": findings, "notes": notes,
-        });
-        return output::line(serde_json::to_string_pretty(&all)?);
+        return output::json_of_all([
+            ("tx", json!(tx)),
+            ("done", done.into()),
+            ("packages", packages.into()),
+            ("findings", json!(findings)),
+            ("notes", json!(notes)),
+        ]);
     }
     if let Some(plan) = plan {
         output::changes(plan, true, false)?;

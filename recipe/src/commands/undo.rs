@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use common::cli::Mark;
 
-use super::{Settings, graph, output, remove};
+use super::remove::{Ending, conclude};
+use super::{Settings, graph, output};
 use crate::claims::Books;
 use crate::db;
 use crate::exit;
@@ -15,8 +16,7 @@ use crate::shelf;
 use crate::tx::history::History;
 use crate::tx::journal::Journal;
 use crate::tx::restore::restore;
-use crate::tx::{self, Desk, plan::Planner};
-use crate::voice::{ask, summary};
+use crate::tx::{Desk, plan::Planner};
 
 /// Options of `recipe undo`.
 #[derive(Debug, clap::Args)]
@@ -172,22 +172,10 @@ impl Work<'_> {
             }
         }
         let plan = planner.finish()?;
-        let rows = output::rows(&plan);
         // Who undoes the last transaction has not said what is in it; a rollback names its package.
-        let surprising = self.undone.is_some();
-        summary::show(&rows, surprising);
-        if !self.how.dry_run {
-            if surprising {
-                ask::proceed(rows.iter().any(summary::Row::loses), &desk.interrupt)?;
-            }
-            leaving.into_iter().try_for_each(|recipe| remove::before(desk, &tx, recipe))?;
-            tx::run(desk, &plan)?;
-        }
-        output::changes(&plan, !self.how.dry_run, self.settings.json)?;
-        if !self.how.dry_run {
-            summary::done(&rows);
-        }
-        Ok(ExitCode::SUCCESS)
+        let (surprising, dry_run, json) = (self.undone.is_some(), self.how.dry_run, self.settings.json);
+        let ending = Ending { surprising, done: !dry_run, dry_run, json };
+        conclude(desk, &plan, &output::rows(&plan), &leaving, ending)
     }
 
     /// What comes back must be what its user allows.

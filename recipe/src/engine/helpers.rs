@@ -23,6 +23,7 @@ use super::capability::Kind;
 use super::context::Context;
 use super::look::counts;
 use super::report::Failure;
+pub(crate) use install::completion_of;
 
 type Text = ImmutableString;
 

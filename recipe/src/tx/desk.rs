@@ -89,10 +89,15 @@ impl Desk {
     /// # Errors
     /// It may not, or nobody can tell (exit code [`crate::exit::TRUST`]).
     pub fn trusts(&self, code: &Code) -> anyhow::Result<Option<String>> {
-        // Only here: what is installed can be removed, whatever that file looks like.
-        let mut trust = Trust::read(&self.own)?;
-        trust.require |= self.require_trust;
-        trust.check(code)
+        self.trust()?.check(code)
+    }
+
+    /// What is trusted here. Read only when code is to run: what is installed can be removed, whatever that file looks like.
+    ///
+    /// # Errors
+    /// Nobody can tell (exit code [`crate::exit::TRUST`]).
+    pub fn trust(&self) -> anyhow::Result<Trust> {
+        Trust::of(Some(&self.own), self.require_trust)
     }
 
     /// A number for a transaction: later ones sort later, also within a second. Who makes one holds the lock.

@@ -215,9 +215,9 @@ fn is_document(file: &File) -> bool {
     let name = file.name().to_ascii_lowercase();
     // Of the package, not of the program.
     let metadata = name == "package.json" || name.starts_with('.');
-    let completions = |dir: &str| dir.to_ascii_lowercase().contains("complet") || dir == "site-functions";
     metadata
         || BEGINS.iter().any(|begin| name.starts_with(begin))
         || ENDS.iter().any(|end| name.ends_with(end))
-        || file.dirs().any(|dir| DIRS.contains(&dir) || completions(dir))
+        || file.is_among_completions()
+        || file.dirs().any(|dir| DIRS.contains(&dir))
 }

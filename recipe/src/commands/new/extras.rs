@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::contents::Package;
 use super::tree::{File, Kind};
 use crate::dir::split;
+use crate::engine::helpers::completion_of;
 use crate::state::quote;
 
 impl Package<'_> {
@@ -18,7 +19,7 @@ impl Package<'_> {
             let (place, line) = if is_manual(file) {
                 (format!("man {}", file.name()), format!("install_man({source});"))
             } else if let Some((shell, command)) = completion(file, programs) {
-                let said = says_shell(file.name());
+                let said = completion_of(file.name()).is_some();
                 let how =
                     if said { String::new() } else { format!(", {}, {}", quote(shell), quote(&command)) };
                 (format!("{shell} {command}"), format!("install_completion({source}{how});"))
@@ -92,34 +93,13 @@ fn is_manual(file: &File) -> bool {
 
 /// Shell and command of a completion; where such files lie their names say it.
 fn completion(file: &File, programs: &[&File]) -> Option<(&'static str, String)> {
-    let among =
-        file.dirs().any(|dir| dir.to_ascii_lowercase().contains("complet") || dir == "site-functions");
-    if !among || matches!(file.kind, Kind::Elf(_)) {
+    if !file.is_among_completions() || matches!(file.kind, Kind::Elf(_)) {
         return None;
     }
     let name = file.name();
-    let command = |shell, command: &str| {
-        let plain = !command.is_empty() && !command.contains('.');
-        plain.then(|| (shell, command.to_owned()))
-    };
-    let bash = || name.strip_suffix(".bash").or_else(|| name.strip_suffix(".bash-completion"));
-    if let Some(of) = name.strip_suffix(".fish") {
-        command("fish", of)
-    } else if let Some(of) = bash() {
-        command("bash", of)
-    } else if let Some(of) = name.strip_prefix('_') {
-        command("zsh", of.strip_suffix(".zsh").unwrap_or(of))
-    } else if let Some(of) = name.strip_suffix(".zsh") {
-        command("zsh", of)
-    } else if file.dirs().any(|dir| dir.starts_with("bash")) || programs.iter().any(|p| p.name() == name) {
-        command("bash", name)
-    } else {
-        None
-    }
-}
-
-/// Whether `install_completion` knows from the name alone.
-fn says_shell(name: &str) -> bool {
-    let ending = [".fish", ".bash", ".bash-completion", ".zsh"].iter().any(|ending| name.ends_with(ending));
-    ending || name.starts_with('_')
+    let is_bash =
+        || file.dirs().any(|dir| dir.starts_with("bash")) || programs.iter().any(|p| p.name() == name);
+    let (shell, command) = completion_of(name).or_else(|| is_bash().then_some(("bash", name)))?;
+    let plain = !command.is_empty() && !command.contains('.');
+    plain.then(|| (shell, command.to_owned()))
 }

@@ -52,6 +52,11 @@ impl File {
     pub(super) fn dirs(&self) -> impl Iterator<Item = &str> {
         self.parent().split('/').filter(|name| !name.is_empty())
     }
+
+    /// Whether it lies where completions do.
+    pub(super) fn is_among_completions(&self) -> bool {
+        self.dirs().any(|dir| dir.to_ascii_lowercase().contains("complet") || dir == "site-functions")
+    }
 }
 
 /// All files below a directory, sorted; names that are not UTF-8 are left out.

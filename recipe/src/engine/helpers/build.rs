@@ -84,14 +84,8 @@ fn unpack_here(context: &mut Context, file: &File, name: &str, format: Format) -
     archive::extract(file, format, name, &into, &context.interrupt)
         .with_context(|| format!("failed to unpack {name}"))
         .exit(exit::INTEGRITY)?;
-    // Most sources lie in one directory, called by name and version.
-    let names = into.raw_names()?;
-    let new: Vec<_> = names.iter().filter(|n| !before.contains(n)).collect();
-    if let [only] = new[..]
-        && let Ok(only) = only.to_str()
-        && into.stat(only)?.is_some_and(|s| dir::kind(&s).is_dir())
-    {
-        context.cwd = context.inside(only)?;
+    if let Some(only) = archive::only_dir(&into, &before)? {
+        context.cwd = context.inside(&only)?;
     }
     Ok(())
 }

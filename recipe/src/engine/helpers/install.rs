@@ -122,20 +122,24 @@ fn man(context: &mut Context, word: Text) -> anyhow::Result<()> {
 
 fn completion(context: &mut Context, word: Text) -> anyhow::Result<()> {
     let name = last_name(&word).to_owned();
-    let path = if let Some(command) = name.strip_suffix(".fish") {
-        completion_path("fish", command)?
+    let (shell, command) = completion_of(&name)
+        .with_context(|| format!("the name {name:?} does not say whose completion it is"))
+        .hint("install_completion(file, \"bash\", \"command\") says so")?;
+    put(context, &word, &completion_path(shell, command)?, 0o644)
+}
+
+/// Shell and command of a completion, as its name says them.
+pub(crate) fn completion_of(name: &str) -> Option<(&'static str, &str)> {
+    if let Some(command) = name.strip_suffix(".fish") {
+        Some(("fish", command))
     } else if let Some(command) = name.strip_suffix(".bash").or_else(|| name.strip_suffix(".bash-completion"))
     {
-        completion_path("bash", command)?
+        Some(("bash", command))
     } else if let Some(command) = name.strip_prefix('_') {
-        completion_path("zsh", command.strip_suffix(".zsh").unwrap_or(command))?
-    } else if let Some(command) = name.strip_suffix(".zsh") {
-        completion_path("zsh", command)?
+        Some(("zsh", command.strip_suffix(".zsh").unwrap_or(command)))
     } else {
-        return Err(anyhow::anyhow!("the name {name:?} does not say whose completion it is"))
-            .hint("install_completion(file, \"bash\", \"command\") says so");
-    };
-    put(context, &word, &path, 0o644)
+        Some(("zsh", name.strip_suffix(".zsh")?))
+    }
 }
 
 fn completion_for(context: &mut Context, word: Text, shell: Text, command: Text) -> anyhow::Result<()> {

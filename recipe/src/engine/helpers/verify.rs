@@ -8,11 +8,11 @@ use anyhow::{Context as _, bail, ensure};
 use common::cli::Mark;
 use common::hash::Sha256;
 use minisign_verify::{PublicKey, Signature};
-use sha2::{Digest, Sha512};
 
 use super::acquire::last;
 use super::{Group, Helper, Text};
 use crate::db::Source;
+use crate::digest;
 use crate::engine::context::Context;
 use crate::exit;
 use crate::fetch::{Download, wrong};
@@ -192,9 +192,7 @@ fn each(file: &Download, mut work: impl FnMut(&[u8])) -> anyhow::Result<()> {
 }
 
 fn sha512_of(file: &Download) -> anyhow::Result<String> {
-    let mut hasher = Sha512::new();
-    each(file, |bytes| hasher.update(bytes))?;
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    digest::sha512(open(file)?).with_context(|| format!("failed to read {}", file.path.display()))
 }
 
 /// The last download must have the digest that is wanted, unless that is looked for anew.
