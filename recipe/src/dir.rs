@@ -211,12 +211,20 @@ impl Dir {
     /// # Errors
     /// The directory cannot be read.
     pub fn raw_names(&self) -> io::Result<Vec<CString>> {
+        Ok(self.numbered_names()?.into_iter().map(|(_, name)| name).collect())
+    }
+
+    /// As [`Dir::raw_names`], each with the number of its inode.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn numbered_names(&self) -> io::Result<Vec<(u64, CString)>> {
         let mut names = Vec::new();
         // `read_from` opens it once more, so that the position is its own.
         for entry in rustix::fs::Dir::read_from(&self.fd)? {
-            let name = entry?.file_name().to_owned();
-            if !matches!(name.to_bytes(), b"." | b"..") {
-                names.push(name);
+            let entry = entry?;
+            if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+                names.push((entry.ino(), entry.file_name().to_owned()));
             }
         }
         Ok(names)
