@@ -47,7 +47,8 @@ fn boots_to_a_running_system() -> anyhow::Result<()> {
     ensure!(kernel == modules, "running kernel {kernel:?}, but the image has {modules:?}");
 
     // What the build made, no boot makes again.
-    let again = "ldconfig systemd-hwdb-update systemd-journal-catalog-update systemd-sysusers systemd-update-done";
+    let again =
+        "ldconfig systemd-hwdb-update systemd-journal-catalog-update systemd-sysusers systemd-update-done";
     let ran = c.check(&format!("systemctl show -P ConditionResult {again} | sort -u"), COMMAND)?;
     ensure!(ran == "no", "expected none of {again} to run, found {ran:?}");
 

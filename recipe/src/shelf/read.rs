@@ -58,7 +58,8 @@ pub(super) fn all(dir: &Path) -> anyhow::Result<Vec<anyhow::Result<Recipe>>> {
         let mut done = Vec::new();
         loop {
             let start = next.fetch_add(BLOCK, Ordering::Relaxed);
-            let Some(block) = order.get(start..order.len().min(start + BLOCK)).filter(|b| !b.is_empty()) else {
+            let Some(block) = order.get(start..order.len().min(start + BLOCK)).filter(|b| !b.is_empty())
+            else {
                 return done;
             };
             done.extend(block.iter().map(|at| (*at, load(&dir, &files[*at].name, &mut buffer))));
