@@ -83,14 +83,26 @@ impl Computer {
     /// The files cannot be copied.
     pub fn copy(&self, dir: &Path) -> anyhow::Result<Self> {
         let copy = Self::new(&self.layout, &self.iso, dir)?;
-        let cp = |from: &Path, to: &Path| {
-            Cmd::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(from).arg(to).read().map(drop)
-        };
-        for (from, to) in self.disks.iter().zip(&copy.disks) {
-            cp(&from.image, &to.image)?;
-        }
-        cp(&self.variables(), &copy.variables())?;
+        self.save(&copy.dir)?;
         Ok(copy)
+    }
+
+    /// Copies what it keeps without power to `dir`: disks and UEFI variables. It must not be running, or be paused.
+    ///
+    /// # Errors
+    /// The files cannot be copied.
+    pub fn save(&self, dir: &Path) -> anyhow::Result<()> {
+        std::fs::create_dir_all(dir).with_context(|| format!("failed to create {}", dir.display()))?;
+        let disks = self.disks.iter().map(|disk| disk.image.clone());
+        for file in disks.chain([self.variables()]) {
+            Cmd::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(file).arg(dir).read()?;
+        }
+        Ok(())
+    }
+
+    /// How its disks are laid out.
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// From its next start on it reaches this port of the host, as port 80 of [`SERVED`](crate::qemu::SERVED).
@@ -174,6 +186,14 @@ impl Computer {
         Mount::new(&disk.image, &options, &self.dir.join("root"))
     }
 
+    /// Takes all kernels off its EFI system partition.
+    ///
+    /// # Errors
+    /// There is no such partition, or none in it.
+    pub fn without_kernel(&self) -> anyhow::Result<()> {
+        Cmd::new("mdeltree").args(["-i", &self.esp()?, "::EFI/Linux"]).read().map(drop)
+    }
+
     fn type_command(&self, vm: &mut Vm, step: &Step, command: &str) -> anyhow::Result<()> {
         let first = self.disks.first().map(|disk| disk.node(0)).unwrap_or_default();
         let mut words = command.split_whitespace();
@@ -207,6 +227,12 @@ impl Computer {
         let machine = Machine::new(self.accel).isolated().variables(&self.variables());
         let machine = machine.serve(self.served).parameters(&self.parameters);
         self.disks.iter().fold(machine, Machine::disk)
+    }
+
+    /// mtools' name of the EFI system partition of its first disk.
+    pub(crate) fn esp(&self) -> anyhow::Result<String> {
+        let disk = self.disks.first().context("a computer without disks")?;
+        Ok(format!("{}@@{}", disk.image.display(), disk.partition(1)?.offset))
     }
 
     /// The file of the firmware's memory.

@@ -16,6 +16,7 @@
 //! - [`install`]: an installation as the guide says, phase by phase
 //! - [`installed`]: what must be true in a system that was installed
 //! - [`compare`]: what differs between the image and an installed disk, as the host sees them
+//! - [`verify`]: the installed disk through all checks, from outside and from inside
 //! - [`matrix`]: installations on every layout
 //! - [`boots`]: the disc on every kind of machine
 //! - [`twins`]: installations with one thing wrong, which must be noticed
@@ -39,6 +40,7 @@ pub mod layout;
 pub mod install;
 pub mod installed;
 pub mod compare;
+pub mod verify;
 pub mod matrix;
 pub mod boots;
 pub mod twins;

@@ -82,9 +82,7 @@ fn power_off(vm: &mut Vm) -> anyhow::Result<()> {
 /// The same disk with no kernel on it does not start; the error says how far it got.
 fn without_a_kernel(computer: &Computer, dir: &Path) -> anyhow::Result<()> {
     let twin = computer.copy(&dir.join("twin-without-kernel"))?;
-    let disk = &twin.disks[0];
-    let esp = format!("{}@@{}", disk.image.display(), disk.partition(1)?.offset);
-    Cmd::new("mdeltree").args(["-i", &esp, "::EFI/Linux"]).read()?;
+    twin.without_kernel()?;
     let error = does_not_boot(&twin)?;
     // systemd-boot offers the firmware's setup, all that is left, and resets the machine to get there.
     ensure!(error.contains("the boot stopped in the boot loader: "), "the error does not say where: {error}");
