@@ -5,6 +5,7 @@
 //! - [`disc`]: files on discs, and bad copies of discs
 //! - [`disk`]: writable disks and the buses they are on
 //! - [`qemu`]: the command line of a machine
+//! - [`tpm`]: a TPM beside it
 //! - [`console`]: the serial console: wait for a prompt, type, get output and exit status
 //! - [`qmp`]: QEMU's control socket: screenshots, power
 //! - [`vm`]: a running machine: process group, console, QMP, artefacts
@@ -29,6 +30,7 @@ pub mod accel;
 pub mod disk;
 pub mod disc;
 pub mod qemu;
+pub mod tpm;
 pub mod console;
 pub mod qmp;
 pub mod vm;
