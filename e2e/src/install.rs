@@ -25,6 +25,10 @@ const STEP: Duration = Duration::from_secs(900);
 /// MiB of a disk; the files are sparse.
 const DISK: u64 = 8 << 10;
 
+/// Names in a computer's directory: the firmware's memory, and the TPM's.
+const VARIABLES: &str = "variables.fd";
+const TPM: &str = "tpm";
+
 /// Root's password and the user's, for whoever types the guide.
 pub const PASSWORD: &str = "correct horse";
 /// The user that the guide makes.
@@ -50,6 +54,7 @@ pub struct Computer {
     accel: Accel,
     served: Option<u16>,
     parameters: String,
+    tpm: bool,
 }
 
 impl Computer {
@@ -74,6 +79,7 @@ impl Computer {
             accel: Accel::probe()?,
             served: None,
             parameters: String::new(),
+            tpm: false,
         })
     }
 
@@ -84,20 +90,42 @@ impl Computer {
     pub fn copy(&self, dir: &Path) -> anyhow::Result<Self> {
         let copy = Self::new(&self.layout, &self.iso, dir)?;
         self.save(&copy.dir)?;
-        Ok(copy)
+        Ok(Self { tpm: self.tpm, ..copy })
     }
 
-    /// Copies what it keeps without power to `dir`: disks and UEFI variables. It must not be running, or be paused.
+    /// A computer in `dir`, which is emptied first, in the state that another one of the same layout [saved](Self::save).
+    ///
+    /// # Errors
+    /// The files cannot be copied.
+    pub fn restored(layout: &Layout, iso: &Path, dir: &Path, saved: &Path) -> anyhow::Result<Self> {
+        let computer = Self::new(layout, iso, dir)?;
+        let computer = Self { tpm: saved.join(TPM).exists(), ..computer };
+        for name in computer.kept() {
+            copy_sparse(&saved.join(name), &computer.dir)?;
+        }
+        Ok(computer)
+    }
+
+    /// Copies what it keeps without power to the directory `dir`: disks, UEFI variables, the TPM's memory. It must be off or paused.
     ///
     /// # Errors
     /// The files cannot be copied.
     pub fn save(&self, dir: &Path) -> anyhow::Result<()> {
         std::fs::create_dir_all(dir).with_context(|| format!("failed to create {}", dir.display()))?;
-        let disks = self.disks.iter().map(|disk| disk.image.clone());
-        for file in disks.chain([self.variables()]) {
-            Cmd::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(file).arg(dir).read()?;
-        }
-        Ok(())
+        self.kept().into_iter().try_for_each(|name| copy_sparse(&self.dir.join(name), dir))
+    }
+
+    /// Names of what it keeps without power, in its directory. The firmware's memory is there from the first start on.
+    fn kept(&self) -> Vec<PathBuf> {
+        let disks = self.disks.iter().filter_map(|disk| disk.image.file_name()).map(PathBuf::from);
+        let tpm = self.tpm.then(|| PathBuf::from(TPM));
+        disks.chain([PathBuf::from(VARIABLES)]).chain(tpm).collect()
+    }
+
+    /// From its first start on it has a TPM 2.0.
+    #[must_use]
+    pub fn with_tpm(self) -> Self {
+        Self { tpm: true, ..self }
     }
 
     /// How its disks are laid out.
@@ -144,22 +172,29 @@ impl Computer {
     /// # Errors
     /// Names the step, its line in the guide, the command and its output.
     pub fn follow(&self, vm: &mut Vm, guide: &Guide, last: Option<&str>) -> anyhow::Result<()> {
-        for step in guide.steps(self.layout.guide)? {
+        let mut steps = guide.steps(self.layout.guide)?;
+        if let Some(last) = last {
+            let at = steps.iter().position(|step| step.name == last);
+            steps.truncate(at.with_context(|| format!("the guide has no step {last}"))? + 1);
+        }
+        self.type_steps(vm, &steps)
+    }
+
+    /// Types steps of the guide; ends with the first command that fails.
+    ///
+    /// # Errors
+    /// As [`Self::follow`].
+    pub fn type_steps(&self, vm: &mut Vm, steps: &[Step]) -> anyhow::Result<()> {
+        for step in steps {
             for command in step.commands()? {
-                let typed = self.type_command(vm, &step, &command);
+                let typed = self.type_command(vm, step, &command);
                 typed.with_context(|| {
                     format!("line {} of the installation guide, step {}", step.line, step.name)
                 })?;
             }
             vm.reached(&step.name)?;
-            if last == Some(step.name.as_str()) {
-                return Ok(());
-            }
         }
-        match last {
-            Some(last) => bail!("the guide has no step {last}"),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// Compares the root on each disk with the image; only what is listed, here or in the layout, may differ.
@@ -226,6 +261,7 @@ impl Computer {
     fn machine(&self) -> Machine {
         let machine = Machine::new(self.accel).isolated().variables(&self.variables());
         let machine = machine.serve(self.served).parameters(&self.parameters);
+        let machine = machine.tpm(self.tpm.then(|| self.dir.join(TPM)));
         self.disks.iter().fold(machine, Machine::disk)
     }
 
@@ -237,6 +273,12 @@ impl Computer {
 
     /// The file of the firmware's memory.
     pub(crate) fn variables(&self) -> PathBuf {
-        self.dir.join("variables.fd")
+        self.dir.join(VARIABLES)
     }
+}
+
+/// Copies a file or a directory into `dir`, without its holes, sharing its blocks where the file system can.
+fn copy_sparse(from: &Path, dir: &Path) -> anyhow::Result<()> {
+    let cp = Cmd::new("cp").args(["--recursive", "--sparse=always", "--reflink=auto"]);
+    cp.arg(from).arg(dir).read().map(drop)
 }

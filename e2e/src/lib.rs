@@ -19,6 +19,7 @@
 //! - [`compare`]: what differs between the image and an installed disk, as the host sees them
 //! - [`verify`]: the installed disk through all checks, from outside and from inside
 //! - [`matrix`]: installations on every layout
+//! - [`phases`]: one installation in phases, with snapshots to go on from
 //! - [`boots`]: the disc on every kind of machine
 //! - [`twins`]: installations with one thing wrong, which must be noticed
 //!
@@ -44,6 +45,7 @@ pub mod installed;
 pub mod compare;
 pub mod verify;
 pub mod matrix;
+pub mod phases;
 pub mod boots;
 pub mod twins;
 

@@ -42,7 +42,9 @@ fn the_guide_installs_a_system_that_boots() -> anyhow::Result<()> {
 
     let mut vm = computer.boot_disc("1-disc")?;
     boot::settled(&mut vm.console)?;
-    computer.follow(&mut vm, &guide()?, None)?;
+    computer.follow(&mut vm, &guide()?, None).context(
+        "`cargo xtask e2e --keep` installs in phases, and `--from PHASE` runs the one that failed again",
+    )?;
     drop(vm);
     let image = image(&iso, &dir)?;
     compare("the disk after the installation", image.as_ref(), &computer, &[expected::INSTALLED])?;
