@@ -152,7 +152,7 @@ impl Phases<'_> {
         let record = first.before().map(|before| {
             let refused = |why| format!("cannot go on from the snapshot of phase {before}: {why}");
             let record = store.check(before).map_err(|why| anyhow::anyhow!(refused(why)));
-            let hint = format!("`{}` makes new ones, `{0} --phases` lists them", self.fresh());
+            let hint = format!("`{}` makes new ones, `cargo xtask e2e --phases` lists them", self.fresh());
             record.hint(hint).map(|record| (store.of(before), record.live))
         });
         let dir = self.dir.join("computer");
@@ -261,7 +261,10 @@ mod tests {
             let err = phases.run(Phase::Base, Phase::Base, &|_| ()).unwrap_err();
             assert_eq!(err.to_string(), "cannot go on from the snapshot of phase disk: there is none");
             let hint = common::cli::hint_of(&err).unwrap();
-            assert!(hint.contains("`cargo xtask e2e --keep`") && hint.contains("--phases"), "{hint}");
+            assert_eq!(
+                hint,
+                "`cargo xtask e2e --keep` makes new ones, `cargo xtask e2e --phases` lists them"
+            );
             // Nothing was taken away for it.
             assert!(store.check(Phase::Configuration).is_ok());
         });

@@ -14,7 +14,7 @@ use crate::tools::Need;
 #[derive(Debug, Clone, clap::Args)]
 #[group(id = "in phases", multiple = true, conflicts_with_all = ["matrix", "boots", "twins", "filter"])]
 pub(crate) struct PhaseArgs {
-    /// Install once, in phases, as root, and keep a snapshot after each: 6 GB in target/e2e/phases; prints a table.
+    /// Install once, in phases, as root, and keep a snapshot after each: 4 GB in target/e2e/phases; prints a table.
     #[arg(long)]
     keep: bool,
     /// Begin with this phase, on the snapshot of the one before.
