@@ -29,7 +29,7 @@ enum Task {
         /// Install it on every layout of disks instead, as root (an hour without KVM); prints a table.
         #[arg(long)]
         matrix: bool,
-        /// Start the disc on every kind of machine instead (media, memory, no screen, copied to RAM); prints a table.
+        /// Start the disc on every kind of machine instead (media, memory, no screen, copied to RAM, a TPM); prints a table.
         #[arg(long, conflicts_with = "matrix")]
         boots: bool,
         /// Install once, and demand that installations with one thing wrong are stopped where they should be, as root; prints a table.
