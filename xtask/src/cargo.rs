@@ -1,4 +1,8 @@
 //! Building our own programs, in the release profile.
+//!
+//! Invariant: whoever compiles for this host selects the whole workspace and names a target (`--workspace --bin leviso`), never a package.
+//! What is selected decides which features the crates of others have; another selection would compile them again, and all that
+//! is above them (TEAM/0030-one-selection.md).
 
 use std::path::PathBuf;
 
@@ -14,6 +18,6 @@ pub(crate) fn cargo(paths: &Paths) -> Cmd {
 
 /// Builds a binary of the workspace in the release profile and returns its path.
 pub(crate) fn release(paths: &Paths, name: &str) -> anyhow::Result<PathBuf> {
-    cargo(paths).args(["build", "--release", "--quiet", "--locked", "--package", name]).run()?;
+    cargo(paths).args(["build", "--release", "--quiet", "--locked", "--workspace", "--bin", name]).run()?;
     Ok(paths.target.join("release").join(name))
 }
