@@ -15,7 +15,7 @@ use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::cheats::scan::{self, Promise};
-use crate::doctor::{self, eprintln_step};
+use crate::doctor;
 use crate::paths::Paths;
 use crate::timings::Timings;
 use crate::tools::Need;
@@ -83,17 +83,19 @@ pub(crate) fn sabotage(paths: &Paths, args: &SabotageArgs) -> anyhow::Result<()>
     if args.after_test {
         passed_before(paths, &cases)?;
     }
-    let outcomes = if args.filter.is_none() {
-        let mut timings = Timings::begin(paths, "4-sabotage")?;
-        let outcomes = timings.step("planting", || plant(paths, &cases, args.after_test))?;
-        for outcome in &outcomes {
+    // What a selection took says nothing about the next run.
+    let is_whole = args.filter.is_none() && !args.json;
+    let mut timings = is_whole.then(|| Timings::begin(paths, "4-sabotage")).transpose()?;
+    let planting = || plant(paths, &cases, args.after_test);
+    let outcomes = match &mut timings {
+        Some(timings) => timings.step("planting", planting)?,
+        None => planting()?,
+    };
+    for outcome in &outcomes {
+        if let Some(timings) = &mut timings {
             timings.note(&outcome.sabotage, outcome.seconds)?;
         }
-        timings.finish()?;
-        outcomes
-    } else {
-        plant(paths, &cases, args.after_test)?
-    };
+    }
     let all = merge(results(paths)?, &outcomes);
     common::fs::write_atomic(&results_file(paths), serde_json::to_string_pretty(&all)?.as_bytes())?;
     if args.json {
@@ -109,7 +111,7 @@ pub(crate) fn sabotage(paths: &Paths, args: &SabotageArgs) -> anyhow::Result<()>
         outcomes.len(),
         missed.join(", ")
     );
-    Ok(())
+    timings.map_or(Ok(()), Timings::finish)
 }
 
 /// Every sabotage with the test that names it; each file must be named, and each cheat it plants be declared.

@@ -48,7 +48,7 @@ impl Job<'_> {
 pub(super) fn run(tree: &Tree, jobs: &[Job<'_>]) -> anyhow::Result<Vec<Run>> {
     let runs: Mutex<Vec<Option<anyhow::Result<Run>>>> = Mutex::new(jobs.iter().map(|_| None).collect());
     let keep = |at: usize, run| runs.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(run);
-    let (machines, waiting) = mpsc::channel();
+    let (machines, waiting) = mpsc::channel::<(usize, Program)>();
     let waiting = Mutex::new(waiting);
     let run_machines = || {
         while let Some((at, program)) = next(&waiting) {
