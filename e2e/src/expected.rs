@@ -57,13 +57,6 @@ pub const FIRST_BOOT: &[Listed] = &[
     ("var/lib/NetworkManager/*.lease", "NetworkManager's DHCP client"),
     ("var/lib/systemd/timesync/**", "systemd-timesyncd's clock"),
     ("var/log/journal/**", "systemd-journald"),
-    // what systemd does once after an update of /usr, of which the first boot is one
-    ("etc/.updated", "systemd-update-done"),
-    ("var/.updated", "systemd-update-done"),
-    ("etc/ld.so.cache (time)", "ldconfig makes it anew: the same"),
-    ("var/cache/ldconfig/aux-cache", "ldconfig"),
-    ("var/lib/systemd/catalog/database (time)", "journalctl --update-catalog makes it anew: the same"),
-    ("var/lib/systemd/catalog (time)", "it is renamed into place"),
     // what tmpfiles.d says
     ("etc/credstore (mode)", "systemd-tmpfiles, credstore.conf: root's alone"),
     ("etc/credstore.encrypted (mode)", "systemd-tmpfiles, credstore.conf: root's alone"),

@@ -54,6 +54,15 @@ fn base() -> Tree {
     ])
 }
 
+#[test]
+fn systemd_is_told_that_all_is_up_to_date() {
+    let mut tree = base();
+    run(&mut tree, &profile()).unwrap();
+    for path in ["/etc/.updated", "/var/.updated"] {
+        assert!(text(&tree, path).contains("systemd-update-done"), "{path}");
+    }
+}
+
 fn run(tree: &mut Tree, profile: &Profile) -> anyhow::Result<()> {
     finalise(tree, profile, &[], &Quiet).map(drop)
 }

@@ -64,7 +64,7 @@ enum Command {
     Install(commands::install::Options),
     /// Install what recipes have in another version than is installed, all of it or nothing.
     #[command(visible_alias = "up")]
-    Upgrade(commands::install::UpgradeOptions),
+    Upgrade(commands::upgrade::Options),
     /// Remove packages, all of them or none.
     #[command(visible_aliases = ["rm", "uninstall"])]
     Remove(commands::remove::Options),
@@ -234,7 +234,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Settings { places, offline, locked, require_trust, wait: Duration::from_secs(wait), json, interrupt };
     match command {
         Command::Install(options) => commands::install::run(&settings, &options),
-        Command::Upgrade(options) => commands::install::upgrade(&settings, &options),
+        Command::Upgrade(options) => commands::upgrade::run(&settings, &options),
         Command::Remove(options) => commands::remove::run(&settings, &options),
         Command::List(options) => commands::list::run(&settings, &options),
         Command::Search(options) => commands::search::run(&settings, &options),

@@ -1,6 +1,7 @@
 //! One file a command: settings and options -> work, text or JSON on stdout, exit code.
 
 pub mod install;
+pub mod upgrade;
 mod ahead;
 pub mod remove;
 pub mod list;

@@ -2,8 +2,12 @@
 //!
 //! Directories and files are looked up by [`common::beneath`], so that nothing leads anywhere else; the rest is done with one
 //! plain name in an open directory. Paths here are relative, of plain names ([`check`]).
+//!
+//! - [`names`]: what is in a directory
 
-use std::ffi::{CString, OsStr};
+mod names;
+
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,11 +16,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use common::beneath::{self, DIR};
-use common::cli::Mark;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
-use crate::exit;
 
 /// An open directory.
 #[derive(Debug)]
@@ -176,50 +178,6 @@ impl Dir {
         let (parent, name) = split(path);
         let target = rustix::fs::readlinkat(&self.sub(parent)?, name, Vec::new())?;
         target.into_string().map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
-    }
-
-    /// Names in this directory, without `.` and `..`, sorted.
-    ///
-    /// # Errors
-    /// It cannot be read, or a name is not UTF-8.
-    pub fn names(&self) -> anyhow::Result<Vec<String>> {
-        let context = || format!("failed to read {}", self.path.display());
-        let utf8 = |name: CString| {
-            let name = name.into_string().map_err(std::ffi::IntoStringError::into_cstring);
-            let name = name.map_err(|n| anyhow::anyhow!("expected a name in UTF-8, found {n:?}"));
-            name.exit(exit::INTEGRITY).with_context(context)
-        };
-        let names = self.raw_names().with_context(context)?;
-        let mut names = names.into_iter().map(utf8).collect::<anyhow::Result<Vec<_>>>()?;
-        names.sort();
-        Ok(names)
-    }
-
-    /// As [`Dir::names`], without those that are not UTF-8.
-    ///
-    /// # Errors
-    /// The directory cannot be read.
-    pub fn utf8_names(&self) -> io::Result<Vec<String>> {
-        let mut names: Vec<_> =
-            self.raw_names()?.into_iter().filter_map(|name| name.into_string().ok()).collect();
-        names.sort();
-        Ok(names)
-    }
-
-    /// As [`Dir::names`], unsorted and as they are.
-    ///
-    /// # Errors
-    /// The directory cannot be read.
-    pub fn raw_names(&self) -> io::Result<Vec<CString>> {
-        let mut names = Vec::new();
-        // `read_from` opens it once more, so that the position is its own.
-        for entry in rustix::fs::Dir::read_from(&self.fd)? {
-            let name = entry?.file_name().to_owned();
-            if !matches!(name.to_bytes(), b"." | b"..") {
-                names.push(name);
-            }
-        }
-        Ok(names)
     }
 
     /// Makes the names in this directory durable.

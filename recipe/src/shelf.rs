@@ -1,4 +1,8 @@
 //! The recipes' directory -> recipes by name.
+//!
+//! - [`read`]: all files of the directory, as quickly as the disk gives them
+
+mod read;
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +10,6 @@ use anyhow::Context;
 use common::cli::Mark;
 
 use crate::claims::{self, Books};
-use crate::dir::Dir;
 use crate::exit;
 use crate::places::Places;
 use crate::recipe::{Recipe, check_name};
@@ -16,14 +19,7 @@ use crate::recipe::{Recipe, check_name};
 /// # Errors
 /// The directory cannot be read.
 pub fn files(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    // Not std's reader of directories: it panics when closing one fails.
-    let names = Dir::open(dir)
-        .and_then(|dir| dir.utf8_names())
-        .with_context(|| format!("failed to list {}", dir.display()))
-        .exit(exit::NOT_FOUND)
-        .hint("--recipes DIR or RECIPE_PATH says where recipes are")?;
-    let is_recipe = |name: &String| !name.starts_with('.') && name.ends_with(".rhai");
-    Ok(names.into_iter().filter(is_recipe).map(|name| dir.join(name)).collect())
+    Ok(read::open(dir)?.1.into_iter().map(|file| dir.join(file.name)).collect())
 }
 
 /// All recipes, sorted by name, with what is true of their states, and the errors of those that cannot be read: one bad file hides
@@ -49,22 +45,7 @@ pub fn every(places: &Places) -> anyhow::Result<Vec<Recipe>> {
 
 /// As [`all`], with the states that the files have, be they true or not.
 fn as_they_say(dir: &Path) -> anyhow::Result<(Vec<Recipe>, Vec<anyhow::Error>)> {
-    let paths = files(dir)?;
-    // Two threads read what the kernel has in memory about twice as fast as one; a handful is not worth a thread.
-    let half = if paths.len() > 200 { paths.len() / 2 } else { paths.len() };
-    let load = |paths: &[PathBuf]| {
-        let mut buffer = vec![0; LARGE];
-        paths.iter().map(|p| load_into(p, &mut buffer)).collect::<Vec<_>>()
-    };
-    let (first, second) = paths.split_at(half);
-    let loaded = std::thread::scope(|scope| {
-        let second = (!second.is_empty()).then(|| scope.spawn(|| load(second)));
-        let mut all = load(first);
-        if let Some(second) = second {
-            all.extend(second.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        all
-    });
+    let loaded = read::all(dir)?;
     let mut recipes = Vec::with_capacity(loaded.len());
     let mut errors = Vec::new();
     for result in loaded {
@@ -74,20 +55,6 @@ fn as_they_say(dir: &Path) -> anyhow::Result<(Vec<Recipe>, Vec<anyhow::Error>)> 
         }
     }
     Ok((recipes, errors))
-}
-
-/// Recipes are smaller; those that are not are read as any file is.
-const LARGE: usize = 64 << 10;
-
-/// As [`Recipe::load`], by one call to read instead of three: of ten thousand files that is most of the time.
-fn load_into(path: &Path, buffer: &mut [u8]) -> anyhow::Result<Recipe> {
-    use std::io::Read;
-    let read = std::fs::File::open(path).and_then(|mut file| file.read(buffer));
-    match read.map(|len| std::str::from_utf8(&buffer[..len])) {
-        // The kernel gives a regular file's bytes as far as there are any.
-        Ok(Ok(text)) if text.len() < LARGE => Recipe::parse(text, path),
-        _ => Recipe::load(path),
-    }
 }
 
 /// The file of a recipe that is asked for by name, or by path if the word has a slash or ends in `.rhai`.

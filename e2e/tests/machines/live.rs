@@ -46,6 +46,12 @@ fn boots_to_a_running_system() -> anyhow::Result<()> {
     let modules = c.check("ls /usr/lib/modules", COMMAND)?;
     ensure!(kernel == modules, "running kernel {kernel:?}, but the image has {modules:?}");
 
+    // What the build made, no boot makes again.
+    let again =
+        "ldconfig systemd-hwdb-update systemd-journal-catalog-update systemd-sysusers systemd-update-done";
+    let ran = c.check(&format!("systemctl show -P ConditionResult {again} | sort -u"), COMMAND)?;
+    ensure!(ran == "no", "expected none of {again} to run, found {ran:?}");
+
     let os = c.check("cat /etc/os-release", COMMAND)?;
     let says = |line: &str| os.lines().any(|l| l.replace('"', "") == line);
     ensure!(says("NAME=LevitateOS") && says("ID=levitateos"), "/etc/os-release is not ours:\n{os}");

@@ -24,6 +24,7 @@ pub mod ca_trust;
 pub mod ld_so_cache;
 pub mod hwdb;
 pub mod catalog;
+pub mod updated;
 #[cfg(feature = "build")]
 pub mod packages;
 
@@ -67,6 +68,7 @@ pub fn finalise(
     ld_so_cache::apply(tree)?;
     hwdb::apply(tree)?;
     catalog::apply(tree)?;
+    updated::apply(tree)?;
     progress.advance(1);
     progress.end();
     Ok(Finalised { accounts })

@@ -1,4 +1,4 @@
-//! `recipe install` and `recipe upgrade`: names -> transactions. What is needed to build comes first, in transactions of its own.
+//! `recipe install`, and what `recipe upgrade` does in the same way: names -> transactions. What is needed to build comes first, in transactions of its own.
 //!
 //! 1. [`foresight`]: which, without running anything
 //! 2. [`preview`]: shown; a person who did not ask for all of it is asked
@@ -24,7 +24,8 @@ use crate::shelf;
 use crate::tx::make::{self, Outcome};
 use crate::tx::{self, Desk, Plan, plan::Planner};
 use crate::voice::{ask, note, progress, summary};
-use foresight::{Coming, foresee};
+pub(super) use foresight::foresee;
+use foresight::Coming;
 
 /// Options.
 #[derive(Debug, Default, Args)]
@@ -51,21 +52,9 @@ pub struct Options {
     overwrite: Vec<String>,
 }
 
-/// Options of `recipe upgrade`.
-#[derive(Debug, Args)]
-pub struct UpgradeOptions {
-    /// Names of packages; default: all that are installed.
-    names: Vec<String>,
-    #[command(flatten)]
-    dry: Dry,
-    /// Do it although other packages would lack what they need, and install nothing that is not named here.
-    #[arg(long)]
-    no_deps: bool,
-}
-
 /// How far it goes without changing anything.
 #[derive(Debug, Clone, Copy, Default, Args)]
-struct Dry {
+pub(super) struct Dry {
     /// Say what would happen; change nothing.
     #[arg(
         short = 'n',
@@ -155,39 +144,6 @@ pub(super) fn quietly(
     work.carry_out(last, leaving)
 }
 
-/// Runs `recipe upgrade`: what is installed in another version than its recipe has, in one transaction.
-///
-/// # Errors
-/// As [`run`].
-pub fn upgrade(settings: &Settings, options: &UpgradeOptions) -> anyhow::Result<ExitCode> {
-    let desk = settings.desk()?;
-    let (recipes, errors) = match &options.names[..] {
-        [] => shelf::all(&settings.places)?,
-        names => {
-            let load = |name: &String| shelf::installed(&settings.places, name);
-            (names.iter().map(load).collect::<anyhow::Result<_>>()?, Vec::new())
-        }
-    };
-    let old = recipes.into_iter().filter(Recipe::is_outdated);
-    // Who names a pinned package is told why it cannot be; else it is left out.
-    let (held, old): (Vec<_>, _) = old.partition(|r| options.names.is_empty() && r.held_by().is_some());
-    let (by_name, notes) = (!options.names.is_empty(), held.iter().filter_map(left_out).collect());
-    let work = Work { desk: &desk, dry: options.dry, overwrite: &[], json: settings.json, by_name, notes };
-    let done = work.run(foresee(&desk, old, Why::Same, options.no_deps)?)?;
-    // One bad file keeps nothing else from being upgraded.
-    Ok(if errors.is_empty() { done } else { output::unreadable(&errors) })
-}
-
-/// What is said of a package that its pin keeps as it is.
-fn left_out(recipe: &Recipe) -> Option<String> {
-    let (name, installed) = (&recipe.name, recipe.installed_version()?);
-    Some(format!(
-        "{name} stays {installed}: it is pinned to {}; its recipe has {}",
-        recipe.held_by()?,
-        recipe.version
-    ))
-}
-
 /// Why packages are there afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Why {
@@ -199,20 +155,21 @@ pub(super) enum Why {
     Same,
 }
 
-struct Work<'a> {
-    desk: &'a Desk,
-    dry: Dry,
-    overwrite: &'a [GlobMatcher],
-    json: bool,
+/// How transactions are carried out.
+pub(super) struct Work<'a> {
+    pub(super) desk: &'a Desk,
+    pub(super) dry: Dry,
+    pub(super) overwrite: &'a [GlobMatcher],
+    pub(super) json: bool,
     /// The user named what is wanted.
-    by_name: bool,
+    pub(super) by_name: bool,
     /// What is to be said besides.
-    notes: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
 impl Work<'_> {
     /// Shows what is to come, asks, and carries it out.
-    fn run(&self, coming: Vec<Coming>) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(&self, coming: Vec<Coming>) -> anyhow::Result<ExitCode> {
         self.look_ahead(&coming)?;
         let rows = preview::rows(self.desk, &coming)?;
         if self.dry.dry_run == Some(DryRun::Plan) {

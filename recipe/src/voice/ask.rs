@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
 use common::cli::Mark;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::VOICE;
 use crate::exit;
@@ -13,6 +13,8 @@ use crate::interrupt::Interrupt;
 
 /// How often a question is repeated that has no clear answer.
 const TIMES: usize = 3;
+/// How often it is looked whether a signal came: one that comes right before the waiting would not end it.
+const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
 /// Whether a question would be asked.
 #[must_use]
@@ -62,9 +64,9 @@ fn line(interrupt: &Interrupt) -> anyhow::Result<Option<String>> {
     loop {
         interrupt.check()?;
         let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
-        match poll(&mut fds, None) {
-            Ok(_) => {}
-            Err(rustix::io::Errno::INTR) => continue,
+        match poll(&mut fds, Some(&LOOK)) {
+            Ok(1..) => {}
+            Ok(0) | Err(rustix::io::Errno::INTR) => continue,
             Err(e) => return Err(e.into()),
         }
         let mut buffer = [0; 256];

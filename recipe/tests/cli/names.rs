@@ -1,15 +1,15 @@
 //! Names of hosts are looked up by recipe itself: in /etc/hosts, then by the servers of /etc/resolv.conf.
 
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, UdpSocket};
 
 use crate::rig::Rig;
 
-/// Where the test's own name server listens. Port 53, as resolv.conf cannot say another.
-const SERVER: &str = "127.53.10.1";
-
-/// Answers each question for an address: 127.0.0.1 for `files.test`, none for others.
-fn name_server() {
-    let socket = UdpSocket::bind((SERVER, 53)).expect("port 53 of a loopback address is free");
+/// Answers each question for an address: 127.0.0.1 for `files.test`, none for others. Returns where it listens: on port 53, as
+/// resolv.conf cannot say another, so at an address of this process's own.
+fn name_server() -> Ipv4Addr {
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let address = Ipv4Addr::new(127, 53, high, low);
+    let socket = UdpSocket::bind((address, 53)).expect("port 53 of a loopback address is free");
     std::thread::spawn(move || {
         let mut bytes = [0; 512];
         while let Ok((len, from)) = socket.recv_from(&mut bytes) {
@@ -38,6 +38,7 @@ fn name_server() {
             socket.send_to(&answer, from).expect("sent");
         }
     });
+    address
 }
 
 #[test]
@@ -46,11 +47,11 @@ fn hosts_and_name_servers_are_asked() {
         testkit::skip("names of hosts", "another /etc/hosts needs a mount namespace");
         return;
     }
-    name_server();
+    let server = name_server();
     let rig = Rig::new();
     rig.release("p", "1", &[("bin/p", "p")]);
     rig.write("hosts", "127.0.0.1 localhost\n127.0.0.1 listed.test\n");
-    rig.write("resolv.conf", format!("nameserver {SERVER}\noptions timeout:1 attempts:1\n"));
+    rig.write("resolv.conf", format!("nameserver {server}\noptions timeout:1 attempts:1\n"));
     let here = "mount --bind hosts /etc/hosts && mount --bind resolv.conf \"$(readlink -f /etc/resolv.conf)\" && exec \"$@\"";
     let run = |host: &str, args: &[&str]| {
         let url = rig.server.url("/p-1.tar.gz").replace("127.0.0.1", host);

@@ -7,6 +7,7 @@ pub mod target;
 pub mod medium;
 pub mod space;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use common::hash::Sha256;
@@ -188,6 +189,13 @@ fn judge(request: &Request, path: &Path, refusals: &mut Vec<Refusal>) -> anyhow:
     Ok(Some(Target { root, mount, below, content, keep_home }))
 }
 
+/// Whether a file lies in a directory, by whatever name that is mounted: by the directories themselves, not by their names.
+fn is_below(file: &Path, dir: &Path) -> bool {
+    let number = |path: &Path| path.metadata().ok().map(|meta| (meta.dev(), meta.ino()));
+    let dir = number(dir);
+    dir.is_some() && file.ancestors().skip(1).any(|above| number(above) == dir)
+}
+
 /// The image as a list of names, and its manifest.
 type Examined = (Opened, Builder, Option<Manifest>);
 
@@ -208,7 +216,7 @@ fn examine_image(
     };
     let file = match path.canonicalize().and_then(|p| Ok((std::fs::File::open(&p)?, p))) {
         Ok((file, real)) => {
-            if target.is_some_and(|target| real.starts_with(target)) {
+            if target.is_some_and(|target| is_below(&real, target)) {
                 refusals.push(Refusal::ImageInTarget(real));
             }
             file

@@ -148,8 +148,17 @@ fn what_is_wrong_with_the_image() {
     }
     let inside = target.path("home/rootfs.erofs");
     write(&inside, &std::fs::read(image.file()).expect("read"));
-    let cmd = program().args(["--keep-home", "--manifest"]).arg(&manifest).arg("--image").arg(inside);
-    assert_eq!(codes(cmd), ["E11"]);
+    let refused = |inside: &Path| {
+        codes(program().args(["--keep-home", "--manifest"]).arg(&manifest).arg("--image").arg(inside))
+    };
+    assert_eq!(refused(&inside), ["E11"]);
+    // By another name it is there all the same.
+    let bind = image.dir.path().join("bind");
+    std::fs::create_dir(&bind).expect("made");
+    run("mount", &["--bind", text(&target.mount), text(&bind)]);
+    let found = refused(&bind.join("home/rootfs.erofs"));
+    run("umount", &[text(&bind)]);
+    assert_eq!(found, ["E11"]);
 }
 
 #[test]

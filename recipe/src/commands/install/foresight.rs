@@ -20,7 +20,7 @@ use crate::tx::Desk;
 
 /// A transaction that is to come.
 #[derive(Debug)]
-pub(super) struct Coming {
+pub(in crate::commands) struct Coming {
     /// Its packages, dependencies first.
     pub(super) steps: Vec<Step>,
     /// Why they come.
@@ -33,7 +33,7 @@ pub(super) struct Coming {
 ///
 /// # Errors
 /// A dependency cannot be satisfied, others would lack what they need, or packages need each other to be built.
-pub(super) fn foresee(
+pub(in crate::commands) fn foresee(
     desk: &Desk,
     wanted: Vec<Recipe>,
     why: Why,

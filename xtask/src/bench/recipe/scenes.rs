@@ -172,16 +172,12 @@ impl Scenes {
     /// Everything that is compared.
     pub(super) fn cases(&self) -> anyhow::Result<Vec<Case>> {
         let mut all = Vec::new();
-        let look = |task, program, cmd, bar: Option<f64>, cold, lines| Case {
-            task,
-            program,
-            cmd,
-            bar,
-            cold,
-            sync: false,
-            reset: Box::new(|| Ok(())),
-            makes: None,
-            lines,
+        let look = |task, program, cmd: Cmd, bar: Option<f64>, cold, lines| {
+            // Somebody before may have dropped the caches.
+            let warm_up = cmd.clone();
+            let reset = move || if cold { Ok(()) } else { warm_up.output().map(drop) };
+            let reset = Box::new(reset);
+            Case { task, program, cmd, bar, cold, sync: false, reset, makes: None, lines }
         };
         all.push(look("--version", "recipe", Cmd::new(&self.program).arg("--version"), Some(5.0), false, 1));
         all.push(look("--version", "pacman", Cmd::new("pacman").arg("--version"), None, false, 1));
@@ -199,12 +195,15 @@ impl Scenes {
         all.push(look(
             plan,
             "recipe",
-            self.recipe(&["install", "-n", "--offline", "node-0"], "graph"),
+            self.recipe(&["install", "--dry-run=plan", "--offline", "node-0"], "graph"),
             Some(100.0),
             false,
             GRAPH,
         ));
         all.push(look(plan, "pacman", self.pacman(&["-S", "--print", "node-0"]), None, false, GRAPH));
+        // pacman has nothing like it: every package is made, and compared with what is there.
+        let full = self.recipe(&["install", "--dry-run=full", "--offline", "node-0"], "graph");
+        all.push(look("the same, all made", "recipe", full, None, false, GRAPH));
         let package = self.dir.join("pool/big-1-1-x86_64.pkg.tar.zst");
         for (task, sync, bar) in
             [("install 5 MB", false, Some(60.0)), ("install 5 MB, on the disk", true, None)]

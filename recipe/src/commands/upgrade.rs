@@ -1,0 +1,55 @@
+//! `recipe upgrade`: what is installed in another version than its recipe has, in one transaction.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::install::{Dry, Why, Work, foresee};
+use super::{Settings, output};
+use crate::recipe::Recipe;
+use crate::shelf;
+
+/// Options.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Names of packages; default: all that are installed.
+    names: Vec<String>,
+    #[command(flatten)]
+    dry: Dry,
+    /// Do it although other packages would lack what they need, and install nothing that is not named here.
+    #[arg(long)]
+    no_deps: bool,
+}
+
+/// Runs it. Recipes that cannot be read keep nothing else from being upgraded; the exit code is then [`crate::exit::RECIPE`].
+///
+/// # Errors
+/// As `recipe install`.
+pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
+    let desk = settings.desk()?;
+    let (recipes, errors) = match &options.names[..] {
+        [] => shelf::all(&settings.places)?,
+        names => {
+            let load = |name: &String| shelf::installed(&settings.places, name);
+            (names.iter().map(load).collect::<anyhow::Result<_>>()?, Vec::new())
+        }
+    };
+    let old = recipes.into_iter().filter(Recipe::is_outdated);
+    // Who names a pinned package is told why it cannot be; else it is left out.
+    let (held, old): (Vec<_>, _) = old.partition(|r| options.names.is_empty() && r.held_by().is_some());
+    let (by_name, notes) = (!options.names.is_empty(), held.iter().filter_map(left_out).collect());
+    let work = Work { desk: &desk, dry: options.dry, overwrite: &[], json: settings.json, by_name, notes };
+    let done = work.run(foresee(&desk, old, Why::Same, options.no_deps)?)?;
+    // One bad file keeps nothing else from being upgraded.
+    Ok(if errors.is_empty() { done } else { output::unreadable(&errors) })
+}
+
+/// What is said of a package that its pin keeps as it is.
+fn left_out(recipe: &Recipe) -> Option<String> {
+    let (name, installed) = (&recipe.name, recipe.installed_version()?);
+    Some(format!(
+        "{name} stays {installed}: it is pinned to {}; its recipe has {}",
+        recipe.held_by()?,
+        recipe.version
+    ))
+}
