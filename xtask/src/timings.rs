@@ -218,4 +218,18 @@ mod tests {
         let table = read(&dir.path().join("timings.json")).unwrap();
         assert_eq!(table.keys().collect::<Vec<_>>(), ["1-ci 01 works", "1-ci 02 fails"]);
     }
+
+    #[test]
+    fn machines_are_forgotten_when_they_start_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths { root: dir.path().to_owned(), target: dir.path().to_owned() };
+        let left_by = |part: &'static str| {
+            let old =
+                r#"{ "2-test 01 tools": 1.0, "3-machine a: 01 prompt": 2.0, "4-sabotage 01 planting": 3.0 }"#;
+            std::fs::write(dir.path().join("timings.json"), old).unwrap();
+            Timings::begin(&paths, part).unwrap().table.into_keys().collect::<Vec<_>>()
+        };
+        assert_eq!(left_by("2-test"), ["4-sabotage 01 planting"]);
+        assert_eq!(left_by("4-sabotage"), ["2-test 01 tools", "3-machine a: 01 prompt"]);
+    }
 }
