@@ -19,7 +19,6 @@ use common::beneath::{self, DIR};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
-
 /// An open directory.
 #[derive(Debug)]
 pub struct Dir {

@@ -24,8 +24,8 @@ use crate::shelf;
 use crate::tx::make::{self, Outcome};
 use crate::tx::{self, Desk, Plan, plan::Planner};
 use crate::voice::{ask, note, progress, summary};
-pub(super) use foresight::foresee;
 use foresight::Coming;
+pub(super) use foresight::foresee;
 
 /// Options.
 #[derive(Debug, Default, Args)]
