@@ -12,6 +12,7 @@ mod tree;
 use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
+use common::cli::Mark;
 use serde::{Deserialize, Serialize};
 
 use crate::cheats::scan::{self, Promise};
@@ -149,6 +150,10 @@ fn passed_before(paths: &Paths, cases: &[Case]) -> anyhow::Result<()> {
 /// Plants all of them, and runs each test without any, too, unless that was done before.
 fn plant(paths: &Paths, cases: &[Case], after_test: bool) -> anyhow::Result<Vec<Outcome>> {
     let tree = Tree::new(paths)?;
+    if cases.iter().any(|case| program::boots(&case.promise)) {
+        // A test without one would build it, from sources with a sabotage in them.
+        tree.iso().hint("run `cargo xtask iso`, or set LEVITATE_ISO")?;
+    }
     let mut controls: Vec<&Promise> =
         if after_test { vec![] } else { cases.iter().map(|c| &c.promise).collect() };
     // The sabotages of one test stand together.

@@ -61,6 +61,11 @@ impl Tree {
         }
     }
 
+    /// The ISO that tests boot.
+    pub(super) fn iso(&self) -> anyhow::Result<&Path> {
+        self.iso.as_deref().context("there is no ISO to boot")
+    }
+
     /// Where a program is kept that runs later.
     pub(super) fn aside(&self, name: &str) -> PathBuf {
         self.dir.join(format!("{name}.test"))
