@@ -33,6 +33,7 @@ const STAGES: &[(&str, &str)] = &[
 const DEAD_ENDS: &[(&str, &str)] = &[
     ("No bootable option or device was found", "the firmware finds nothing to start"),
     ("UEFI Interactive Shell", "the firmware finds nothing to start and opens its own shell"),
+    ("!!!! X64 Exception", "the firmware crashed, or what it had started"),
     ("No loader found", "the boot loader finds nothing to start"),
     ("Initramfs unpacking failed", "the initramfs is damaged"),
     ("Kernel panic", "the kernel panicked"),

@@ -4,7 +4,8 @@
 //! and prove what is special about it. One machine after another; not part of the default run, which boots from an optical disc and
 //! from a stick with 1 GiB.
 
-use std::fmt::Write as _;
+mod table;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
@@ -12,10 +13,13 @@ use common::cmd::Cmd;
 use serde::Serialize;
 use serde_json::json;
 
+pub use table::{all_passed, table};
+
 use crate::accel::Accel;
 use crate::boot::{self, COMMAND, SETTLE};
 use crate::disk::Disk;
 use crate::qemu::{Display, Machine, Medium};
+use crate::tpm;
 use crate::vm::Vm;
 
 /// A machine, and what is special about it.
@@ -48,6 +52,8 @@ pub enum Setting {
     File,
     /// The disc is taken out at the prompt.
     TakenOut,
+    /// A TPM 2.0, new.
+    Tpm,
 }
 
 const PLAIN: Start = Start {
@@ -73,6 +79,8 @@ pub const STARTS: &[Start] = &[
         ..PLAIN
     },
     Start { name: "virtio-disk", medium: Medium::Virtio, proofs: &["test -b /dev/vda"], ..PLAIN },
+    // The floor: with 128 MiB the kernel cannot be decompressed.
+    Start { name: "memory-160", medium: Medium::Usb, memory: 160, proofs: &[], ..PLAIN },
     Start { name: "memory-384", medium: Medium::Usb, memory: 384, proofs: &[], ..PLAIN },
     Start { name: "memory-512", medium: Medium::Usb, memory: 512, proofs: &[], ..PLAIN },
     Start { name: "memory-768", medium: Medium::Usb, memory: 768, proofs: &[], ..PLAIN },
@@ -90,6 +98,20 @@ pub const STARTS: &[Start] = &[
         name: "two-discs",
         setting: Setting::Twice,
         proofs: &["cmp --bytes=1048576 /dev/sr0 /dev/vda"],
+        ..PLAIN
+    },
+    Start {
+        name: "tpm",
+        setting: Setting::Tpm,
+        proofs: &[
+            "test -c /dev/tpmrm0",
+            "grep -x 2 /sys/class/tpm/tpm0/tpm_version_major",
+            "systemd-analyze has-tpm2 | grep -x '+firmware'",
+            "systemd-analyze has-tpm2 | grep -x '+driver'",
+            // What systemd-stub measures the sections of the UKI into; a PCR that nobody extended is zero.
+            "grep '[1-9A-F]' /sys/class/tpm/tpm0/pcr-sha256/11",
+            "bootctl status | grep 'Measured UKI: yes'",
+        ],
         ..PLAIN
     },
     Start {
@@ -116,6 +138,8 @@ pub struct Row {
     pub free: Option<u64>,
     /// What went wrong.
     pub failure: Option<String>,
+    /// What is missing on this host, so that it was not started.
+    pub skipped: Option<String>,
 }
 
 /// Starts all whose name contains `filter`; tells `progress` what begins and what failed.
@@ -148,8 +172,11 @@ pub fn run(
             settled: None,
             free: None,
             failure: None,
+            skipped: start.missing(),
         };
-        if let Err(why) = start.run(accel, iso, &dir.join(start.name), &mut row) {
+        if let Some(why) = &row.skipped {
+            progress(&format!("{}: SKIPPED: {why}", start.name));
+        } else if let Err(why) = start.run(accel, iso, &dir.join(start.name), &mut row) {
             progress(&format!("{}: FAILED: {why:#}", start.name));
             row.failure = Some(format!("{why:#}"));
         }
@@ -159,6 +186,12 @@ pub fn run(
 }
 
 impl Start {
+    /// What this host lacks to start it.
+    fn missing(&self) -> Option<String> {
+        let lacks = self.setting == Setting::Tpm && !tpm::is_there();
+        lacks.then(|| format!("{} is not installed (Debian package swtpm)", tpm::SWTPM))
+    }
+
     fn run(&self, accel: Accel, iso: &Path, dir: &Path, row: &mut Row) -> anyhow::Result<()> {
         let mut machine = Machine::new(accel)
             .memory(self.memory)
@@ -169,6 +202,7 @@ impl Start {
             Setting::Plain | Setting::TakenOut => {}
             Setting::SerialOnly => machine = machine.display(Display::None),
             Setting::Twice => machine = machine.disk(&Disk::read_only(iso)),
+            Setting::Tpm => machine = machine.tpm(new_tpm(dir)?),
             Setting::File => machine = machine.disk(&store(iso, &dir.with_extension("store"))?),
         }
         let mut vm = Vm::start(&machine, dir)?;
@@ -192,6 +226,15 @@ impl Start {
     }
 }
 
+/// A directory for the memory of a TPM that was never switched on.
+fn new_tpm(dir: &Path) -> anyhow::Result<PathBuf> {
+    let memory = dir.with_extension("memory");
+    if memory.exists() {
+        std::fs::remove_dir_all(&memory).with_context(|| format!("failed to empty {}", memory.display()))?;
+    }
+    Ok(memory)
+}
+
 /// A disk with the disc as a file on it.
 fn store(iso: &Path, dir: &Path) -> anyhow::Result<Disk> {
     let tree = dir.join("tree");
@@ -206,63 +249,9 @@ fn store(iso: &Path, dir: &Path) -> anyhow::Result<Disk> {
     Ok(disk)
 }
 
-/// A line a machine.
-#[must_use]
-pub fn table(rows: &[Row]) -> String {
-    let mut out =
-        "| machine | memory | prompt | all units | memory left | |\n|---|--:|--:|--:|--:|---|\n".to_owned();
-    let seconds = |s: Option<f64>| s.map_or("-".to_owned(), |s| format!("{s:.0} s"));
-    for row in rows {
-        let result = match &row.failure {
-            None => "passed",
-            Some(why) => why.lines().next().unwrap_or_default(),
-        };
-        let free = row.free.map_or("-".to_owned(), |mib| format!("{mib} MiB"));
-        let _ = writeln!(
-            out,
-            "| {} | {} MiB | {} | {} | {free} | {result} |",
-            row.name,
-            row.memory,
-            seconds(row.prompt),
-            seconds(row.settled)
-        );
-    }
-    out
-}
-
-/// Fails unless each came up.
-///
-/// # Errors
-/// Says which did not.
-pub fn all_passed(rows: &[Row]) -> anyhow::Result<()> {
-    let failed: Vec<_> = rows.iter().filter(|r| r.failure.is_some()).map(|r| r.name).collect();
-    ensure!(failed.is_empty(), "of {} machines {} failed: {}", rows.len(), failed.len(), failed.join(", "));
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_failure_is_a_row_and_an_error() {
-        let row = |failure: Option<&str>| Row {
-            name: "usb-stick",
-            memory: 2048,
-            prompt: Some(70.4),
-            settled: None,
-            free: None,
-            failure: failure.map(str::to_owned),
-        };
-        assert!(all_passed(&[row(None)]).is_ok());
-        let rows = [row(None), row(Some("no prompt\nmore"))];
-        assert_eq!(all_passed(&rows).unwrap_err().to_string(), "of 2 machines 1 failed: usb-stick");
-        assert!(
-            table(&rows).ends_with("| usb-stick | 2048 MiB | 70 s | - | - | no prompt |\n"),
-            "{}",
-            table(&rows)
-        );
-    }
 
     #[test]
     fn a_name_that_nobody_has_is_an_error() {

@@ -14,11 +14,19 @@ use common::cmd::Cmd;
 pub fn damaged(iso: &Path, copy: &Path) -> anyhow::Result<()> {
     std::fs::copy(iso, copy).with_context(|| format!("failed to copy {}", iso.display()))?;
     let (offset, size) = extent(iso, common::layout::ROOTFS_PATH)?;
-    let file = File::options().read(true).write(true).open(copy)?;
+    flip(copy, offset + size - 1)
+}
+
+/// Changes the lowest bit of one byte of a file: of all that can be wrong with it, the least.
+///
+/// # Errors
+/// The file has no such byte, or cannot be written.
+pub fn flip(path: &Path, offset: u64) -> anyhow::Result<()> {
+    let context = || format!("failed to change byte {offset} of {}", path.display());
+    let file = File::options().read(true).write(true).open(path).with_context(context)?;
     let mut byte = [0];
-    file.read_exact_at(&mut byte, offset + size - 1)?;
-    file.write_all_at(&[byte[0] ^ 1], offset + size - 1)?;
-    Ok(())
+    file.read_exact_at(&mut byte, offset).with_context(context)?;
+    file.write_all_at(&[byte[0] ^ 1], offset).with_context(context)
 }
 
 /// First byte and size of a file of a disc.
@@ -34,5 +42,21 @@ pub fn extent(iso: &Path, path: &str) -> anyhow::Result<(u64, u64)> {
     match numbers.as_deref() {
         Some([_, Ok(block), _, Ok(size), _]) => Ok((block * 2048, *size)),
         _ => bail!("expected one extent of {path} in {}, found {report:?}", iso.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_bit_and_no_other_is_changed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), [7; 4]).unwrap();
+        flip(file.path(), 3).unwrap();
+        assert_eq!(std::fs::read(file.path()).unwrap(), [7, 7, 7, 6]);
+        flip(file.path(), 3).unwrap();
+        assert_eq!(std::fs::read(file.path()).unwrap(), [7; 4]);
+        assert!(format!("{:#}", flip(file.path(), 4).unwrap_err()).contains("byte 4 of "));
     }
 }

@@ -25,6 +25,10 @@ const STEP: Duration = Duration::from_secs(900);
 /// MiB of a disk; the files are sparse.
 const DISK: u64 = 8 << 10;
 
+/// Names in a computer's directory: the firmware's memory, and the TPM's.
+const VARIABLES: &str = "variables.fd";
+const TPM: &str = "tpm";
+
 /// Root's password and the user's, for whoever types the guide.
 pub const PASSWORD: &str = "correct horse";
 /// The user that the guide makes.
@@ -50,6 +54,7 @@ pub struct Computer {
     accel: Accel,
     served: Option<u16>,
     parameters: String,
+    tpm: bool,
 }
 
 impl Computer {
@@ -74,6 +79,7 @@ impl Computer {
             accel: Accel::probe()?,
             served: None,
             parameters: String::new(),
+            tpm: false,
         })
     }
 
@@ -83,14 +89,48 @@ impl Computer {
     /// The files cannot be copied.
     pub fn copy(&self, dir: &Path) -> anyhow::Result<Self> {
         let copy = Self::new(&self.layout, &self.iso, dir)?;
-        let cp = |from: &Path, to: &Path| {
-            Cmd::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(from).arg(to).read().map(drop)
-        };
-        for (from, to) in self.disks.iter().zip(&copy.disks) {
-            cp(&from.image, &to.image)?;
+        self.save(&copy.dir)?;
+        Ok(Self { tpm: self.tpm, ..copy })
+    }
+
+    /// A computer in `dir`, which is emptied first, in the state that another one of the same layout [saved](Self::save).
+    ///
+    /// # Errors
+    /// The files cannot be copied.
+    pub fn restored(layout: &Layout, iso: &Path, dir: &Path, saved: &Path) -> anyhow::Result<Self> {
+        let computer = Self::new(layout, iso, dir)?;
+        let computer = Self { tpm: saved.join(TPM).exists(), ..computer };
+        for name in computer.kept() {
+            copy_sparse(&saved.join(name), &computer.dir)?;
         }
-        cp(&self.variables(), &copy.variables())?;
-        Ok(copy)
+        Ok(computer)
+    }
+
+    /// Copies what it keeps without power to the directory `dir`: disks, UEFI variables, the TPM's memory. It must be off or paused.
+    ///
+    /// # Errors
+    /// The files cannot be copied.
+    pub fn save(&self, dir: &Path) -> anyhow::Result<()> {
+        std::fs::create_dir_all(dir).with_context(|| format!("failed to create {}", dir.display()))?;
+        self.kept().into_iter().try_for_each(|name| copy_sparse(&self.dir.join(name), dir))
+    }
+
+    /// Names of what it keeps without power, in its directory. The firmware's memory is there from the first start on.
+    fn kept(&self) -> Vec<PathBuf> {
+        let disks = self.disks.iter().filter_map(|disk| disk.image.file_name()).map(PathBuf::from);
+        let tpm = self.tpm.then(|| PathBuf::from(TPM));
+        disks.chain([PathBuf::from(VARIABLES)]).chain(tpm).collect()
+    }
+
+    /// From its first start on it has a TPM 2.0.
+    #[must_use]
+    pub fn with_tpm(self) -> Self {
+        Self { tpm: true, ..self }
+    }
+
+    /// How its disks are laid out.
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// From its next start on it reaches this port of the host, as port 80 of [`SERVED`](crate::qemu::SERVED).
@@ -132,22 +172,29 @@ impl Computer {
     /// # Errors
     /// Names the step, its line in the guide, the command and its output.
     pub fn follow(&self, vm: &mut Vm, guide: &Guide, last: Option<&str>) -> anyhow::Result<()> {
-        for step in guide.steps(self.layout.guide)? {
+        let mut steps = guide.steps(self.layout.guide)?;
+        if let Some(last) = last {
+            let at = steps.iter().position(|step| step.name == last);
+            steps.truncate(at.with_context(|| format!("the guide has no step {last}"))? + 1);
+        }
+        self.type_steps(vm, &steps)
+    }
+
+    /// Types steps of the guide; ends with the first command that fails.
+    ///
+    /// # Errors
+    /// As [`Self::follow`].
+    pub fn type_steps(&self, vm: &mut Vm, steps: &[Step]) -> anyhow::Result<()> {
+        for step in steps {
             for command in step.commands()? {
-                let typed = self.type_command(vm, &step, &command);
+                let typed = self.type_command(vm, step, &command);
                 typed.with_context(|| {
                     format!("line {} of the installation guide, step {}", step.line, step.name)
                 })?;
             }
             vm.reached(&step.name)?;
-            if last == Some(step.name.as_str()) {
-                return Ok(());
-            }
         }
-        match last {
-            Some(last) => bail!("the guide has no step {last}"),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// Compares the root on each disk with the image; only what is listed, here or in the layout, may differ.
@@ -172,6 +219,14 @@ impl Computer {
         let Partition { offset, size } = self.layout.place.on(disk)?;
         let options = format!("loop,offset={offset},sizelimit={size}");
         Mount::new(&disk.image, &options, &self.dir.join("root"))
+    }
+
+    /// Takes all kernels off its EFI system partition.
+    ///
+    /// # Errors
+    /// There is no such partition, or none in it.
+    pub fn without_kernel(&self) -> anyhow::Result<()> {
+        Cmd::new("mdeltree").args(["-i", &self.esp()?, "::EFI/Linux"]).read().map(drop)
     }
 
     fn type_command(&self, vm: &mut Vm, step: &Step, command: &str) -> anyhow::Result<()> {
@@ -206,11 +261,24 @@ impl Computer {
     fn machine(&self) -> Machine {
         let machine = Machine::new(self.accel).isolated().variables(&self.variables());
         let machine = machine.serve(self.served).parameters(&self.parameters);
+        let machine = machine.tpm(self.tpm.then(|| self.dir.join(TPM)));
         self.disks.iter().fold(machine, Machine::disk)
+    }
+
+    /// mtools' name of the EFI system partition of its first disk.
+    pub(crate) fn esp(&self) -> anyhow::Result<String> {
+        let disk = self.disks.first().context("a computer without disks")?;
+        Ok(format!("{}@@{}", disk.image.display(), disk.partition(1)?.offset))
     }
 
     /// The file of the firmware's memory.
     pub(crate) fn variables(&self) -> PathBuf {
-        self.dir.join("variables.fd")
+        self.dir.join(VARIABLES)
     }
+}
+
+/// Copies a file or a directory into `dir`, without its holes, sharing its blocks where the file system can.
+fn copy_sparse(from: &Path, dir: &Path) -> anyhow::Result<()> {
+    let cp = Cmd::new("cp").args(["--recursive", "--sparse=always", "--reflink=auto"]);
+    cp.arg(from).arg(dir).read().map(drop)
 }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
+use serde::{Deserialize, Serialize};
 
 use crate::boot::{self, COMMAND};
 use crate::console::{Answer, Console};
@@ -10,7 +11,7 @@ use crate::install::{PASSWORD, USER};
 use crate::layout::Layout;
 
 /// What makes a running system this one and no other; of the disc's system, nothing of it may be installed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// /etc/machine-id.
     pub machine_id: String,

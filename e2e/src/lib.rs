@@ -5,6 +5,7 @@
 //! - [`disc`]: files on discs, and bad copies of discs
 //! - [`disk`]: writable disks and the buses they are on
 //! - [`qemu`]: the command line of a machine
+//! - [`tpm`]: a TPM beside it
 //! - [`console`]: the serial console: wait for a prompt, type, get output and exit status
 //! - [`qmp`]: QEMU's control socket: screenshots, power
 //! - [`vm`]: a running machine: process group, console, QMP, artefacts
@@ -16,7 +17,9 @@
 //! - [`install`]: an installation as the guide says, phase by phase
 //! - [`installed`]: what must be true in a system that was installed
 //! - [`compare`]: what differs between the image and an installed disk, as the host sees them
+//! - [`verify`]: the installed disk through all checks, from outside and from inside
 //! - [`matrix`]: installations on every layout
+//! - [`phases`]: one installation in phases, with snapshots to go on from
 //! - [`boots`]: the disc on every kind of machine
 //! - [`twins`]: installations with one thing wrong, which must be noticed
 //!
@@ -28,6 +31,7 @@ pub mod accel;
 pub mod disk;
 pub mod disc;
 pub mod qemu;
+pub mod tpm;
 pub mod console;
 pub mod qmp;
 pub mod vm;
@@ -39,7 +43,9 @@ pub mod layout;
 pub mod install;
 pub mod installed;
 pub mod compare;
+pub mod verify;
 pub mod matrix;
+pub mod phases;
 pub mod boots;
 pub mod twins;
 

@@ -7,6 +7,7 @@ use common::cmd::Cmd;
 use crate::accel::Accel;
 use crate::disk::Disk;
 use crate::firmware::Firmware;
+use crate::tpm;
 
 /// QEMU for the one architecture we build.
 pub const QEMU: &str = "qemu-system-x86_64";
@@ -50,6 +51,7 @@ pub struct Machine {
     parameters: String,
     isolated: bool,
     served: Option<u16>,
+    tpm: Option<PathBuf>,
 }
 
 impl Machine {
@@ -66,6 +68,7 @@ impl Machine {
             parameters: String::new(),
             isolated: false,
             served: None,
+            tpm: None,
         }
     }
 
@@ -131,7 +134,19 @@ impl Machine {
         self
     }
 
-    /// The command; `state` is where UEFI variables go that nobody keeps.
+    /// Has a TPM 2.0 whose memory is in this directory; without one there is none.
+    #[must_use]
+    pub fn tpm(mut self, dir: impl Into<Option<PathBuf>>) -> Self {
+        self.tpm = dir.into();
+        self
+    }
+
+    /// Where the memory of its TPM is.
+    pub(crate) fn tpm_dir(&self) -> Option<&Path> {
+        self.tpm.as_deref()
+    }
+
+    /// The command; `state` is where UEFI variables go that nobody keeps, and where the TPM listens ([`tpm_socket`]).
     ///
     /// The disc is started first. Nothing is said of the disks: the firmware's own boot entries decide, as on a real
     /// computer.
@@ -202,11 +217,19 @@ impl Machine {
                     .args(["-device", "virtio-blk-pci,drive=disc,bootindex=1"]),
             };
         }
+        if self.tpm.is_some() {
+            cmd = cmd.args(tpm::options(&tpm_socket(state)));
+        }
         for (number, disk) in self.disks.iter().enumerate() {
             cmd = cmd.args(disk.options(number));
         }
         Ok(cmd)
     }
+}
+
+/// The socket of a machine's TPM.
+pub(crate) fn tpm_socket(state: &Path) -> PathBuf {
+    state.join("tpm")
 }
 
 /// A path as a value in QEMU's comma-separated options: commas are doubled.

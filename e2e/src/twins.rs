@@ -14,15 +14,14 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use serde::Serialize;
 
-use crate::boot::{self, COMMAND};
+use crate::boot;
 use crate::compare::Image;
-use crate::expected;
 use crate::guide::Guide;
 use crate::install::Computer;
-use crate::installed::{self, Identity};
+use crate::installed::Identity;
 use crate::layout;
 use crate::matrix::Phase;
-use crate::vm::Vm;
+use crate::verify::verify;
 
 /// An installation with one thing wrong.
 struct Twin {
@@ -198,19 +197,8 @@ impl Twins<'_> {
 /// An installed disk through all phases; `typed`: by root, before the checks.
 fn installation(computer: &Computer, image: &Image, live: &Identity, typed: Option<&str>) -> Option<Ended> {
     let mut phase = Phase::Compare;
-    let mut work = || -> anyhow::Result<()> {
-        computer.compare(image, &[expected::INSTALLED])?;
-        phase = Phase::Boot;
-        let mut vm: Vm = computer.boot_disk("boot")?;
-        phase = Phase::Checks;
-        installed::log_in(&mut vm.console)?;
-        if let Some(typed) = typed {
-            vm.console.check(typed, COMMAND)?;
-        }
-        installed::check(&mut vm.console, &layout::MAIN)?;
-        installed::details(&mut vm.console, &layout::MAIN, live)
-    };
-    work().err().map(|why| Ended { phase, why })
+    let ended = verify(computer, image, live, typed, &mut |begins| phase = begins);
+    ended.err().map(|why| Ended { phase, why })
 }
 
 impl Row {

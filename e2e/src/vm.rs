@@ -1,5 +1,5 @@
 //! A running machine: QEMU in a process group of its own, the serial console, QMP, and a directory of artefacts
-//! (`console.log`, `qemu.log`, screenshots, `timings.json`).
+//! (`console.log`, `qemu.log`, `tpm.log` where there is a TPM, screenshots, `timings.json`).
 //!
 //! Dropping it ends the process group, whatever the test was doing.
 
@@ -14,8 +14,9 @@ use serde::Serialize;
 
 use crate::console::Console;
 use crate::group::Group;
-use crate::qemu::Machine;
+use crate::qemu::{Machine, tpm_socket};
 use crate::qmp::{Qmp, Screenshot};
+use crate::tpm::Tpm;
 
 /// How long QEMU may take to open its sockets.
 const START: Duration = Duration::from_secs(30);
@@ -31,6 +32,8 @@ pub struct Vm {
     artefacts: PathBuf,
     started: Instant,
     steps: Vec<Step>,
+    /// Ended behind QEMU, which it serves.
+    _tpm: Option<Tpm>,
     /// UEFI variables and sockets; removed with the machine.
     _state: tempfile::TempDir,
 }
@@ -59,6 +62,9 @@ impl Vm {
         let state = tempfile::tempdir().context("failed to make a directory for the machine's state")?;
         let (serial, control) = (state.path().join("serial"), state.path().join("qmp"));
         let listen = |path: &Path| format!("unix:{},server=on,wait=off", path.display());
+        let tpm = machine.tpm_dir();
+        let tpm = tpm.map(|dir| Tpm::start(dir, &tpm_socket(state.path()), &artefacts.join("tpm.log")));
+        let tpm = tpm.transpose()?;
         let cmd: Cmd = machine.command(state.path())?;
         // `wait=on` for the serial line: QEMU starts the guest once we listen, so not a byte is lost.
         let cmd = cmd.args(["-serial", &format!("unix:{},server=on,wait=on", serial.display())]);
@@ -82,6 +88,7 @@ impl Vm {
             artefacts: artefacts.to_owned(),
             started: Instant::now(),
             steps: Vec::new(),
+            _tpm: tpm,
             _state: state,
         })
     }

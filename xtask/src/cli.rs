@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::paths::Paths;
+use crate::phases::PhaseArgs;
 
 /// Build, run and test LevitateOS.
 #[derive(Debug, Parser)]
@@ -28,7 +29,7 @@ enum Task {
         /// Install it on every layout of disks instead, as root (an hour without KVM); prints a table.
         #[arg(long)]
         matrix: bool,
-        /// Start the disc on every kind of machine instead (media, memory, no screen, copied to RAM); prints a table.
+        /// Start the disc on every kind of machine instead (media, memory, no screen, copied to RAM, a TPM); prints a table.
         #[arg(long, conflicts_with = "matrix")]
         boots: bool,
         /// Install once, and demand that installations with one thing wrong are stopped where they should be, as root; prints a table.
@@ -37,6 +38,8 @@ enum Task {
         /// How many layouts at a time; default: as many as processors and memory are there for.
         #[arg(long, requires = "matrix", value_parser = clap::value_parser!(u8).range(1..))]
         jobs: Option<u8>,
+        #[command(flatten)]
+        phases: PhaseArgs,
         /// Only tests (with --matrix: layouts; with --boots: machines; with --twins: twins) whose name contains this.
         filter: Option<String>,
     },
@@ -156,6 +159,7 @@ impl Cli {
             Task::Iso(args) => crate::iso::iso(&paths, &args).map(drop)?,
             Task::Run(args) => return crate::run::run(&paths, &args),
             Task::Test => crate::test::test(&paths)?,
+            Task::E2e { phases, .. } if phases.wanted() => crate::phases::phases(&paths, &phases)?,
             Task::E2e { boots: true, filter, .. } => crate::test::boots(&paths, filter.as_deref())?,
             Task::E2e { twins: true, filter, .. } => crate::test::twins(&paths, filter.as_deref())?,
             Task::E2e { matrix: false, filter, .. } => crate::test::e2e(&paths, filter.as_deref())?,

@@ -9,28 +9,29 @@ use common::cmd::{Cmd, which};
 
 use crate::tools::{Need, TOOLS, Tool};
 
-/// Prints the table; fails when something is missing and was not installed.
+/// Prints the table; fails when something is missing that is not optional, and was not installed.
 pub(crate) fn doctor(install: bool, json: bool) -> anyhow::Result<ExitCode> {
     if install {
-        require(Need::Test)?;
+        require(Need::Optional)?;
     }
     let rows: Vec<_> = TOOLS.iter().map(|t| (t, t.find())).collect();
     let accel = e2e::accel::Accel::probe();
-    let missing = rows.iter().filter(|(_, found)| found.is_none()).count();
+    let missing = missing_tools(Need::Test).len();
     if json {
         let tools: Vec<_> = rows.iter().map(|(tool, found)| row_json(tool, found.as_deref())).collect();
         let accel = accel.as_ref().map_or_else(std::string::ToString::to_string, ToString::to_string);
         print(&serde_json::to_string_pretty(&serde_json::json!({ "tools": tools, "accelerator": accel }))?);
     } else {
         for (tool, found) in &rows {
-            let state = found.as_ref().map_or_else(|| "MISSING".to_owned(), |p| p.display().to_string());
+            let state =
+                found.as_ref().map_or_else(|| missing_word(tool).to_owned(), |p| p.display().to_string());
             print(&format!("{:<22} {:<40} {} ({})", short(tool.name()), state, tool.why, tool.package));
         }
         match accel {
             Ok(accel) => print(&format!("{:<22} {accel}", "accelerator")),
             Err(e) => print(&format!("{:<22} unknown: {e:#}", "accelerator")),
         }
-        if let Some(command) = install_command(&packages(&missing_tools(Need::Test))) {
+        if let Some(command) = install_command(&packages(&missing_tools(Need::Optional))) {
             print(&format!("\nTo install what is missing: {command}"));
         }
     }
@@ -95,6 +96,10 @@ fn row_json(tool: &Tool, found: Option<&std::path::Path>) -> serde_json::Value {
         "tool": tool.name(), "package": tool.package, "why": tool.why, "path": found,
         "need": format!("{:?}", tool.need).to_lowercase(),
     })
+}
+
+fn missing_word(tool: &Tool) -> &'static str {
+    if tool.need == Need::Optional { "missing (optional)" } else { "MISSING" }
 }
 
 /// The last part of a path, or the name itself.

@@ -10,6 +10,7 @@ mod packages;
 mod iso;
 mod run;
 mod test;
+mod phases;
 mod reliability;
 mod torture;
 mod cheats;

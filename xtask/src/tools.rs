@@ -14,6 +14,8 @@ pub(crate) enum Need {
     Run,
     /// To compare with in tests.
     Test,
+    /// For checks that say so when they are skipped; nothing else asks for it.
+    Optional,
 }
 
 /// Where to look for it.
@@ -149,6 +151,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     program("rpm2cpio", "rpm2cpio", Need::Test, "unpack our packages"),
     program("gpg", "gpg", Need::Test, "read the key of our packages"),
     program("gpgv", "gpgv", Need::Test, "check signatures of metadata"),
+    program(e2e::tpm::SWTPM, "swtpm", Need::Optional, "give machines a TPM (`cargo xtask e2e --boots tpm`)"),
     program("man", "man-db", Need::Test, "read our manual pages"),
     program("groff", "groff-base", Need::Test, "check our manual pages"),
 ];

@@ -64,7 +64,7 @@ pub(super) const TWINS: &[Twin] = &[
     },
     Twin {
         name: "kernel-missing",
-        what: Wrong::Computer(without_kernel),
+        what: Wrong::Computer(Computer::without_kernel),
         phase: Phase::Boot,
         says: "the boot stopped in the boot loader",
     },
@@ -161,27 +161,14 @@ fn leave_out(root: &Path) -> anyhow::Result<()> {
 fn flip(root: &Path) -> anyhow::Result<()> {
     let path = root.join("usr/bin/less");
     let times = std::fs::metadata(&path)?;
-    let file = File::options().read(true).write(true).open(&path)?;
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, 4096)?;
-    file.write_all_at(&[byte[0] ^ 1], 4096)?;
     let times = std::fs::FileTimes::new().set_accessed(times.accessed()?).set_modified(times.modified()?);
-    Ok(file.set_times(times)?)
-}
-
-/// mtools' name of the EFI system partition.
-fn esp(computer: &Computer) -> anyhow::Result<String> {
-    let disk = &computer.disks[0];
-    Ok(format!("{}@@{}", disk.image.display(), disk.partition(1)?.offset))
-}
-
-fn without_kernel(computer: &Computer) -> anyhow::Result<()> {
-    Cmd::new("mdeltree").args(["-i", &esp(computer)?, "::EFI/Linux"]).read().map(drop)
+    disc::flip(&path, 4096)?;
+    Ok(File::options().write(true).open(&path)?.set_times(times)?)
 }
 
 /// A UKI with 64 KiB of noise in the middle, where the kernel or its initramfs is.
 fn tampered_kernel(computer: &Computer) -> anyhow::Result<()> {
-    let esp = esp(computer)?;
+    let esp = computer.esp()?;
     let list = Cmd::new("mdir").args(["-i", &esp, "-b", "::EFI/Linux"]).read()?;
     let name = list.lines().find(|l| l.ends_with(".efi")).context("no UKI is installed")?;
     let copy = computer.disks[0].image.with_extension("efi");

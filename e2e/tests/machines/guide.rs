@@ -42,7 +42,9 @@ fn the_guide_installs_a_system_that_boots() -> anyhow::Result<()> {
 
     let mut vm = computer.boot_disc("1-disc")?;
     boot::settled(&mut vm.console)?;
-    computer.follow(&mut vm, &guide()?, None)?;
+    computer.follow(&mut vm, &guide()?, None).context(
+        "`cargo xtask e2e --keep` installs in phases, and `--from PHASE` runs the one that failed again",
+    )?;
     drop(vm);
     let image = image(&iso, &dir)?;
     compare("the disk after the installation", image.as_ref(), &computer, &[expected::INSTALLED])?;
@@ -82,9 +84,7 @@ fn power_off(vm: &mut Vm) -> anyhow::Result<()> {
 /// The same disk with no kernel on it does not start; the error says how far it got.
 fn without_a_kernel(computer: &Computer, dir: &Path) -> anyhow::Result<()> {
     let twin = computer.copy(&dir.join("twin-without-kernel"))?;
-    let disk = &twin.disks[0];
-    let esp = format!("{}@@{}", disk.image.display(), disk.partition(1)?.offset);
-    Cmd::new("mdeltree").args(["-i", &esp, "::EFI/Linux"]).read()?;
+    twin.without_kernel()?;
     let error = does_not_boot(&twin)?;
     // systemd-boot offers the firmware's setup, all that is left, and resets the machine to get there.
     ensure!(error.contains("the boot stopped in the boot loader: "), "the error does not say where: {error}");
