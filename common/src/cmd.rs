@@ -17,7 +17,8 @@ const STDERR_TAIL: usize = 2048;
 pub struct Cmd {
     program: OsString,
     args: Vec<OsString>,
-    env: Vec<(OsString, OsString)>,
+    /// Nothing: not inherited.
+    env: Vec<(OsString, Option<OsString>)>,
     dir: Option<PathBuf>,
     keep_locale: bool,
 }
@@ -54,7 +55,14 @@ impl Cmd {
     /// Sets one variable on top of the inherited environment.
     #[must_use]
     pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
-        self.env.push((key.into(), value.into()));
+        self.env.push((key.into(), Some(value.into())));
+        self
+    }
+
+    /// Does not let the command inherit one variable.
+    #[must_use]
+    pub fn without_env(mut self, key: impl Into<OsString>) -> Self {
+        self.env.push((key.into(), None));
         self
     }
 
@@ -75,7 +83,8 @@ impl Cmd {
     /// The command as one line that can be pasted into a shell.
     #[must_use]
     pub fn display(&self) -> String {
-        let words = self.env.iter().map(|(k, v)| format!("{}={}", k.to_string_lossy(), quote(v)));
+        let set = self.env.iter().filter_map(|(k, v)| Some((k, v.as_ref()?)));
+        let words = set.map(|(k, v)| format!("{}={}", k.to_string_lossy(), quote(v)));
         let words = words.chain(std::iter::once(quote(&self.program)));
         words.chain(self.args.iter().map(|a| quote(a))).collect::<Vec<_>>().join(" ")
     }
@@ -133,7 +142,12 @@ impl Cmd {
         if !self.keep_locale {
             cmd.env("LC_ALL", "C.UTF-8").env_remove("LANGUAGE");
         }
-        cmd.envs(self.env.iter().map(|(k, v)| (k, v)));
+        for (key, value) in &self.env {
+            match value {
+                Some(value) => cmd.env(key, value),
+                None => cmd.env_remove(key),
+            };
+        }
         if let Some(dir) = &self.dir {
             cmd.current_dir(dir);
         }
@@ -182,6 +196,14 @@ mod tests {
         let cmd = Cmd::new("sh").args(["-c", "echo broken >&2; exit 3", "it's"]);
         let err = cmd.read().unwrap_err().to_string();
         assert_eq!(err, "`sh -c 'echo broken >&2; exit 3' 'it'\\''s'` failed (exit status: 3)\nbroken");
+    }
+
+    #[test]
+    fn a_variable_is_set_or_kept_from_the_command() {
+        let cmd =
+            Cmd::new("sh").args(["-c", "echo ${HOME-none} ${A-none}"]).without_env("HOME").env("A", "b");
+        assert_eq!(cmd.read().unwrap(), "none b\n");
+        assert_eq!(cmd.display(), "A=b sh -c 'echo ${HOME-none} ${A-none}'");
     }
 
     #[test]

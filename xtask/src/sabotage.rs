@@ -5,20 +5,24 @@
 //! fails, says the expected words and its own promise, and passed without the patch. The workspace itself is never touched.
 
 pub(crate) mod patch;
+mod program;
+mod jobs;
 mod tree;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Instant;
 
 use anyhow::{Context, ensure};
+use common::cli::Mark;
 use serde::{Deserialize, Serialize};
 
 use crate::cheats::scan::{self, Promise};
-use crate::doctor::{self, eprintln_step};
+use crate::doctor;
 use crate::paths::Paths;
+use crate::timings::Timings;
 use crate::tools::Need;
+use jobs::Job;
 use patch::Patch;
+use program::Run;
 use tree::Tree;
 
 /// How one ended.
@@ -80,21 +84,18 @@ pub(crate) fn sabotage(paths: &Paths, args: &SabotageArgs) -> anyhow::Result<()>
     if args.after_test {
         passed_before(paths, &cases)?;
     }
-    let tree = Tree::new(paths)?;
-    let mut outcomes: Vec<Outcome> = Vec::new();
-    // Whether a test passes without any patch.
-    let mut sound: BTreeMap<&str, bool> = BTreeMap::new();
-    for case in &cases {
-        let test = case.promise.test.as_str();
-        if !args.after_test && !sound.contains_key(test) {
-            eprintln_step(&format!("{test}, as it is"));
-            sound.insert(test, run(&tree, &case.promise, "control")?.passed);
+    // What a selection took says nothing about the next run.
+    let is_whole = args.filter.is_none() && !args.json;
+    let mut timings = is_whole.then(|| Timings::begin(paths, "4-sabotage")).transpose()?;
+    let planting = || plant(paths, &cases, args.after_test);
+    let outcomes = match &mut timings {
+        Some(timings) => timings.step("planting", planting)?,
+        None => planting()?,
+    };
+    for outcome in &outcomes {
+        if let Some(timings) = &mut timings {
+            timings.note(&outcome.sabotage, outcome.seconds)?;
         }
-        let is_sound = args.after_test || sound[test];
-        eprintln_step(&format!("{}: {}", case.patch.name, case.patch.what));
-        let outcome = plant(&tree, case, is_sound)?;
-        eprintln_step(outcome.why.as_deref().unwrap_or("noticed"));
-        outcomes.push(outcome);
     }
     let all = merge(results(paths)?, &outcomes);
     common::fs::write_atomic(&results_file(paths), serde_json::to_string_pretty(&all)?.as_bytes())?;
@@ -111,7 +112,7 @@ pub(crate) fn sabotage(paths: &Paths, args: &SabotageArgs) -> anyhow::Result<()>
         outcomes.len(),
         missed.join(", ")
     );
-    Ok(())
+    timings.map_or(Ok(()), Timings::finish)
 }
 
 /// Every sabotage with the test that names it; each file must be named, and each cheat it plants be declared.
@@ -146,49 +147,32 @@ fn passed_before(paths: &Paths, cases: &[Case]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How one run of one test ended.
-struct Run {
-    passed: bool,
-    compiled: bool,
-    output: String,
-    log: PathBuf,
-}
-
-/// Compiles and runs one test in the copy.
-fn run(tree: &Tree, promise: &Promise, name: &str) -> anyhow::Result<Run> {
-    let what = match &promise.target {
-        Some(target) => vec!["--test".to_owned(), target.clone()],
-        None => vec!["--lib".to_owned()],
-    };
-    let test = |more: &[&str]| {
-        let cmd = tree
-            .cargo()
-            .args(["test", "--release", "--locked", "--package", &promise.krate])
-            .args(what.clone());
-        cmd.args(more.iter().copied())
-    };
-    let log = tree.log(name);
-    let built = test(&["--no-run"]).output()?;
-    let mut output = String::from_utf8_lossy(&built.stderr).into_owned();
-    let compiled = built.status.success();
-    let mut passed = false;
-    if compiled {
-        let ran = test(&["--", "--exact", &promise.path, "--nocapture"]).output()?;
-        output = String::from_utf8_lossy(&[&ran.stdout[..], b"\n", &ran.stderr].concat()).into_owned();
-        // A name that the harness does not know is no test that passed.
-        passed = ran.status.success() && output.contains("1 passed");
+/// Plants all of them, and runs each test without any, too, unless that was done before.
+fn plant(paths: &Paths, cases: &[Case], after_test: bool) -> anyhow::Result<Vec<Outcome>> {
+    let tree = Tree::new(paths)?;
+    if cases.iter().any(|case| program::boots(&case.promise)) {
+        // A test without one would build it, from sources with a sabotage in them.
+        tree.iso().hint("run `cargo xtask iso`, or set LEVITATE_ISO")?;
     }
-    common::fs::write_atomic(&log, output.as_bytes())?;
-    Ok(Run { passed, compiled, output, log })
+    let mut controls: Vec<&Promise> =
+        if after_test { vec![] } else { cases.iter().map(|c| &c.promise).collect() };
+    // The sabotages of one test stand together.
+    controls.dedup_by_key(|promise| &promise.test);
+    let as_it_is = controls.iter().map(|promise| Job { promise, patch: None });
+    let planted = cases.iter().map(|case| Job { promise: &case.promise, patch: Some(&case.patch) });
+    let jobs: Vec<_> = as_it_is.chain(planted).collect();
+    let is_sound = |runs: &[Run], test: &str| {
+        let control = controls.iter().position(|promise| promise.test == test);
+        control.is_none_or(|at| runs[at].passed)
+    };
+    let runs = jobs::run(&tree, &jobs)?;
+    let judged = cases.iter().zip(&runs[controls.len()..]);
+    Ok(judged.map(|(case, run)| judge(case, run, is_sound(&runs, &case.promise.test))).collect())
 }
 
-fn plant(tree: &Tree, case: &Case, is_sound: bool) -> anyhow::Result<Outcome> {
+/// Whether the test noticed, where it should and with the right words.
+fn judge(case: &Case, run: &Run, is_sound: bool) -> Outcome {
     let Case { promise, patch } = case;
-    let began = Instant::now();
-    let planted = tree.plant(patch)?;
-    let run = run(tree, promise, &patch.name);
-    planted.undo()?;
-    let run = run?;
     let say = |what: &str| Some(format!("NOT noticed: {what}; see {}", run.log.display()));
     let why = if !is_sound {
         say("the test fails without it, too")
@@ -203,15 +187,15 @@ fn plant(tree: &Tree, case: &Case, is_sound: bool) -> anyhow::Result<Outcome> {
     } else {
         None
     };
-    Ok(Outcome {
+    Outcome {
         sabotage: patch.name.clone(),
         test: promise.test.clone(),
         severity: promise.severity.clone(),
         what: patch.what.clone(),
         killed: why.is_none(),
         why,
-        seconds: began.elapsed().as_secs_f64(),
-    })
+        seconds: run.seconds,
+    }
 }
 
 /// What earlier runs found; none, if there was none.

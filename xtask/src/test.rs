@@ -17,6 +17,9 @@ use crate::timings::Timings;
 use crate::tools::Need;
 use crate::{cargo, cheats, doctor, iso, lab};
 
+/// The tests that boot, which no other selection includes (e2e/Cargo.toml).
+const MACHINES: [&str; 2] = ["--test", "machines"];
+
 /// Builds the ISO, runs the tests of all crates, then those that boot it. Says what was skipped.
 pub(crate) fn test(paths: &Paths) -> anyhow::Result<()> {
     let mut timings = Timings::begin(paths, "2-test")?;
@@ -36,12 +39,11 @@ pub(crate) fn test(paths: &Paths) -> anyhow::Result<()> {
         cargo_test(paths).env("LEVITATE_SKIP_LEDGER", &ledger).env("CHEAT_TEST_LEDGER", &protected)
     };
     let all = timings.step("testing all crates", || {
-        let all = cargo_test(paths).args(["--workspace", "--exclude", "e2e"]);
+        let all = cargo_test(paths);
         all.env("LEVITATE_KERNEL_ROOT", kernel_root(paths)?).run()
     });
-    let boot = timings.step("booting the ISO", || {
-        cargo_test(paths).args(["--package", "e2e"]).env("LEVITATE_ISO", iso).run()
-    });
+    let boot =
+        timings.step("booting the ISO", || cargo_test(paths).args(MACHINES).env("LEVITATE_ISO", iso).run());
     if ledger.exists() {
         let skipped = common::fs::read_to_string(&ledger)?;
         eprintln_step(&format!("{} checks did NOT run:\n{skipped}", skipped.lines().count()));
@@ -55,7 +57,7 @@ pub(crate) fn test(paths: &Paths) -> anyhow::Result<()> {
 pub(crate) fn e2e(paths: &Paths, filter: Option<&str>) -> anyhow::Result<()> {
     doctor::require(Need::Run)?;
     let iso = iso::iso(paths, &IsoArgs::default())?;
-    let mut cmd = cargo_test(paths).args(["--package", "e2e"]).env("LEVITATE_ISO", iso);
+    let mut cmd = cargo_test(paths).args(MACHINES).env("LEVITATE_ISO", iso);
     if let Some(filter) = filter {
         cmd = cmd.arg(filter);
     }
@@ -153,6 +155,6 @@ fn kernel_root(paths: &Paths) -> anyhow::Result<PathBuf> {
 /// `cargo test` with the signals as a terminal has them: what starts jobs in the background may ignore SIGINT, and what
 /// is ignored stays so in all that is started from there, recchroot too.
 fn cargo_test(paths: &Paths) -> Cmd {
-    let cmd = cargo::cargo(paths).args(["test", "--release", "--locked", "--no-fail-fast"]);
+    let cmd = cargo::cargo(paths).args(["test", "--release", "--locked", "--workspace", "--no-fail-fast"]);
     cmd.under("env", &["--default-signal"])
 }

@@ -75,7 +75,7 @@ impl Setup {
         dir: &Path,
     ) -> anyhow::Result<Self> {
         let cargo = || crate::cargo::cargo(paths).args(["build", "--release", "--quiet", "--locked"]);
-        cargo().args(["--package", "recstrap", "--example", "decompress"]).run()?;
+        cargo().args(["--workspace", "--example", "decompress"]).run()?;
         let recstrap = match recstrap {
             Some(path) => path.canonicalize().with_context(|| path.display().to_string())?,
             None => crate::cargo::release(paths, "recstrap")?,

@@ -41,6 +41,24 @@ impl Promise {
     }
 }
 
+#[cfg(test)]
+impl Promise {
+    /// One that promises nothing, of a test `t` of this crate.
+    pub(crate) fn of_test(krate: &str, target: Option<&str>) -> Self {
+        Self {
+            test: "t".to_owned(),
+            severity: "LOW".to_owned(),
+            protects: String::new(),
+            consequence: String::new(),
+            cheats: Vec::new(),
+            sabotage: Vec::new(),
+            krate: krate.to_owned(),
+            target: target.map(str::to_owned),
+            path: "t".to_owned(),
+        }
+    }
+}
+
 /// All of them, the most severe first, then by name.
 pub(crate) fn promises(paths: &Paths) -> anyhow::Result<Vec<Promise>> {
     let mut promises = Vec::new();

@@ -3,11 +3,13 @@
 //! `Plants:` one of the cheats of the test that names it, word for word; or `Breaks:` what it breaks. `Red:` words that the test
 //! must say; may be given several times.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use common::cmd::Cmd;
 
+use super::program::boots;
 use crate::cheats::scan::Promise;
 
 /// One of them.
@@ -20,6 +22,8 @@ pub(crate) struct Patch {
     is_cheat: bool,
     /// What the test must say.
     pub(crate) red: Vec<String>,
+    /// What it changes, from the workspace's root.
+    pub(crate) files: BTreeSet<PathBuf>,
 }
 
 impl Patch {
@@ -48,7 +52,10 @@ impl Patch {
         }
         ensure!(!red.is_empty(), "expected `Red: ` and what the test says when it notices");
         let what = what.context("expected `Plants: ` or `Breaks: `")?;
-        Ok(Self { name: name.to_owned(), file: file.to_owned(), what, is_cheat, red })
+        let name_of =
+            |line: &'_ str| Some(line.strip_prefix("--- a/").or(line.strip_prefix("+++ b/"))?.to_owned());
+        let files: BTreeSet<_> = patch.lines().filter_map(name_of).map(PathBuf::from).collect();
+        Ok(Self { name: name.to_owned(), file: file.to_owned(), what, is_cheat, red, files })
     }
 
     /// That the tree still has what it changes; changes nothing.
@@ -58,7 +65,7 @@ impl Patch {
         applied.with_context(|| format!("{} does not apply any more", self.file.display()))
     }
 
-    /// That a cheat it plants is one that the test declares.
+    /// That a cheat it plants is one that the test declares, and that a test of machines has it compiled in.
     pub(crate) fn check(&self, promise: &Promise) -> anyhow::Result<()> {
         ensure!(
             !self.is_cheat || promise.cheats.contains(&self.what),
@@ -67,6 +74,16 @@ impl Patch {
             self.what,
             promise.test
         );
+        let is_code = |file: &PathBuf| file.extension().is_some_and(|e| e == "rs");
+        let read_late = self.files.iter().find(|file| boots(promise) && !is_code(file));
+        if let Some(read_late) = read_late {
+            bail!(
+                "{} changes {}, which {} reads when the sabotage is gone again: change code",
+                self.file.display(),
+                read_late.display(),
+                promise.test
+            );
+        }
         Ok(())
     }
 }
@@ -87,5 +104,20 @@ mod tests {
             parse(&format!("Plants: a\nPlants: b\nRed: c\n\n{diff}")).unwrap_err().contains("expected one")
         );
         assert!(parse("Breaks: the door\nRed: it is open\n\nnothing\n").unwrap_err().contains("a patch"));
+    }
+
+    #[test]
+    fn a_test_of_machines_is_broken_by_code_alone() {
+        let diff = |name: &str| {
+            let text = format!(
+                "Breaks: the door\nRed: it is open\n\n--- a/{name}\n+++ b/{name}\n@@ -1 +1 @@\n-a\n+b\n"
+            );
+            Patch::parse("x", Path::new("x"), &text).unwrap()
+        };
+        let machines = Promise::of_test("e2e", Some("machines"));
+        diff("e2e/src/disc.rs").check(&machines).unwrap();
+        let refused = diff("docs/guide/install.md").check(&machines).unwrap_err().to_string();
+        assert!(refused.contains("changes docs/guide/install.md, which t reads"), "{refused}");
+        diff("docs/guide/install.md").check(&Promise::of_test("recstrap", Some("install"))).unwrap();
     }
 }

@@ -46,15 +46,29 @@ impl Tree {
         Ok(Self { paths: Paths { root, target }, iso, original: paths.root.clone(), dir })
     }
 
-    /// cargo in the copy, with the workspace's ISO. What only a complete run may do is not done: no skipping, no ledger.
+    /// cargo in the copy.
     pub(super) fn cargo(&self) -> Cmd {
-        let cmd = cargo::cargo(&self.paths).dir(&self.paths.root).env("CARGO_TARGET_DIR", &self.paths.target);
-        let cmd =
-            cmd.env("LEVITATE_NO_SKIP", "1").under("env", &["--default-signal", "--unset=CHEAT_TEST_LEDGER"]);
+        cargo::cargo(&self.paths).env("CARGO_TARGET_DIR", &self.paths.target)
+    }
+
+    /// A test program of the copy, with the workspace's ISO. What only a complete run may do is not done: no skipping, no ledger.
+    pub(super) fn command(&self, program: &Path) -> Cmd {
+        let cmd = Cmd::new(program).env("CARGO_TARGET_DIR", &self.paths.target).env("LEVITATE_NO_SKIP", "1");
+        let cmd = cmd.under("env", &["--default-signal", "--unset=CHEAT_TEST_LEDGER"]);
         match &self.iso {
             Some(iso) => cmd.env("LEVITATE_ISO", iso),
             None => cmd,
         }
+    }
+
+    /// The ISO that tests boot.
+    pub(super) fn iso(&self) -> anyhow::Result<&Path> {
+        self.iso.as_deref().context("there is no ISO to boot")
+    }
+
+    /// Where a program is kept that runs later.
+    pub(super) fn aside(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{name}.test"))
     }
 
     /// Where the output of a run is kept.
@@ -72,9 +86,7 @@ impl Tree {
             "--silent",
             "--no-backup-if-mismatch",
         ]);
-        let names = Cmd::new("git").args(["apply", "--numstat", "-z"]).arg(&patch.file).read()?;
-        let names = names.split('\0').filter_map(|line| line.split('\t').nth(2)).map(PathBuf::from).collect();
-        let planted = Planted { tree: self, names };
+        let planted = Planted { tree: self, names: patch.files.clone() };
         let applied = apply.arg("--input").arg(&patch.file).dir(&self.paths.root).read();
         if let Err(e) = applied {
             planted.undo()?;
@@ -88,7 +100,7 @@ impl Tree {
 #[must_use]
 pub(super) struct Planted<'t> {
     tree: &'t Tree,
-    names: Vec<PathBuf>,
+    names: BTreeSet<PathBuf>,
 }
 
 impl Planted<'_> {
