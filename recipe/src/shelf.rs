@@ -45,11 +45,11 @@ pub fn every(places: &Places) -> anyhow::Result<Vec<Recipe>> {
 
 /// As [`all`], with the states that the files have, be they true or not.
 fn as_they_say(dir: &Path) -> anyhow::Result<(Vec<Recipe>, Vec<anyhow::Error>)> {
-    let loaded = read::all(dir)?;
-    let mut recipes = Vec::with_capacity(loaded.len());
+    let all = read::all(dir)?;
+    let mut recipes = Vec::with_capacity(all.size_hint().1.unwrap_or(0));
     let mut errors = Vec::new();
-    for result in loaded {
-        match result {
+    for loaded in all {
+        match loaded {
             Ok(recipe) => recipes.push(recipe),
             Err(e) => errors.push(e),
         }

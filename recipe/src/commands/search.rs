@@ -45,6 +45,8 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
         output::columns(&rows)?;
     }
     if !found.is_empty() {
+        // As in `list`.
+        std::mem::forget(recipes);
         return Ok(ExitCode::SUCCESS);
     }
     let like = words.first().and_then(|word| shelf::similar(word, recipes.iter().map(|r| r.name.as_str())));
