@@ -18,6 +18,25 @@ fn shipped_recipes_are_valid_and_listed() {
     assert!(list.lines().any(|l| l.starts_with("ripgrep ")), "{list}");
 }
 
+/// Threads share them, in the order of the disk; what is said is in the order of names.
+#[test]
+fn many_are_listed_as_few_are() {
+    const COUNT: usize = 701;
+    let rig = Rig::new();
+    // 300 and 701 have no common factor: each number once, and neighbours far from each other.
+    for i in (0..COUNT).map(|i| i * 300 % COUNT) {
+        let text = if i == 350 {
+            "let pkg = ;".to_owned()
+        } else {
+            format!("let pkg = #{{ name: \"p{i:03}\", version: \"{i}\" }};\nfn install() {{}}\n")
+        };
+        rig.write(&format!("recipes/p{i:03}.rhai"), text);
+    }
+    let out = rig.run(&["list"]).fails(10, "p350.rhai:1:1: expected a value for `pkg`");
+    let expected = (0..COUNT).filter(|i| *i != 350).map(|i| format!("p{i:03}  {i}\n"));
+    assert_eq!(out.stdout, expected.collect::<String>());
+}
+
 #[test]
 fn a_wrong_recipe_hides_no_other() {
     let rig = Rig::new();
