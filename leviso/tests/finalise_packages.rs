@@ -71,7 +71,7 @@ fn the_order_of_packages_does_not_matter() {
 }
 
 #[test]
-fn every_file_of_the_tree_is_listed_once_more_than_none() {
+fn every_file_of_the_tree_is_somebodys() {
     let mut system = extracted(&packages());
     finalise::packages::apply(&mut system.tree, &system.packages).unwrap();
     let json: serde_json::Value = serde_json::from_slice(system.tree.read(PATH).unwrap()).unwrap();

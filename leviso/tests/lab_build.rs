@@ -1,6 +1,7 @@
 //! Whole builds of the lab by the real binary: no program is started, two builds from one lock are the same bytes, a
 //! full disk leaves nothing behind. Needs target/lab, which `cargo xtask test` makes first.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -194,6 +195,7 @@ fn the_real_tools_change_nothing(rootfs: &Path, dir: &Path) {
     let mut mounts = Mounts(Vec::new());
     mounts.mount(&["-t", "erofs", "-o", "loop,ro", &rootfs.to_string_lossy()], &lower);
     mounts.mount(&["-t", "tmpfs", "tmpfs"], &layer);
+    every_file_is_somebodys(&lower);
     let (upper, work) = (layer.join("upper"), layer.join("work"));
     std::fs::create_dir_all(&upper).expect("made");
     std::fs::create_dir_all(&work).expect("made");
@@ -225,6 +227,28 @@ fn the_real_tools_change_nothing(rootfs: &Path, dir: &Path) {
         let (ours, theirs) = (std::fs::read(lower.join(relative)), std::fs::read(file).expect("readable"));
         assert!(ours.is_ok_and(|ours| ours == theirs), "the real tool writes another {}", relative.display());
     }
+}
+
+/// packages.json of the finished image lists all that is in it, also what came in after the audit.
+fn every_file_is_somebodys(root: &Path) {
+    let text = std::fs::read(root.join(common::layout::PACKAGES)).expect("the list of packages");
+    let list: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+    let packages = list["packages"].as_array().expect("packages");
+    let mut owned = BTreeSet::new();
+    for (dir, names) in packages
+        .iter()
+        .map(|p| &p["files"])
+        .chain([&list["image"]])
+        .flat_map(|f| f.as_object().expect("files"))
+    {
+        let names = names.as_array().expect("names").iter().map(|n| n.as_str().expect("a name"));
+        owned.extend(names.map(|name| Path::new(dir).join(name)));
+    }
+    for file in files_below(root).iter().filter(|f| f.to_str().is_some()) {
+        let path = Path::new("/").join(file.strip_prefix(root).expect("it is below"));
+        assert!(owned.contains(&path), "{} is nobody's", path.display());
+    }
+    assert!(packages.len() > 100, "only {} packages", packages.len());
 }
 
 fn files_below(dir: &Path) -> Vec<PathBuf> {
