@@ -16,18 +16,28 @@ use crate::shelf;
 use crate::state;
 use crate::text::{self, SyntaxError};
 
+/// Everything that comes, piece by piece.
+///
+/// # Errors
+/// It cannot be read.
+pub fn pieces(mut reader: impl Read, mut work: impl FnMut(&[u8])) -> std::io::Result<()> {
+    let mut buffer = vec![0; 128 << 10];
+    loop {
+        match reader.read(&mut buffer)? {
+            0 => return Ok(()),
+            len => work(&buffer[..len]),
+        }
+    }
+}
+
 /// The SHA-512 of everything that comes, in hex.
 ///
 /// # Errors
 /// It cannot be read.
-pub fn sha512(mut reader: impl Read) -> std::io::Result<String> {
-    let (mut hasher, mut buffer) = (Sha512::new(), vec![0; 128 << 10]);
-    loop {
-        match reader.read(&mut buffer)? {
-            0 => return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
-            len => hasher.update(&buffer[..len]),
-        }
-    }
+pub fn sha512(reader: impl Read) -> std::io::Result<String> {
+    let mut hasher = Sha512::new();
+    pieces(reader, |bytes| hasher.update(bytes))?;
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Libraries of a recipe: name -> text.

@@ -19,7 +19,7 @@ use crate::recipe::{Recipe, check_name};
 /// # Errors
 /// The directory cannot be read.
 pub fn files(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    Ok(read::open(dir)?.1.into_iter().map(|file| dir.join(file.name)).collect())
+    Ok(read::names(dir)?.into_iter().map(|name| dir.join(name)).collect())
 }
 
 /// All recipes, sorted by name, with what is true of their states, and the errors of those that cannot be read: one bad file hides
@@ -32,6 +32,22 @@ pub fn all(places: &Places) -> anyhow::Result<(Vec<Recipe>, Vec<anyhow::Error>)>
     let books = Books::open(places)?;
     let recipes = recipes.into_iter().map(|recipe| books.settle(recipe));
     Ok((recipes.collect::<anyhow::Result<_>>()?, errors))
+}
+
+/// These recipes, each as `load` finds it; [`all`], where none is named.
+///
+/// # Errors
+/// As [`all`], or one that is named cannot be loaded.
+pub fn named_or_all(
+    places: &Places,
+    names: &[String],
+    load: impl Fn(&Places, &str) -> anyhow::Result<Recipe>,
+) -> anyhow::Result<(Vec<Recipe>, Vec<anyhow::Error>)> {
+    if names.is_empty() {
+        return all(places);
+    }
+    let named = names.iter().map(|name| load(places, name));
+    Ok((named.collect::<anyhow::Result<_>>()?, Vec::new()))
 }
 
 /// As [`all`], for what must not overlook one.

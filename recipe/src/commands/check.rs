@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Settings, output};
 use crate::dir::Dir;
-use crate::places::OWN;
+use crate::places::{OWN, Places};
 use crate::recipe::Recipe;
 use crate::stage::{What, examine};
 use crate::tx::journal::Journal;
@@ -104,20 +104,13 @@ fn moving(settings: &Settings) -> bool {
 }
 
 fn look(settings: &Settings, names: &[String]) -> anyhow::Result<Seen> {
-    let concerns = |r: &Recipe| r.state.installed || r.claim.is_some();
-    let (recipes, unreadable): (Vec<_>, _) = match names {
-        [] => {
-            let (recipes, errors) = shelf::all(&settings.places)?;
-            (recipes.into_iter().filter(concerns).collect(), errors)
-        }
-        names => {
-            let load = |name: &String| match shelf::load(&settings.places, name) {
-                Ok(recipe) if recipe.claim.is_some() => Ok(recipe),
-                _ => shelf::installed(&settings.places, name),
-            };
-            (names.iter().map(load).collect::<anyhow::Result<_>>()?, Vec::new())
-        }
+    // A claim that is not true is a finding, also of a package that is named.
+    let load = |places: &Places, name: &str| match shelf::load(places, name) {
+        Ok(recipe) if recipe.claim.is_some() => Ok(recipe),
+        _ => shelf::installed(places, name),
     };
+    let (mut recipes, unreadable) = shelf::named_or_all(&settings.places, names, load)?;
+    recipes.retain(|r| r.state.installed || r.claim.is_some());
     let mut findings = Vec::new();
     for recipe in &recipes {
         package(settings, recipe, &mut findings)

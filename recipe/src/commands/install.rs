@@ -1,4 +1,5 @@
-//! `recipe install`, and what `recipe upgrade` does in the same way: names -> transactions. What is needed to build comes first, in transactions of its own.
+//! `recipe install`, and what `recipe upgrade` does in the same way: names -> transactions. What is needed to build comes first, in
+//! transactions of its own.
 //!
 //! 1. [`foresight`]: which, without running anything
 //! 2. [`preview`]: shown; a person who did not ask for all of it is asked

@@ -66,13 +66,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     // A new version is in no lock file yet.
     let settings = Settings { locked: false, ..settings.clone() };
     let desk = settings.desk()?;
-    let (recipes, errors) = match &options.names[..] {
-        [] => shelf::all(&settings.places)?,
-        names => {
-            let load = |name: &String| shelf::load(&settings.places, name);
-            (names.iter().map(load).collect::<anyhow::Result<_>>()?, Vec::new())
-        }
-    };
+    let (recipes, errors) = shelf::named_or_all(&settings.places, &options.names, shelf::load)?;
     let mut all = Report::default();
     for error in errors {
         all.fail("", error);

@@ -27,13 +27,7 @@ pub struct Options {
 /// As `recipe install`.
 pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     let desk = settings.desk()?;
-    let (recipes, errors) = match &options.names[..] {
-        [] => shelf::all(&settings.places)?,
-        names => {
-            let load = |name: &String| shelf::installed(&settings.places, name);
-            (names.iter().map(load).collect::<anyhow::Result<_>>()?, Vec::new())
-        }
-    };
+    let (recipes, errors) = shelf::named_or_all(&settings.places, &options.names, shelf::installed)?;
     let old = recipes.into_iter().filter(Recipe::is_outdated);
     // Who names a pinned package is told why it cannot be; else it is left out.
     let (held, old): (Vec<_>, _) = old.partition(|r| options.names.is_empty() && r.held_by().is_some());

@@ -29,19 +29,19 @@ const IN_MEMORY: Duration = Duration::from_millis(1);
 const LARGE: usize = 64 << 10;
 
 /// A file of the directory.
-pub(super) struct File {
+struct File {
     inode: u64,
-    pub(super) name: String,
+    name: String,
 }
 
-/// The directory, and its recipes' files sorted by name.
-pub(super) fn open(dir: &Path) -> anyhow::Result<(Dir, Vec<File>)> {
-    let (dir, mut files) = list(dir)?;
-    files.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    Ok((dir, files))
+/// Names of a directory's recipe files, sorted.
+pub(super) fn names(dir: &Path) -> anyhow::Result<Vec<String>> {
+    let mut names: Vec<_> = list(dir)?.1.into_iter().map(|file| file.name).collect();
+    names.sort_unstable();
+    Ok(names)
 }
 
-/// The same, in the directory's own order.
+/// The directory, and its recipe files in its own order.
 fn list(dir: &Path) -> anyhow::Result<(Dir, Vec<File>)> {
     // Not std's reader of directories: it panics when closing one fails.
     let (dir, names) = Dir::open(dir)

@@ -2,7 +2,6 @@
 //! shall not find it.
 
 use std::fs::File;
-use std::io::Read;
 
 use anyhow::{Context as _, bail, ensure};
 use common::cli::Mark;
@@ -109,7 +108,8 @@ fn minisign_at(context: &mut Context, key: Text, url: Text) -> anyhow::Result<()
         .exit(exit::INTEGRITY)?;
     let check = || -> anyhow::Result<()> {
         let mut verifier = key.verify_stream(&signature)?;
-        each(&file, |bytes| verifier.update(bytes))?;
+        let read = digest::pieces(open(&file)?, |bytes| verifier.update(bytes));
+        read.with_context(|| format!("failed to read {}", file.path.display()))?;
         Ok(verifier.finalize()?)
     };
     check()
@@ -176,19 +176,6 @@ fn digits(hex: &str, len: usize, what: &str) -> anyhow::Result<String> {
 
 fn open(file: &Download) -> anyhow::Result<File> {
     File::open(&file.path).with_context(|| format!("failed to open {}", file.path.display()))
-}
-
-/// All bytes of a download, piece by piece.
-fn each(file: &Download, mut work: impl FnMut(&[u8])) -> anyhow::Result<()> {
-    let mut reader = open(file)?;
-    let mut buffer = vec![0; 128 << 10];
-    loop {
-        let len = reader.read(&mut buffer);
-        match len.with_context(|| format!("failed to read {}", file.path.display()))? {
-            0 => return Ok(()),
-            len => work(&buffer[..len]),
-        }
-    }
 }
 
 fn sha512_of(file: &Download) -> anyhow::Result<String> {
