@@ -63,6 +63,15 @@ impl AtomicFile {
         self.temp.persist(&dest).map_err(|e| e.error).with_context(context)?;
         sync_dir(parent(&dest)).with_context(context)
     }
+
+    /// Gives it its final name, replacing what was there, and waits for no disk: after a power cut it may be there with other content.
+    ///
+    /// # Errors
+    /// Renaming failed; the destination is as it was before.
+    pub fn commit_unsynced(self) -> anyhow::Result<()> {
+        let renamed = self.temp.persist(&self.dest).map_err(|e| e.error);
+        renamed.map(drop).with_context(|| format!("failed to write {}", self.dest.display()))
+    }
 }
 
 impl Write for AtomicFile {

@@ -1,7 +1,9 @@
 //! The recipes' directory -> recipes by name.
 //!
 //! - [`read`]: all files of the directory, as quickly as the disk gives them
+//! - [`kept`]: their texts, in the cache
 
+pub(crate) mod kept;
 mod read;
 
 use std::path::{Path, PathBuf};
@@ -28,7 +30,19 @@ pub fn files(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
 /// # Errors
 /// The directory, or the prefix's books, cannot be read.
 pub fn all(places: &Places) -> anyhow::Result<(Vec<Recipe>, Vec<anyhow::Error>)> {
-    let (recipes, errors) = as_they_say(&places.recipes)?;
+    settled(places, None)
+}
+
+/// As [`all`], for what is only shown: files that nobody changed since they were read the last time are not read again.
+///
+/// # Errors
+/// As [`all`].
+pub fn shown(places: &Places) -> anyhow::Result<(Vec<Recipe>, Vec<anyhow::Error>)> {
+    settled(places, Some(&places.cache))
+}
+
+fn settled(places: &Places, cache: Option<&Path>) -> anyhow::Result<(Vec<Recipe>, Vec<anyhow::Error>)> {
+    let (recipes, errors) = as_they_say(&places.recipes, cache)?;
     let books = Books::open(places)?;
     let recipes = recipes.into_iter().map(|recipe| books.settle(recipe));
     Ok((recipes.collect::<anyhow::Result<_>>()?, errors))
@@ -60,8 +74,8 @@ pub fn every(places: &Places) -> anyhow::Result<Vec<Recipe>> {
 }
 
 /// As [`all`], with the states that the files have, be they true or not.
-fn as_they_say(dir: &Path) -> anyhow::Result<(Vec<Recipe>, Vec<anyhow::Error>)> {
-    let all = read::all(dir)?;
+fn as_they_say(dir: &Path, cache: Option<&Path>) -> anyhow::Result<(Vec<Recipe>, Vec<anyhow::Error>)> {
+    let all = read::all(dir, cache)?;
     let mut recipes = Vec::with_capacity(all.size_hint().1.unwrap_or(0));
     let mut errors = Vec::new();
     for loaded in all {

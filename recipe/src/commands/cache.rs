@@ -1,4 +1,4 @@
-//! `recipe cache`: what was downloaded, and removing of it what nobody needs.
+//! `recipe cache`: what was downloaded, made and kept, and removing of it what nobody needs.
 
 use std::process::ExitCode;
 
@@ -13,15 +13,16 @@ use crate::fetch::store::{self, Item};
 use crate::lockfile::{Lockfile, Package};
 use crate::places::OWN;
 use crate::room;
-use crate::shelf;
+use crate::shelf::{self, kept};
 use crate::voice::note;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Action {
-    /// Show what is in the cache, and what of it is needed; and what `recipe run` has made.
+    /// Show what is in the cache, and what of it is needed; what `recipe run` has made; and texts that make `list` quick.
     Info,
-    /// Remove what neither the lock nor a package installed in this prefix refers to, and what `recipe run` has made.
+    /// Remove what neither the lock nor a package installed in this prefix refers to, what `recipe run` has made, and texts
+    /// that make `list` quick.
     Clean {
         /// Remove everything.
         #[arg(long)]
@@ -40,31 +41,38 @@ struct Shown {
     needed: bool,
 }
 
+/// What a command is about.
+struct Found {
+    files: Vec<Shown>,
+    runs: Vec<room::Item>,
+    texts: Vec<kept::Item>,
+}
+
 /// Runs it.
 ///
 /// # Errors
 /// The cache, the lock or the records cannot be read, or a file cannot be removed.
 pub fn run(settings: &Settings, action: &Action) -> anyhow::Result<ExitCode> {
+    let cache = &settings.places.cache;
+    let found =
+        || anyhow::Ok(Found { files: all(settings)?, runs: room::list(cache)?, texts: kept::list(cache)? });
     match action {
-        Action::Info => {
-            let rooms = room::list(&settings.places.cache)?;
-            print(settings, &all(settings)?, &rooms, "needed")
-        }
+        Action::Info => print(settings, &found()?, "needed"),
         Action::Clean { all: everything, dry_run } => {
             // Who installs here is not disturbed.
             let _desk = if *dry_run { None } else { Some(settings.desk()?) };
-            let mut items = all(settings)?;
-            items.retain(|shown| *everything || !shown.needed);
-            let mut rooms = room::list(&settings.places.cache)?;
-            rooms.retain(|room| !room.busy);
+            let mut found = found()?;
+            found.files.retain(|shown| *everything || !shown.needed);
+            found.runs.retain(|room| !room.busy);
             if *dry_run {
-                return print(settings, &items, &rooms, "would be removed");
+                return print(settings, &found, "would be removed");
             }
-            let items: Vec<_> = items.into_iter().map(|shown| shown.item).collect();
-            let removed = store::remove(&settings.places.cache, &items)?;
-            let removed: Vec<_> = removed.into_iter().map(|item| Shown { item, needed: false }).collect();
-            let rooms = room::remove(&settings.places.cache, &rooms)?;
-            print(settings, &removed, &rooms, "removed")
+            let items: Vec<_> = found.files.into_iter().map(|shown| shown.item).collect();
+            let removed = store::remove(cache, &items)?;
+            found.files = removed.into_iter().map(|item| Shown { item, needed: false }).collect();
+            found.runs = room::remove(cache, &found.runs)?;
+            kept::remove(cache, &found.texts)?;
+            print(settings, &found, "removed")
         }
     }
 }
@@ -96,13 +104,18 @@ fn needed(settings: &Settings) -> anyhow::Result<Vec<Source>> {
     Ok(needed)
 }
 
-fn print(settings: &Settings, items: &[Shown], rooms: &[room::Item], what: &str) -> anyhow::Result<ExitCode> {
+fn print(settings: &Settings, found: &Found, what: &str) -> anyhow::Result<ExitCode> {
+    let Found { files: items, runs, texts } = found;
     if settings.json {
-        let (files, runs) = (serde_json::to_value(items)?, serde_json::to_value(rooms)?);
-        output::json_of_all([("files", files), ("runs", runs)])?;
+        let values =
+            [serde_json::to_value(items)?, serde_json::to_value(runs)?, serde_json::to_value(texts)?];
+        output::json_of_all(["files", "runs", "texts"].into_iter().zip(values))?;
         return Ok(ExitCode::SUCCESS);
     }
-    for room::Item { name, size, busy } in rooms {
+    for kept in texts {
+        output::line(kept.to_string())?;
+    }
+    for room::Item { name, size, busy } in runs {
         let mark = if *busy { "  in use" } else { "" };
         output::line(format!("run/{name}  {size} bytes{mark}"))?;
     }

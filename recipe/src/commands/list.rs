@@ -42,7 +42,7 @@ impl Options {
 /// # Errors
 /// The directory cannot be read.
 pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
-    let (mut recipes, errors) = shelf::all(&settings.places)?;
+    let (mut recipes, errors) = shelf::shown(&settings.places)?;
     let untrue = recipes.iter().filter(|r| r.claim.is_some()).count();
     recipes.retain(|r| r.is_outdated() || !options.outdated);
     recipes.retain(|r| r.pinned.is_some() || !options.pinned);

@@ -25,7 +25,7 @@ pub struct Options {
 /// # Errors
 /// Nothing is found (exit code [`exit::NOT_FOUND`]), or the recipes cannot be read.
 pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
-    let (recipes, errors) = shelf::all(&settings.places)?;
+    let (recipes, errors) = shelf::shown(&settings.places)?;
     let words: Vec<_> = options.words.iter().map(|word| word.to_lowercase()).collect();
     let mut found: Vec<_> =
         recipes.iter().filter_map(|recipe| Some((rank(recipe, &words, options.names)?, recipe))).collect();

@@ -8,6 +8,7 @@ mod conflicts;
 mod errors;
 mod download;
 mod lists;
+mod kept;
 mod names;
 mod needs;
 mod archives;
