@@ -81,6 +81,27 @@ impl Room {
         }
     }
 
+    /// The room of this name, if it is there and ready. Makes nothing, and waits for nobody.
+    ///
+    /// # Errors
+    /// The cache cannot be read.
+    pub fn made(cache: &Path, name: &str) -> anyhow::Result<Option<Self>> {
+        let path = cache.join(RUN).join(name);
+        let context = || format!("failed to open {}", path.display());
+        let dir = match Dir::open(&path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            dir => dir.with_context(context)?,
+        };
+        let lock = match dir.read(LOCK) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            lock => lock.with_context(context)?,
+        };
+        // Who makes it holds it alone.
+        let is_held = flock(&lock, FlockOperation::NonBlockingLockShared).is_err();
+        let room = Self { dir, lock };
+        Ok(Some(room).filter(|room| !is_held && room.is_ready()))
+    }
+
     /// Its prefix.
     #[must_use]
     pub fn prefix(&self) -> PathBuf {

@@ -27,6 +27,7 @@ use crate::tx::{self, Desk, Plan, plan::Planner};
 use crate::voice::{ask, note, progress, summary};
 use foresight::Coming;
 pub(super) use foresight::foresee;
+pub(super) use preview::{json as plan_json, print as print_plan};
 
 /// Options.
 #[derive(Debug, Default, Args)]

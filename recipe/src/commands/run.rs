@@ -14,9 +14,10 @@ use anyhow::Context;
 use common::cli::{Mark, code, tell};
 use common::cmd::Cmd;
 use common::hash::Sha256;
+use serde_json::json;
 
 use super::install::{self, Why};
-use super::{Settings, lock, review};
+use super::{Settings, lock, output, review};
 use crate::base::Base;
 use crate::code::Code;
 use crate::db;
@@ -29,6 +30,7 @@ use crate::room::{self, Beside, Room};
 use crate::shelf;
 use crate::state::State;
 use crate::trust::Trust;
+use crate::voice::summary::Row;
 
 /// Options.
 #[derive(Debug, clap::Args)]
@@ -40,6 +42,9 @@ pub struct Options {
     /// Which of its programs; default: the one called like the package, or the only one.
     #[arg(long, value_name = "PROGRAM")]
     bin: Option<String>,
+    /// Say what would be made and run; make and run nothing.
+    #[arg(short = 'n', long)]
+    dry_run: bool,
     /// What the program is given, behind `--`.
     #[arg(index = 2, last = true)]
     args: Vec<OsString>,
@@ -57,6 +62,9 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     // What is installed is not made again.
     if recipe.installed_version() == Some(&recipe.version) {
         let program = choose(&recipe, &settings.places, options.bin.as_deref())?;
+        if options.dry_run {
+            return foretell(settings, &recipe, &BTreeMap::new(), Some(&program));
+        }
         return become_it(settings, &program, &settings.places.prefix, options);
     }
     // Desks set it for what packages have; the program has the user's.
@@ -66,6 +74,14 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     let all = all.collect::<anyhow::Result<_>>()?;
     trusted(settings, &all)?;
     let name = format!("{}-{}-{}", recipe.name, recipe.version, key(settings, &all)?);
+    if options.dry_run {
+        let Some(room) = Room::made(&settings.places.cache, &name)? else {
+            return foretell(settings, &recipe, &all, None);
+        };
+        let places = places(settings, &room);
+        let program = choose(&shelf::load(&places, &recipe.name)?, &places, options.bin.as_deref())?;
+        return foretell(settings, &recipe, &BTreeMap::new(), Some(&program));
+    }
     let make = |room: &Room| make(settings, room, &recipe, &all);
     let room = Room::ready(&settings.places.cache, &name, &settings.interrupt, make)?;
     let places = places(settings, &room);
@@ -73,6 +89,29 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     room.hand_on().context("failed to leave the lock to the program")?;
     rustix::process::umask(umask);
     become_it(settings, &program, &places.prefix, options)
+}
+
+/// Says what would be made, and which program would run, where that is known before it is made.
+fn foretell(
+    settings: &Settings,
+    recipe: &Recipe,
+    made: &BTreeMap<String, Code>,
+    program: Option<&Path>,
+) -> anyhow::Result<ExitCode> {
+    let row = |code: &Code| Row {
+        name: code.recipe.name.clone(),
+        to: Some(code.recipe.version.clone()),
+        why: (code.recipe.name != recipe.name).then(|| "dependency".to_owned()),
+        ..Row::default()
+    };
+    let rows: Vec<_> = made.values().map(row).collect();
+    if settings.json {
+        output::json_of_all([("plan", install::plan_json(&rows)), ("program", json!(program))])?;
+    } else {
+        install::print_plan(&rows, false)?;
+        program.map_or(Ok(()), |program| output::line(program.display().to_string()))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Whether the user's prefix lets these recipes run: the room's knows nothing of what he trusts.

@@ -245,3 +245,28 @@ fn a_program_keeps_running_when_its_recipe_changes() {
     drop(child.stdin.take());
     assert_eq!(child.wait().expect("it ends").code(), Some(3));
 }
+
+#[test]
+fn a_dry_run_says_what_would_be_made_or_run_and_does_neither() {
+    let rig = rig("echo p");
+    rig.release("q", "2", &[("bin/q", "q")]);
+    rig.add("q", "2", "install_bin(\"q\");");
+    rig.write("recipes/p.rhai", rig.recipe("p").replace("\"1\" };", "\"1\", deps: [\"q\"] };"));
+    let dry = |args: &[&str]| rig.run(&[&["run", "-n", "p"], args].concat());
+    assert_eq!(dry(&[]).ok().stdout, "+ p 1\n+ q 2\n");
+    assert!(!rig.path("cache").exists() && !rig.path("prefix/.recipe").exists(), "nothing was made");
+    assert_eq!(rig.server.log().len(), 0, "nor downloaded");
+    dry(&["--require-trust"]).fails(21, "trust");
+    // Now it is made, and what would run is known.
+    rig.run(&["run", "p"]).ok();
+    let made = tree(&rig.path("cache"));
+    let program = format!("{}/prefix/bin/p\n", rig.path("cache/run").join(&rooms(&rig)[0]).display());
+    assert_eq!(dry(&[]).ok().stdout, program);
+    dry(&["--bin", "x"]).fails(11, "p has no program \"x\"");
+    assert_eq!(tree(&rig.path("cache")), made);
+    // Half of a room is none, and stays for whoever makes it.
+    std::fs::remove_file(rig.path("cache/run").join(&rooms(&rig)[0]).join("ready")).expect("removed");
+    assert_eq!(dry(&[]).ok().stdout, "+ p 1\n+ q 2\n");
+    rig.run(&["install", "p"]).ok();
+    assert_eq!(dry(&[]).ok().stdout, format!("{}\n", rig.prefix("bin/p").display()));
+}

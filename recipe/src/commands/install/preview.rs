@@ -1,6 +1,6 @@
 //! What an installation would do, for people and programs: before anything is made.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::foresight::Coming;
 use crate::commands::output;
@@ -49,17 +49,21 @@ fn why(transaction: &Coming, wanted: bool) -> Option<String> {
 }
 
 /// The plan on stdout: a line a package, or JSON.
-pub(super) fn print(rows: &[Row], json: bool) -> anyhow::Result<()> {
+pub(in crate::commands) fn print(rows: &[Row], json: bool) -> anyhow::Result<()> {
     if !json {
         return rows.iter().try_for_each(|row| {
             output::line(paint::change(&output::change(&row.name, row.from.as_deref(), row.to.as_deref())))
         });
     }
+    output::json_of("plan", &self::json(rows))
+}
+
+/// The plan as JSON.
+pub(in crate::commands) fn json(rows: &[Row]) -> Value {
     let package = |row: &Row| {
         json!({
             "name": row.name, "from": row.from, "to": row.to, "why": row.why, "download": row.download,
         })
     };
-    let packages: Vec<_> = rows.iter().map(package).collect();
-    output::json_of("plan", &packages)
+    rows.iter().map(package).collect()
 }
