@@ -8,6 +8,8 @@ mod literal;
 mod top;
 mod splice;
 mod edit;
+#[cfg(test)]
+mod tests;
 
 pub use edit::{Literal, field, replace, strings};
 pub use literal::Value;

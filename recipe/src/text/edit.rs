@@ -82,7 +82,7 @@ pub fn replace(text: &str, edits: &[(Range<usize>, String)]) -> Result<String, S
 
 fn of(text: &str, token: &Token) -> Option<Literal> {
     let is_text = matches!(token.kind, Kind::Text | Kind::Raw(_) | Kind::Template);
-    let meaning = is_text.then(|| string(token.kind, &text[token.span.clone()]))?;
+    let meaning = is_text.then(|| string(text, token))?;
     Some(Literal { span: token.span.clone(), text: meaning? })
 }
 

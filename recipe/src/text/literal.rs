@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::ser::SerializeMap;
 
-use super::scan::{Kind, Token};
+use super::scan::{Kind, Place, Token};
 
 /// A literal value.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,6 +104,11 @@ impl<'a> Reader<'a> {
         Some((token.kind, &self.text[token.span.clone()]))
     }
 
+    /// What the string token means that was read last.
+    fn string(&self) -> Option<String> {
+        string(self.text, &self.tokens[self.at - 1])
+    }
+
     fn mark(&mut self, mark: u8) -> bool {
         let here = self.tokens.get(self.at).is_some_and(|t| t.kind == Kind::Mark(mark));
         self.at += usize::from(here);
@@ -120,9 +125,7 @@ impl<'a> Reader<'a> {
                 _ => None,
             },
             (Kind::Number, number) => parse_number(number),
-            (kind @ (Kind::Text | Kind::Raw(_) | Kind::Template), text) => {
-                string(kind, text).map(Value::Text)
-            }
+            (Kind::Text | Kind::Raw(_) | Kind::Template, _) => self.string().map(Value::Text),
             (Kind::Mark(b'['), _) => {
                 let mut values = Vec::new();
                 while !self.mark(b']') {
@@ -143,7 +146,7 @@ impl<'a> Reader<'a> {
         while !self.mark(b'}') {
             let key = match self.next()? {
                 (Kind::Word, word) => word.to_owned(),
-                (kind @ Kind::Text, text) => string(kind, text)?,
+                (Kind::Text, _) => self.string()?,
                 _ => return None,
             };
             let value =
@@ -169,53 +172,65 @@ fn parse_number(text: &str) -> Option<Value> {
 }
 
 /// What a string token means; none if an escape in it is wrong.
-pub(super) fn string(kind: Kind, token: &str) -> Option<String> {
-    match kind {
-        Kind::Raw(hashes) => Some(token[hashes + 1..token.len() - hashes - 1].to_owned()),
+pub(super) fn string(text: &str, token: &Token) -> Option<String> {
+    let source = &text[token.span.clone()];
+    match token.kind {
+        Kind::Raw(hashes) => Some(source[hashes + 1..source.len() - hashes - 1].to_owned()),
         Kind::Template => {
-            let inner = &token[1..token.len() - 1];
+            let inner = &source[1..source.len() - 1];
             // A line break right after the opening back-tick is not part of the string.
-            let inner = inner.strip_prefix("\r\n").or_else(|| inner.strip_prefix('\n')).unwrap_or(inner);
-            Some(inner.replace("``", "`"))
+            let inner = ["\r\n", "\n", "\r"].iter().find_map(|end| inner.strip_prefix(end)).unwrap_or(inner);
+            Some(inner.replace("\r\n", "\n").replace("``", "`").replace("\\${", "${"))
         }
-        _ => unescape(&token[1..token.len() - 1]),
+        _ => unescape(&source[1..source.len() - 1], || Place::of(text, token.span.start).column),
     }
 }
 
-fn unescape(inner: &str) -> Option<String> {
+/// What stands between quotes; `column` is that of the first one.
+fn unescape(inner: &str, column: impl Fn() -> usize) -> Option<String> {
     let mut out = String::with_capacity(inner.len());
     let mut chars = inner.chars();
+    // In a line that the string goes on in: blanks up to here, where the string began, are its indentation.
+    let mut indentation = 0;
+    let mut line = inner;
     while let Some(c) = chars.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        match chars.next()? {
-            't' => out.push('\t'),
-            'n' => out.push('\n'),
-            'r' => out.push('\r'),
-            'x' => out.push(hex(&mut chars, 2)?),
-            'u' => out.push(hex(&mut chars, 4)?),
-            'U' => out.push(hex(&mut chars, 8)?),
-            c @ ('\\' | '"' | '\'' | '`') => out.push(c),
-            // The string goes on in the next line, behind its indentation.
-            '\n' => skip_blank(&mut chars),
-            '\r' => {
-                chars.next().filter(|c| *c == '\n')?;
-                skip_blank(&mut chars);
+        let at = || line[..line.len() - chars.as_str().len()].chars().count();
+        match c {
+            '\\' => match chars.next()? {
+                't' => out.push('\t'),
+                'n' => out.push('\n'),
+                'r' => out.push('\r'),
+                'x' => out.push(hex(&mut chars, 2)?),
+                'u' => out.push(hex(&mut chars, 4)?),
+                'U' => out.push(hex(&mut chars, 8)?),
+                c @ ('\\' | '"') => out.push(c),
+                end @ ('\n' | '\r') => {
+                    if end == '\r' {
+                        chars.next().filter(|c| *c == '\n')?;
+                    }
+                    line = chars.as_str();
+                    indentation = column();
+                }
+                _ => return None,
+            },
+            _ if c.is_whitespace() && indentation > 0 && at() <= indentation => {}
+            _ => {
+                // Two quotes stand for one.
+                if c == '"' {
+                    chars.next();
+                }
+                out.push(c);
+                indentation = 0;
             }
-            _ => return None,
         }
     }
     Some(out)
 }
 
 fn hex(chars: &mut std::str::Chars<'_>, digits: usize) -> Option<char> {
-    let digits: String = chars.by_ref().take(digits).collect();
-    u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32)
-}
-
-fn skip_blank(chars: &mut std::str::Chars<'_>) {
-    let rest = chars.as_str();
-    *chars = rest.trim_start_matches([' ', '\t']).chars();
+    let value = (0..digits).try_fold(0u32, |value, _| {
+        let digit = chars.next()?.to_digit(16)?;
+        value.checked_mul(16)?.checked_add(digit)
+    });
+    value.and_then(char::from_u32)
 }

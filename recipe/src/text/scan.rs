@@ -126,9 +126,10 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, SyntaxError> {
     Ok(out)
 }
 
-/// Block comments nest in Rhai.
+/// Block comments nest in Rhai. The third character of `/**` is no part of the end, so that `/**/` goes on.
 fn block_comment(bytes: &[u8], start: usize) -> Result<usize, SyntaxError> {
-    let (mut depth, mut at) = (0usize, start);
+    let is_doc = bytes.get(start + 2) == Some(&b'*');
+    let (mut depth, mut at) = (1usize, start + 2 + usize::from(is_doc));
     while at < bytes.len() {
         match bytes[at..] {
             [b'/', b'*', ..] => (depth, at) = (depth + 1, at + 2),
@@ -144,7 +145,7 @@ fn block_comment(bytes: &[u8], start: usize) -> Result<usize, SyntaxError> {
     Err(SyntaxError::new(start, "this comment has no end"))
 }
 
-/// The end of a string with escapes; only `\` at its end lets it go on in the next line.
+/// The end of a string with escapes; only `\` at its end lets it go on in the next line. Two quotes in it stand for one.
 fn quoted(bytes: &[u8], start: usize, quote: u8) -> Result<usize, SyntaxError> {
     let mut at = start + 1;
     while let Some(&byte) = bytes.get(at) {
@@ -152,6 +153,7 @@ fn quoted(bytes: &[u8], start: usize, quote: u8) -> Result<usize, SyntaxError> {
             b'\\' if bytes.get(at + 1) == Some(&b'\r') && bytes.get(at + 2) == Some(&b'\n') => at += 3,
             b'\\' => at += 2,
             b'\n' => break,
+            _ if byte == quote && bytes.get(at + 1) == Some(&quote) => at += 2,
             _ if byte == quote => return Ok(at + 1),
             _ => at += 1,
         }
@@ -167,6 +169,7 @@ fn template(text: &str, start: usize) -> Result<(Kind, usize), SyntaxError> {
         match bytes[at..] {
             // Two back-ticks stand for one.
             [b'`', b'`', ..] => at += 2,
+            [b'\\', b'$', b'{', ..] => at += 3,
             [b'`', ..] => return Ok((kind, at + 1)),
             [b'$', b'{', ..] => {
                 kind = Kind::Interpolated;
@@ -187,6 +190,7 @@ fn interpolation(text: &str, start: usize) -> Result<usize, SyntaxError> {
             b'"' | b'\'' => quoted(bytes, at, byte)?,
             b'`' => template(text, at)?.1,
             b'/' if bytes.get(at + 1) == Some(&b'*') => block_comment(bytes, at)?,
+            b'/' if bytes.get(at + 1) == Some(&b'/') => text[at..].find('\n').map_or(text.len(), |i| at + i),
             b'{' => {
                 depth += 1;
                 at + 1

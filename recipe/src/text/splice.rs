@@ -75,3 +75,61 @@ fn check(before: &Top, text: &str, changes: &[Change]) -> Result<(), SyntaxError
         });
     if same { Ok(()) } else { Err(SyntaxError::new(0, "the new state does not fit into this text")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "let pkg = 1;\nlet a = 2; // two\nfn f() {}\n";
+
+    fn change(name: &'static str, source: &str) -> Change {
+        Change { name, source: source.to_owned() }
+    }
+
+    #[test]
+    fn what_is_missing_comes_behind_its_family_or_pkg() {
+        let spliced = |text: &str, family: &[&str]| splice(text, &[change("b", "3")], family).unwrap();
+        assert_eq!(spliced(TEXT, &["a", "b"]), TEXT.replace("// two\n", "// two\nlet b = 3;\n"));
+        let title = "\n// State: written by recipe.\n";
+        assert_eq!(spliced(TEXT, &["b"]), TEXT.replacen('\n', &format!("\n{title}let b = 3;\n"), 1));
+        // Another statement in the line is not moved; a last line without an end gets one.
+        assert_eq!(
+            spliced("let pkg = 1; fn f() {}", &[]),
+            format!("let pkg = 1;\n{title}let b = 3;\n fn f() {{}}")
+        );
+        assert_eq!(spliced("let pkg = 1; // x", &[]), format!("let pkg = 1; // x\n{title}let b = 3;\n"));
+        assert_eq!(spliced("fn f() {}", &[]), format!("{title}let b = 3;\nfn f() {{}}"));
+    }
+
+    #[test]
+    fn several_values_change_in_any_order() {
+        let changes = [change("a", "[\n1]"), change("pkg", "0")];
+        let text = TEXT.replace('\n', "\r\n");
+        assert_eq!(
+            splice(&text, &changes, &[]).unwrap(),
+            "let pkg = 0;\r\nlet a = [\r\n1]; // two\r\nfn f() {}\r\n"
+        );
+        let refused = splice("let pkg = 1; const a = 2;", &changes, &[]).unwrap_err();
+        assert_eq!(refused, SyntaxError::new(13, "expected `let a`, found `const`: it changes"));
+    }
+
+    /// Whatever went wrong before, this sees it.
+    #[test]
+    fn a_result_that_is_not_what_was_wanted_is_refused() {
+        let top = Top::of(TEXT).unwrap();
+        let changes = [change("a", "3")];
+        let good = TEXT.replace("2;", "3;");
+        assert_eq!(check(&top, &good, &changes), Ok(()));
+        for bad in [
+            TEXT.to_owned(),
+            good.replace("= 1", "= 9"),
+            good.replace("let pkg = 1;", ""),
+            good.replace("fn f", "fn g"),
+            good.replace("fn f() {}", ""),
+            good.replace("let a = 3;", ""),
+            good.replace("3;", "3"),
+        ] {
+            assert!(check(&top, &bad, &changes).is_err(), "{bad}");
+        }
+    }
+}

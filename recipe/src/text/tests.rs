@@ -1,0 +1,363 @@
+//! The scanner against Rhai itself: what Rhai takes for strings, numbers, variables and functions is that here too, in the same place.
+
+use rhai::{Dynamic, Engine, Token};
+
+use super::literal::Value;
+use super::scan::{Kind, Place, tokens};
+use super::*;
+
+/// Sources of values, each a literal for both.
+const LITERALS: &[&str] = &[
+    "()",
+    "true",
+    "false",
+    "0",
+    "-5",
+    "- 5",
+    "1_000_000",
+    "0xfF",
+    "0XFF_ff",
+    "0o17",
+    "0O7",
+    "0b1010",
+    "0B1",
+    "1.5",
+    "-2.25",
+    "1e5",
+    "1.5e-3",
+    "2.5E+10",
+    "1e-5",
+    "0.1_5",
+    "\"\"",
+    "\"a\\t\\n\\r\\\\\\\"'`b\"",
+    "\"\\x41\\u00fc\\U0001f600\"",
+    "\"\u{fc}\u{1f600} // no comment /* none */ ${no} `\"",
+    "\"goes \\\n   \t on\"",
+    "\"goes \\\r\n     on\"",
+    "\"two \"\" are one\"",
+    "\"\"\"\"",
+    "\"goes\\\n\\tx \\\r\n                    y\"",
+    "``",
+    "`\\${x} \\\\${y} \\$ \\{`",
+    "`a\r\nb\r`",
+    "`\ra`",
+    "`a\"b\\n'c'`",
+    "`two `` are one`",
+    "`\nnot in it\nbut this`",
+    "`\r\nnot in it`",
+    "`$ { and $} and $x`",
+    "#\"raw \\ \"#",
+    "##\"raw \"# goes on\"##",
+    "#\"\"#",
+    "[]",
+    "[1]",
+    "[1, \"a\", [true, ()], ]",
+    "#{}",
+    "#{ a: 1, \"b c\": `d`, e: #{ f: [] }, }",
+    "#{ // said\n a /* so */ : /* nested /* twice */ */ 1 }",
+];
+
+/// Expressions that are no literals, for which nothing may be made up.
+const OTHERS: &[&str] = &[
+    "1 + 1",
+    "(1)",
+    "f()",
+    "x",
+    "`${1}`",
+    "[x]",
+    "[1 2]",
+    "#{ a: x }",
+    "#{ `a`: 1 }",
+    "#{ a: 1, a: 2 }",
+    "\"\\q\"",
+    "\"\\'\"",
+    "\"\\x4\"",
+    "\"\\ud800\"",
+    "'a'",
+    "!true",
+    "-true",
+    "- -1",
+    "[1].len",
+    "\"a\".b",
+    "#{ a 1 }",
+    "0x",
+    "1.x",
+];
+
+fn first(source: &str) -> Result<Option<Value>, SyntaxError> {
+    Top::of(&format!("let x = {source};\n")).map(|top| top.get("x").and_then(|x| x.literal.clone()))
+}
+
+/// What Rhai says a literal is.
+fn value(found: &Dynamic) -> Value {
+    match found {
+        _ if found.is_unit() => Value::Unit,
+        _ if found.is_bool() => Value::Bool(found.as_bool().unwrap()),
+        _ if found.is_int() => Value::Int(found.as_int().unwrap()),
+        _ if found.is_float() => Value::Float(found.as_float().unwrap()),
+        _ if found.is_string() => Value::Text(found.clone().into_string().unwrap()),
+        _ if found.is_array() => {
+            Value::Array(found.clone().into_array().unwrap().iter().map(value).collect())
+        }
+        _ => {
+            let map = found.as_map_ref().expect("nothing else is a literal");
+            Value::Map(map.iter().map(|(key, found)| (key.to_string(), value(found))).collect())
+        }
+    }
+}
+
+/// Maps of Rhai are sorted by their keys.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Array(values) => Value::Array(values.into_iter().map(sorted).collect()),
+        Value::Map(mut fields) => {
+            fields.sort_by(|a, b| a.0.cmp(&b.0));
+            Value::Map(fields.into_iter().map(|(key, value)| (key, sorted(value))).collect())
+        }
+        other => other,
+    }
+}
+
+#[test]
+fn literals_mean_what_rhai_says() {
+    let rhai = Engine::new_raw();
+    for source in LITERALS {
+        let found = first(source).unwrap_or_else(|e| panic!("{source}: {e:?}"));
+        let expected = rhai
+            .eval::<Dynamic>(&format!("let x = {source};\nx"))
+            .unwrap_or_else(|e| panic!("{source}: {e}"));
+        assert_eq!(found.map(sorted), Some(value(&expected)), "{source}");
+    }
+    for source in OTHERS {
+        assert_eq!(first(source), Ok(None), "{source}");
+    }
+}
+
+/// Where a literal stands does not matter, nor what stands around it.
+#[test]
+fn tokens_are_where_rhai_has_them() {
+    let rhai = Engine::new_raw();
+    // A sign is part of the number for Rhai, `\$` one character, and a lone `\r` a line.
+    let texts = LITERALS
+        .iter()
+        .filter(|source| !source.starts_with('-') && !source.contains("\\$") && !source.contains("\ra"))
+        .map(|source| format!("u;\t{source}\n; {source} x;/* */{source}/** // */{source}//\n{source}"));
+    for text in texts {
+        let (stream, _) = rhai.lex([&text]);
+        let stream = stream.take_while(|(token, _)| !matches!(token, Token::EOF | Token::LexError(_)));
+        let stream = stream.filter_map(|(token, place)| {
+            let kind = match token {
+                Token::StringConstant(_) => "string",
+                Token::IntegerConstant(_) | Token::FloatConstant(_) => "number",
+                Token::MapStart => "map",
+                Token::Identifier(_) => "name",
+                Token::True | Token::False => "name",
+                _ => return None,
+            };
+            Some((kind, place.line().unwrap(), place.position().unwrap()))
+        });
+        let ours = tokens(&text).unwrap_or_else(|e| panic!("{text}: {e:?}"));
+        let is_keyword = |word: &str| matches!(word, "let" | "fn" | "if" | "else" | "const");
+        let ours = ours.iter().filter_map(|token| {
+            let kind = match token.kind {
+                Kind::Text | Kind::Raw(_) | Kind::Template => "string",
+                Kind::Number => "number",
+                Kind::Map => "map",
+                Kind::Word if !is_keyword(&text[token.span.clone()]) => "name",
+                _ => return None,
+            };
+            let place = Place::of(&text, token.span.start);
+            Some((kind, place.line, place.column))
+        });
+        assert_eq!(ours.collect::<Vec<_>>(), stream.collect::<Vec<_>>(), "{text}");
+    }
+}
+
+/// Pieces of texts at random: where Rhai reads a program, we read the same variables and functions; and we read no literal otherwise than it.
+#[test]
+fn no_text_is_read_otherwise_than_by_rhai() {
+    const PIECES: &[&str] = &[
+        "\"",
+        "\\",
+        "\\\n",
+        "\\\r\n",
+        "`",
+        "``",
+        "${",
+        "}",
+        "{",
+        "/*",
+        "*/",
+        "//",
+        "\n",
+        "\r\n",
+        " ",
+        "'a'",
+        "'\\''",
+        "#\"",
+        "\"#",
+        "##\"",
+        "\"##",
+        "#{",
+        "[",
+        "]",
+        "(",
+        ")",
+        ",",
+        ":",
+        ";",
+        "1",
+        "0x1f",
+        ".",
+        "..",
+        "e-5",
+        "-",
+        "+",
+        "x",
+        "_y",
+        "\\x41",
+        "\\n",
+        "\u{fc}",
+        "let a = ",
+        "const b = ",
+        "fn f() {",
+        "true",
+        "\"s\"",
+        "`t`",
+        "a: 1",
+        "$",
+    ];
+    let mut rhai = Engine::new_raw();
+    // What it computes when it compiles is no literal.
+    rhai.set_optimization_level(rhai::OptimizationLevel::None);
+    let mut seed = 20_261_126u64;
+    let mut random = |below: usize| {
+        // xorshift: which texts these are is the same in every run.
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        usize::try_from(seed % below as u64).unwrap()
+    };
+    let (mut read, mut literals) = (0, 0);
+    for _ in 0..60_000 {
+        let middle: String = (0..1 + random(7)).map(|_| PIECES[random(PIECES.len())]).collect();
+        let text = match random(3) {
+            0 => format!("let pkg = {middle};\nfn install() {{ 1 }}\nlet last = 2;"),
+            1 => format!("fn install() {{ {middle} }}\nlet pkg = \"p\";"),
+            _ => format!("let pkg = #{{ a: {middle} }}; // {middle}\nlet last = 2;"),
+        };
+        let Ok(ast) = rhai.compile(&text) else { continue };
+        let top = match Top::of(&text) {
+            Ok(top) => top,
+            // Programs that recipes may not be.
+            Err(e) if e.message.starts_with("only `let`") || e.message.ends_with("is there twice") => {
+                continue;
+            }
+            // For Rhai the end of the text ends a comment too.
+            Err(e) if e.message == "this comment has no end" => continue,
+            // Rhai lets variables be without a value, and leave the last `;` out.
+            Err(e) if e.message.starts_with("expected `let NAME") => continue,
+            Err(e) => panic!("{text:?}: {e:?}"),
+        };
+        read += 1;
+        let mut functions: Vec<_> = ast.iter_functions().map(|f| f.name.to_owned()).collect();
+        let mut ours: Vec<_> = top.functions.iter().map(|(name, _)| name.clone()).collect();
+        functions.sort();
+        ours.sort();
+        ours.dedup();
+        functions.dedup();
+        assert_eq!(ours, functions, "{text:?}");
+        for (name, _, found) in ast.iter_literal_variables(true, true) {
+            let ours = top.get(name).unwrap_or_else(|| panic!("{text:?}: {name} is not seen"));
+            // A character has no literal here, nor have `1.` and `+1`.
+            if found.is_char() || text[ours.value.clone()].contains(['\'', '.', '+']) {
+                continue;
+            }
+            assert_eq!(ours.literal.clone().map(sorted), Some(value(&found)), "{text:?}");
+            literals += 1;
+        }
+    }
+    // Else nothing was compared.
+    assert!(read > 2_000 && literals > 2_000, "{read} texts, {literals} literals");
+}
+
+#[test]
+fn mistakes_are_where_they_begin() {
+    for (text, offset, says) in [
+        ("let a = \"b\n\";", 8, "this string has no end"),
+        ("let a = \"b", 8, "this string has no end"),
+        ("let a = \"b\\\"", 8, "this string has no end"),
+        ("let a = `b``;", 8, "this string has no end"),
+        ("let a = `${b`;", 12, "this string has no end"),
+        ("let a = `${ {b}`;", 15, "this string has no end"),
+        ("let a = `${ b", 11, "this `${` has no end"),
+        ("let a = #\"b\";", 8, "this string has no end"),
+        ("let a = ##\"b\"#;", 8, "this string has no end"),
+        ("let a = ##b;", 8, "expected `#{` or `#\"`"),
+        ("let a = 1; /* /* */", 11, "this comment has no end"),
+        ("let a = \u{e4};", 8, "unexpected character '\u{e4}'"),
+        ("let a = (1];", 10, "nothing was opened that this could close"),
+        ("let a = 1);", 9, "nothing was opened that this could close"),
+        ("let a = [1;", 8, "this bracket is never closed"),
+        ("let a = 1", 0, "this statement has no `;` at its end"),
+        (" let a;", 1, "expected `let NAME = VALUE;`"),
+        ("let a = ;", 0, "expected a value for `a`"),
+        ("let a = 1; let a = 2;", 11, "`a` is there twice"),
+        ("; fn ();", 2, "expected a function's name"),
+        ("; fn f();", 2, "`f` has no body"),
+        ("import \"x\" as y", 0, "this statement has no `;` at its end"),
+        (
+            ";; f();",
+            3,
+            "only `let`, `const`, `import` and functions may be at the top level: it runs before every phase",
+        ),
+        (
+            "private x",
+            0,
+            "only `let`, `const`, `import` and functions may be at the top level: it runs before every phase",
+        ),
+    ] {
+        assert_eq!(Top::of(text).unwrap_err(), SyntaxError::new(offset, says), "{text}");
+    }
+}
+
+#[test]
+fn the_top_level_is_read_with_its_places() {
+    let text = "#!/usr/bin/recipe\nimport \"lib\" as l; private fn a(x) { `${x + \"}\"}` }\nconst B = [1,\n 2]; fn c() {}";
+    let top = Top::of(text).unwrap();
+    assert_eq!(top.functions, [("a".to_owned(), 37), ("c".to_owned(), text.find("fn c").unwrap())]);
+    let b = top.get("B").unwrap();
+    assert_eq!(
+        (&text[b.span.clone()], &text[b.value.clone()], b.constant),
+        ("const B = [1,\n 2];", "[1,\n 2]", true)
+    );
+    assert!(top.has_function("c") && !top.has_function("B") && top.get("c").is_none());
+    assert_eq!(Top::of("#!/usr/bin/recipe").unwrap(), Top::default());
+}
+
+#[test]
+fn places_count_characters_from_one() {
+    let text = "a\n\u{fc}b\r\nc";
+    let places = [(0, 1, 1), (1, 1, 2), (2, 2, 1), (3, 2, 1), (4, 2, 2), (7, 3, 1), (8, 3, 2), (99, 3, 2)];
+    for (offset, line, column) in places {
+        assert_eq!(Place::of(text, offset), Place { line, column }, "{offset}");
+    }
+    assert_eq!(Place { line: 3, column: 14 }.to_string(), "3:14");
+}
+
+#[test]
+fn variables_are_left_out_with_their_lines() {
+    for (text, expected) in [
+        ("let a = 1;\nlet b = 2;\n", "let b = 2;\n"),
+        ("let a = 1;  \t\nlet b = 2;\n", "let b = 2;\n"),
+        ("let b = 2;\n  let a = 1;", "let b = 2;\n"),
+        ("let b = 2; let a = 1;\n", "let b = 2; \n"),
+        ("let a = 1; // mine\nlet b = 2;\n", " // mine\nlet b = 2;\n"),
+        ("let c = 3;\n\nlet a = [\n1,\n];\nlet b = 2;", "let c = 3;\n\nlet b = 2;"),
+    ] {
+        assert_eq!(without(text, &["a"]).unwrap(), expected, "{text:?}");
+    }
+    let text = "let a = 1; let b = \"x\"; fn c() { a }";
+    assert_eq!(words(text, &["a"]).unwrap().concat(), "letb=\"x\";fnc(){a}");
+    assert_eq!(words(text, &[]).unwrap().concat(), text.replace(' ', ""));
+}
