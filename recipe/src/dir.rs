@@ -210,7 +210,7 @@ impl Dir {
     pub fn remove_empty(&self, path: &str) -> io::Result<bool> {
         let (parent, name) = split(path);
         let parent = match self.sub(parent) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotFound || is_blocked(&e) => return Ok(true),
             result => result?,
         };
         match rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR) {
@@ -253,6 +253,12 @@ impl Dir {
             Err(e) => Err(e).with_context(context),
         }
     }
+}
+
+/// Whether a path cannot be there, since a file or a link stands where a directory above it would be.
+#[must_use]
+pub fn is_blocked(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::NOTDIR | Errno::LOOP))
 }
 
 /// Renames a path below one directory to a path below another, in one of the ways of renameat2(2).

@@ -10,7 +10,7 @@ use rustix::fs::RenameFlags;
 use super::desk::Desk;
 use super::journal::{Journal, Step};
 use super::plan::Plan;
-use crate::dir::{self, Dir, parents, rename, split};
+use crate::dir::{self, Dir, is_blocked, parents, rename, split};
 use crate::exit;
 
 /// More files than this are made durable by one sync of the file system instead of one each.
@@ -162,7 +162,7 @@ fn undo(stage: &Dir, prefix: &Dir, step: &Step) -> std::io::Result<bool> {
     let ino = |dir: &Dir, path: &str| dir.stat(path).map(|s| s.map(|s| s.st_ino));
     // Where a file or a link stands for a directory above it, it is not there.
     let in_place = |path: &str| match ino(prefix, path) {
-        Err(e) if matches!(e.raw_os_error(), Some(20 | 40)) => Ok(None),
+        Err(e) if is_blocked(&e) => Ok(None),
         found => found,
     };
     match step {
@@ -322,6 +322,28 @@ mod tests {
         assert!(undo(&stage, &prefix, &create).unwrap());
         assert_eq!(text(&root, "prefix/bin/p").as_deref(), Some("theirs"));
         assert_eq!(text(&root, "stage/old/p/bin/p").as_deref(), Some("old"));
+    }
+
+    /// Neither what was there nor what came: a third file, by somebody who was there in between.
+    #[test]
+    fn a_third_file_is_nobodys_to_undo() {
+        let (root, stage, prefix) = world(&[("prefix/bin/p", "theirs"), ("stage/new/p/bin/p", "old")]);
+        let (staged, path) = ("new/p/bin/p".to_owned(), "bin/p".to_owned());
+        let replace = Step::Replace { staged: staged.clone(), path: path.clone(), ino: 1, changed: None };
+        assert!(!undo(&stage, &prefix, &replace).unwrap());
+        assert_eq!(text(&root, "prefix/bin/p").as_deref(), Some("theirs"));
+        std::fs::remove_file(root.path().join("stage/new/p/bin/p")).unwrap();
+        assert!(!undo(&stage, &prefix, &Step::Create { staged, path, ino: 1 }).unwrap());
+        assert_eq!(text(&root, "prefix/bin/p").as_deref(), Some("theirs"));
+    }
+
+    #[test]
+    fn what_cannot_be_undone_is_an_error() {
+        let (root, stage, prefix) = world(&[("stage/old/p/x", "old")]);
+        let remove = Step::Remove { path: "gone/x".to_owned(), kept: "old/p/x".to_owned(), changed: None };
+        let error = undo(&stage, &prefix, &remove).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+        assert_eq!(text(&root, "stage/old/p/x").as_deref(), Some("old"), "it waits");
     }
 
     #[test]

@@ -5,7 +5,6 @@
 //! `post_install`. Only what somebody had changed before the transaction that is undone comes back as it was changed.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::rc::Rc;
 
 use anyhow::Context;
@@ -17,7 +16,7 @@ use super::journal::Journal;
 use super::make::{self, Made};
 use crate::code::Code;
 use crate::db::{self, Record};
-use crate::dir::{Dir, split};
+use crate::dir::{Dir, is_blocked, split};
 use crate::recipe::Recipe;
 use crate::stage::{self, Entry, What, examine};
 use crate::{exit, pristine};
@@ -141,7 +140,7 @@ fn here(dir: &Dir, at: &str) -> anyhow::Result<Option<What>> {
     match dir.stat(at) {
         Ok(Some(_)) => examine(dir, at),
         Ok(None) => Ok(None),
-        Err(e) if e.kind() == ErrorKind::NotADirectory || e.raw_os_error() == Some(40) => Ok(None),
+        Err(e) if is_blocked(&e) => Ok(None),
         Err(e) => Err(e.into()),
     }
 }

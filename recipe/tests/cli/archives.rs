@@ -250,3 +250,78 @@ fn bombs_are_stopped() {
     rig.run(&["install", "p"]).fails(14, "far more than its size allows");
     assert!(!rig.prefix(".recipe/build").exists(), "what was unpacked is gone");
 }
+
+/// A link in an archive is as good as the file it leads to, as long as it stays in there.
+#[test]
+fn links_to_files_of_the_archive_are_followed_and_others_are_not() {
+    let rig = Rig::new();
+    rig.write("src/p-1/lib/real", "real");
+    std::fs::create_dir_all(rig.path("src/p-1/bin/deep")).expect("made");
+    for (link, target) in [("bin/near", "../lib/real"), ("bin/two", "./near")] {
+        std::os::unix::fs::symlink(target, rig.path("src/p-1").join(link)).expect("linked");
+    }
+    rig.release("p", "1", &[]);
+    for link in ["near", "two"] {
+        rig.add("p", "1", &format!("install_bin(\"bin/{link}\");"));
+        rig.run(&["install", "p"]).ok();
+        assert_eq!(rig.read(&format!("prefix/bin/{link}")), "real");
+        rig.run(&["remove", "p"]).ok();
+    }
+    // An archive cannot have others, but a build can.
+    rig.add(
+        "p",
+        "1",
+        "shell(\"cd bin; ln -s .././bin//deep/../../lib/real far\"); install_bin(\"bin/far\");",
+    );
+    rig.run(&["install", "p"]).ok();
+    assert_eq!(rig.read("prefix/bin/far"), "real");
+    rig.run(&["remove", "p"]).ok();
+    for (target, says) in [
+        ("../../../real", "made is a link that leads out of the build directory"),
+        ("/lib/real", "made is a link that leads out of the build directory"),
+        ("made", "made is a link to itself"),
+    ] {
+        rig.add("p", "1", &format!("shell(\"ln -s {target} made\"); install_bin(\"made\");"));
+        rig.run(&["install", "p"]).fails(17, says);
+    }
+}
+
+#[test]
+fn names_are_looked_for_so_deep_and_no_deeper() {
+    let rig = Rig::new();
+    let deep = |dirs: usize| format!("{}found", "d/".repeat(dirs));
+    for (dirs, code) in [(12, 0), (13, 11), (20, 11)] {
+        rig.release("p", &dirs.to_string(), &[(&deep(dirs), "x")]);
+        rig.add("p", &dirs.to_string(), "install_bin(\"found\");");
+        let out = rig.run(&["install", "p"]);
+        assert_eq!(out.code, Some(code), "{dirs}: {out:#?}");
+        assert!(code == 0 || out.stderr.contains("there is no file \"found\""), "{out:#?}");
+        // By its path it is found wherever it is.
+        let _ = rig.run(&["remove", "p"]);
+        rig.add("p", &dirs.to_string(), &format!("install_bin(\"{}\");", deep(dirs)));
+        rig.run(&["install", "p"]).ok();
+        rig.run(&["remove", "p"]).ok();
+    }
+    // Two are one too many.
+    rig.release("p", "9", &[("a/found", "x"), ("b/found", "x")]);
+    rig.add("p", "9", "install_bin(\"found\");");
+    rig.run(&["install", "--reinstall", "p"])
+        .fails(11, "2 files are called \"found\": p-9/a/found, p-9/b/found");
+}
+
+#[test]
+fn texts_that_are_too_long_are_not_cut_off() {
+    let rig = Rig::new();
+    for (version, size, code) in [("1", (8 << 20) + 1, 17), ("2", 8 << 20, 0)] {
+        rig.release("p", version, &[("big", &"x".repeat(size))]);
+        rig.add(
+            "p",
+            version,
+            "write_file(\"len\", `${read_file(\"big\").len()}`); install_file(\"len\", \"share/len\");",
+        );
+        let out = rig.run(&["install", "p"]);
+        assert_eq!(out.code, Some(code), "{out:#?}");
+        assert!(code == 0 || out.stderr.contains("big is longer than 8388608 bytes"), "{out:#?}");
+    }
+    assert_eq!(rig.read("prefix/share/len"), "8388608");
+}

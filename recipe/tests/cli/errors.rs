@@ -70,6 +70,7 @@ fn code_of_a_recipe_can_look_at_pkg_everywhere_and_change_it_nowhere() {
     let out = rig
         .run(&["install", "--no-progress", "p"])
         .fails(17, "p.rhai:11:5: Cannot modify constant installed");
+    assert!(!out.stderr.contains("(line "), "a place is said once: {}", out.stderr);
     assert!(out.stderr.starts_with("p: a13p2\np: 9\np: 101\n"), "{}", out.stderr);
 }
 

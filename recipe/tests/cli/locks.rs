@@ -42,3 +42,44 @@ fn a_second_recipe_is_told_who_works() {
     assert!(rig.prefix("bin/a").exists());
     assert!(!rig.prefix(".recipe/build").exists(), "what the dead one left is gone");
 }
+
+/// Killed at each rename of an installation: the next command says what it found, and which way it went.
+#[test]
+fn the_next_command_says_how_an_interrupted_one_was_ended() {
+    let rig = Rig::new();
+    for name in ["a", "b"] {
+        rig.release(name, "1", &[(&format!("bin/{name}"), name)]);
+        rig.add(name, "1", &format!("install_bin(\"{name}\");"));
+    }
+    let strace = testkit::oracle("strace");
+    let (mut back, mut forward) = (0, 0);
+    for when in 1.. {
+        let inject = format!("inject=renameat,renameat2:signal=KILL:when={when}");
+        let args = ["-f", "-qq", "-o", "/dev/null", "-e", &inject];
+        let out = rig.ran(rig.cmd(&["install", "a"]).under(strace.to_str().expect("UTF-8"), &args));
+        let killed = out.code != Some(0);
+        if when % 2 == 0 {
+            // What is not there was not moved.
+            let _ = std::fs::remove_dir_all(rig.prefix(".recipe/stage"));
+        }
+        let out = rig.run(&["install", "--reinstall", "b"]);
+        let undone = out.stderr.contains("undid the interrupted transaction ");
+        let finished = out.stderr.contains("finished the interrupted transaction ");
+        back += i32::from(undone);
+        forward += i32::from(finished);
+        assert_eq!((out.code, undone && finished), (Some(0), false), "{when}: {out:#?}");
+        assert_eq!(
+            rig.prefix("bin/a").exists(),
+            rig.recipe("a").contains("installed = true"),
+            "{when}: {out:#?}"
+        );
+        assert!(!undone || !rig.prefix("bin/a").exists(), "{when}: {out:#?}");
+        if rig.prefix("bin/a").exists() {
+            rig.run(&["remove", "a"]).ok();
+        }
+        if !killed {
+            break;
+        }
+    }
+    assert!(back > 0 && forward > 0, "{back} undone, {forward} finished");
+}

@@ -140,3 +140,33 @@ fn the_recipe_stays_as_the_user_wrote_it() {
     };
     assert_eq!(plain(&again), plain(&state), "nothing grows");
 }
+
+#[test]
+fn directories_of_the_old_version_make_room_for_a_file_unless_somebody_else_uses_them() {
+    let rig = installed(&[("to_file/a/one", "1"), ("to_file/b/c/two", "1"), ("to_file/three", "1")]);
+    rig.run(&["install", "p"]).ok();
+    let before = rig.tree();
+    new_version(&rig, "2", &[("to_file", "2")]);
+    for theirs in ["share/p/to_file/theirs", "share/p/to_file/b/c/theirs"] {
+        rig.write(&format!("prefix/{theirs}"), "theirs");
+        rig.run(&["upgrade"]).fails(15, "a directory stands there");
+        assert_eq!(rig.read(&format!("prefix/{theirs}")), "theirs");
+        std::fs::remove_file(rig.prefix(theirs)).expect("removed");
+        assert_eq!(rig.tree(), before);
+    }
+    // An empty directory is no reason.
+    std::fs::create_dir_all(rig.prefix("share/p/to_file/b/empty")).expect("made");
+    rig.run(&["upgrade"]).ok();
+    assert_eq!(rig.read("prefix/share/p/to_file"), "2");
+    rig.run(&["undo"]).ok();
+    assert_eq!(rig.tree(), before);
+    // A link instead, which leads where there are such directories: they are not the package's.
+    std::fs::create_dir_all(rig.prefix("elsewhere/b/c")).expect("made");
+    let text =
+        rig.recipe("p").replace("install_tree(", "symlink(\"../../elsewhere\", \"share/p/to_file\"); //");
+    rig.write("recipes/p.rhai", text.replace("version: \"2\"", "version: \"3\""));
+    rig.release("p", "3", &[("x", "")]);
+    rig.run(&["upgrade"]).ok();
+    assert!(rig.prefix("share/p/to_file").is_symlink() && rig.prefix("elsewhere/b/c").is_dir());
+    rig.run(&["repair"]).ok();
+}

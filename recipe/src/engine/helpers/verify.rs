@@ -223,6 +223,8 @@ mod tests {
                 ),
                 Some(a.clone()),
             ),
+            (format!("SHA256 (bad) cafe (y.tar.gz) = {b}\n"), Some(b.to_lowercase())),
+            (format!("{} {a} y.tar.gz\n", "g".repeat(64)), Some(a.clone())),
             (format!("{a}  x.tar.gz\n"), None),
             (format!("{a}\n{b}\n"), None),
             (format!("{a}  y.tar.gz.sig\n{b}  x\n"), None),

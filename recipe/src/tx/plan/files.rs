@@ -1,13 +1,12 @@
 //! Single files and directories of a package -> steps, or what is in their way.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
 
 use anyhow::Context;
 
 use super::{Planner, Whose};
 use crate::db::Record;
-use crate::dir::{parents, split};
+use crate::dir::{is_blocked, parents, split};
 use crate::recipe::Recipe;
 use crate::stage::{Entry, What, examine};
 use crate::tx::apply::{other_file_system, words};
@@ -30,7 +29,7 @@ impl Planner<'_> {
             let stat = match prefix.stat(path) {
                 Ok(stat) => stat,
                 // Somebody put a link or a file where the directory was. Any other error is one.
-                Err(e) if matches!(e.raw_os_error(), Some(20 | 40)) => {
+                Err(e) if is_blocked(&e) => {
                     self.notes.push(format!("{shown} is not removed: {e}"));
                     continue;
                 }
@@ -97,7 +96,7 @@ impl Planner<'_> {
                 self.journal.dirs.push(path.to_owned());
             }
             // The directory above it was reported.
-            Err(e) if matches!(e.raw_os_error(), Some(20 | 40)) => {}
+            Err(e) if is_blocked(&e) => {}
             Err(e) => return Err(e).with_context(|| format!("failed to examine {shown}")),
         }
         Ok(())
@@ -121,7 +120,7 @@ impl Planner<'_> {
         let create = |path: String| Step::Create { staged: staged.clone(), path, ino: entry.ino };
         let stat = match prefix.stat(path) {
             Ok(stat) => stat.filter(|_| !self.released.contains(path)),
-            Err(e) if e.kind() == ErrorKind::NotADirectory || e.raw_os_error() == Some(40) => {
+            Err(e) if is_blocked(&e) => {
                 // Reported by its directory, unless that makes room.
                 return Ok(parents(path).any(|p| self.released.contains(p)).then(|| create(path.clone())));
             }
