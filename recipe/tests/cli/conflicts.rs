@@ -103,3 +103,16 @@ fn state_that_names_files_outside_of_the_prefix_is_refused() {
     }
     assert_eq!(rig.read("victim"), "mine");
 }
+
+#[test]
+fn a_file_where_directories_are_needed_is_named_once() {
+    let rig = Rig::new();
+    rig.release("p", "1", &[("a/b/c/file", "x")]);
+    rig.add("p", "1", "install_tree(\"a\", \"share/a\");");
+    rig.write("prefix/share/a", "theirs");
+    let shown = rig.prefix("share/a").display().to_string();
+    let out =
+        rig.run(&["install", "p"]).fails(15, &format!("{shown}: a file stands where a directory is needed"));
+    assert!(out.stderr.contains("1 files are in the way"), "{out:#?}");
+    assert_eq!(rig.read("prefix/share/a"), "theirs");
+}

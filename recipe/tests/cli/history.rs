@@ -262,3 +262,12 @@ fn a_file_that_is_written_to_while_it_is_copied_is_not_restored() {
     }
     panic!("of 200 runs {done} were done and {refused} refused: nothing was tested");
 }
+
+#[test]
+fn a_history_that_cannot_be_read_is_not_taken_for_an_empty_one() {
+    let rig = upgraded();
+    std::fs::remove_dir_all(rig.prefix(".recipe/history")).expect("removed");
+    assert_eq!(rig.run(&["history"]).ok().stdout, "");
+    rig.write("prefix/.recipe/history", "a file");
+    rig.run(&["history"]).fails(1, "failed to open the history");
+}

@@ -75,7 +75,7 @@ fn every_install_helper_puts_its_file_where_it_belongs() {
     rig.add(
         "tool",
         "1",
-        r#"install_bin("tool"); install_bin("bin/tool", "tool2"); install_lib("libtool.so"); install_man("tool.1");
+        r#"install_bin("tool"); install_bin("bin/tool", "tool2"); install_lib("libtool.so"); install_lib("lib/libtool.so", "libtool.so.1"); install_man("tool.1");
            install_completion("_tool"); install_completion("tool.fish"); install_completion("tool.bash");
            install_completion("LICENSE", "bash", "odd"); install_desktop("tool.desktop");
            install_config("etc/tool.conf", "etc/tool/tool.conf"); install_tree("share/runtime", "share/tool");
@@ -98,6 +98,7 @@ fn every_install_helper_puts_its_file_where_it_belongs() {
             "etc/tool/tool.conf file 0644",
             "etc/v file 0644",
             "lib/libtool.so file 0755",
+            "lib/libtool.so.1 file 0755",
             "share/applications/tool.desktop file 0644",
             "share/bash-completion/completions/odd file 0644",
             "share/bash-completion/completions/tool file 0644",

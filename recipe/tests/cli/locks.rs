@@ -74,6 +74,10 @@ fn the_next_command_says_how_an_interrupted_one_was_ended() {
             "{when}: {out:#?}"
         );
         assert!(!undone || !rig.prefix("bin/a").exists(), "{when}: {out:#?}");
+        let mut beside: Vec<_> =
+            rig.path("recipes").read_dir().expect("read").map(|e| e.expect("read").file_name()).collect();
+        beside.sort();
+        assert_eq!(beside, ["a.rhai", "b.rhai"], "{when}");
         if rig.prefix("bin/a").exists() {
             rig.run(&["remove", "a"]).ok();
         }
@@ -82,4 +86,38 @@ fn the_next_command_says_how_an_interrupted_one_was_ended() {
         }
     }
     assert!(back > 0 && forward > 0, "{back} undone, {forward} finished");
+}
+
+/// What cannot be put in its place is said with its place, and nothing has happened.
+#[test]
+fn a_rename_that_fails_is_named() {
+    let rig = Rig::new();
+    let strace = testkit::oracle("strace");
+    let install = "install_tree(\"bin\", \"bin\");";
+    rig.release("a", "1", &[("bin/a", "1"), ("bin/old", "1")]);
+    rig.release("a", "2", &[("bin/a", "2"), ("bin/new", "2")]);
+    rig.add("a", "1", install);
+    rig.run(&["install", "a"]).ok();
+    let (before, text) = (rig.tree(), rig.recipe("a").replacen("version: \"1\"", "version: \"2\"", 1));
+    rig.write("recipes/a.rhai", &text);
+    let mut said = std::collections::BTreeSet::new();
+    for when in 1.. {
+        let inject = format!("inject=renameat2:error=EIO:when={when}");
+        let args = ["-f", "-qq", "-o", "/dev/null", "-e", &inject];
+        let out = rig.ran(rig.cmd(&["upgrade"]).under(strace.to_str().expect("UTF-8"), &args));
+        if out.code == Some(0) {
+            break;
+        }
+        let bin = rig.prefix("bin");
+        for (verb, name) in [("install", "new"), ("replace", "a"), ("remove", "old")] {
+            if out.stderr.contains(&format!("failed to {verb} {}/{name}\n", bin.display())) {
+                said.insert(verb);
+            }
+        }
+        rig.run(&["repair"]).ok();
+        if !rig.recipe("a").contains("installed_version = \"2\"") {
+            assert_eq!(rig.tree(), before, "{when}: {out:#?}");
+        }
+    }
+    assert_eq!(said.into_iter().collect::<Vec<_>>(), ["install", "remove", "replace"]);
 }

@@ -126,3 +126,18 @@ fn a_program_may_not_run_forever() {
     );
     assert!(begin.elapsed().as_secs() < 60);
 }
+
+#[test]
+fn arguments_that_no_program_can_have_are_refused() {
+    let rig = Rig::new();
+    for (word, says) in [
+        ("\"a\\x00b\"", "expected arguments without NUL, found \"a\\0b\""),
+        ("true", "expected arguments to be strings, found one that is bool"),
+    ] {
+        let text = format!(
+            "let pkg = #{{ name: \"p\", version: \"1\" }};\nfn install() {{ exec([\"echo\", {word}]); }}\n"
+        );
+        rig.write("recipes/p.rhai", text);
+        rig.run(&["install", "p"]).fails(10, says);
+    }
+}

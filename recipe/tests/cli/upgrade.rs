@@ -21,13 +21,16 @@ fn new_version(rig: &Rig, version: &str, files: &[(&str, &str)]) {
 fn files_come_stay_and_go() {
     let rig = installed(&[("same", "1"), ("changed", "1"), ("gone/deep", "1"), ("to_dir", "1")]);
     rig.run(&["install", "p"]).ok();
-    new_version(&rig, "2", &[("same", "1"), ("changed", "2"), ("new/deep", "2"), ("to_dir/file", "2")]);
+    let files =
+        [("same", "1"), ("changed", "2"), ("new/deep", "2"), ("to_dir/file", "2"), ("to_dir/sub/file", "2")];
+    new_version(&rig, "2", &files);
     assert_eq!(rig.run(&["list"]).ok().stdout, "p  2  installed: 1\n");
     assert_eq!(rig.run(&["install", "p"]).ok().stdout, "~ p 1 -> 2\n");
     let names: Vec<_> = rig.tree().into_keys().filter(|n| n.starts_with("share/p/")).collect();
     assert_eq!(
         names,
-        ["changed", "new", "new/deep", "same", "to_dir", "to_dir/file"].map(|n| format!("share/p/{n}"))
+        ["changed", "new", "new/deep", "same", "to_dir", "to_dir/file", "to_dir/sub", "to_dir/sub/file"]
+            .map(|n| format!("share/p/{n}"))
     );
     assert_eq!(rig.read("prefix/share/p/changed"), "2");
     let state = rig.recipe("p");
@@ -153,6 +156,39 @@ fn directories_of_the_old_version_make_room_for_a_file_unless_somebody_else_uses
         assert_eq!(rig.read(&format!("prefix/{theirs}")), "theirs");
         std::fs::remove_file(rig.prefix(theirs)).expect("removed");
         assert_eq!(rig.tree(), before);
+    }
+    // What fails afterwards brings them all back, with the rights that they had.
+    let inner = rig.prefix("share/p/to_file/b/c");
+    let mode = |path: &std::path::Path| {
+        std::os::unix::fs::MetadataExt::mode(&path.metadata().expect("there")) & 0o7777
+    };
+    for dir in [&inner, &rig.prefix("share/p/to_file")] {
+        std::fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o750)).expect("set");
+    }
+    let text = rig.recipe("p");
+    rig.write("recipes/p.rhai", format!("{text}fn post_install() {{ fail(\"no\"); }}\n"));
+    rig.run(&["upgrade"]).fails(17, "no");
+    assert_eq!(
+        (rig.tree(), mode(&inner), mode(&rig.prefix("share/p/to_file"))),
+        (before.clone(), 0o750, 0o750)
+    );
+    rig.write("recipes/p.rhai", text);
+    // And so does whoever comes after one that was killed half way.
+    let strace = testkit::oracle("strace");
+    for when in 1.. {
+        let inject = format!("inject=unlinkat:signal=KILL:when={when}");
+        let args = ["-f", "-qq", "-o", "/dev/null", "-e", &inject];
+        let killed = rig.ran(rig.cmd(&["upgrade"]).under(strace.to_str().expect("UTF-8"), &args));
+        rig.run(&["repair"]).ok();
+        if rig.read("recipes/p.rhai").contains("installed_version = \"2\"") {
+            assert_eq!(rig.read("prefix/share/p/to_file"), "2", "{when}");
+            rig.run(&["undo"]).ok();
+        }
+        assert_eq!(rig.tree(), before, "{when}: {killed:#?}");
+        if killed.code == Some(0) {
+            assert!(when > 5, "nothing was killed");
+            break;
+        }
     }
     // An empty directory is no reason.
     std::fs::create_dir_all(rig.prefix("share/p/to_file/b/empty")).expect("made");

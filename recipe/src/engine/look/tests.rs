@@ -110,6 +110,9 @@ fn what_is_no_literal_is_all_of_its_kind() {
         ("let u = v; let v = u; download(u);", "host (computed)"),
         ("let pkg = #{ name: arch() }; download(`https://${pkg.name}/`);", "host (computed)"),
         ("let u = if true { \"https://a/\" } else { \"https://b/\" }; download(u);", "host (computed)"),
+        ("let u = \"https://a/x\"; u[8] = 'b'; download(u);", "host (computed)"),
+        ("let u = #{ v: \"https://a/\" }; u.v.w = 1; download(u);", "host (computed)"),
+        ("download(\"https://a/\" - \"b\");", "host (computed)"),
         ("\"https://a/\".download();", "host (computed)"),
         ("download(\"https://a\" + arch());", "host (computed)"),
         ("download(`https://${arch()}/x`);", "host (computed)"),
@@ -134,7 +137,7 @@ fn what_is_no_literal_is_all_of_its_kind() {
 fn literals_are_named_with_their_lines() {
     let top = "const BASE = \"https://example.org/x\";\nfn post_install() { }\nimport \"l\" as l;";
     let body = "download(BASE + `/${pkg.version}`);\ndownload(`https://github.com/${\"Owner\"}/x-${arch()}`);\n\
-                let url = `https://${pkg.name}.example/`; download(url);\ngit_clone(\"https://b.example/r\", \"0\");\n\
+                let url = `https://${pkg.name}.example/`; let n = url.len; download(url);\ngit_clone(\"https://b.example/r\", \"0\");\n\
                 exec([\"tool\", arch()]);\nexec(\"curl\", [\"-O\", \"https://c/\"]);\noutput([\"other\"]);\nmake();\n\
                 env(\"TOKEN\");\ncopy_source(\"fix.patch\");\ninstall_bin(\"src/p\");\ninstall_file(\"a\", \"etc/a\");";
     let found = can(top, body, "");
