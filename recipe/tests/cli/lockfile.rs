@@ -190,3 +190,20 @@ fn lists_of_digests_are_written_down_too() {
     elsewhere(&rig);
     rig.run(&["install", "--locked", "--reinstall", "b"]).fails(14, "is not the file that was wanted");
 }
+
+/// Two who say what a file must be have to agree.
+#[test]
+fn a_digest_of_the_recipe_is_held_against_the_lock_files() {
+    let rig = Rig::new();
+    rig.release("p", "1", &[("bin/p", "p")]);
+    let bytes = std::fs::read(rig.path("www/p-1.tar.gz")).expect("packed");
+    let sha256 = common::hash::Sha256::of(&bytes).to_string();
+    rig.add("p", "1", "install_bin(\"p\");");
+    rig.write("recipes/p.rhai", rig.recipe("p").replace("tar.gz`);", &format!("tar.gz`, \"{sha256}\");")));
+    rig.run(&["lock", "p"]).ok();
+    rig.run(&["install", "--locked", "p"]).ok();
+    let lock = rig.read("recipes/recipe.lock");
+    assert_eq!(lock.matches(&sha256).count(), 1, "{lock}");
+    rig.write("recipes/recipe.lock", lock.replace(&sha256, &"0".repeat(64)));
+    rig.run(&["install", "--locked", "--reinstall", "p"]).fails(20, "p-1.tar.gz of the lock file");
+}
