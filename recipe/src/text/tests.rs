@@ -361,3 +361,50 @@ fn variables_are_left_out_with_their_lines() {
     assert_eq!(words(text, &["a"]).unwrap().concat(), "letb=\"x\";fnc(){a}");
     assert_eq!(words(text, &[]).unwrap().concat(), text.replace(' ', ""));
 }
+
+/// Whatever stands in it: strings, comments and brackets that look like its end.
+#[test]
+fn what_is_put_into_strings_ends_where_it_ends_for_rhai() {
+    let rhai = Engine::new_raw();
+    for inner in [
+        "1",
+        "#{ a: 1 }.a",
+        "{ { 1 } }",
+        "if true { 1 } else { 2 }",
+        "\"}\"",
+        "\"a\\\"}\"",
+        "'}'",
+        "`}`",
+        "`${ `}` }`",
+        "1 // } ` \"\n",
+        "1 /* } ` \" */",
+        "/* /* } */ } */ 1",
+        "1 / 1",
+        "{ 1 } // {\n",
+    ] {
+        for text in [
+            format!("let a = `x${{{inner}}}y`; fn f() {{}}"),
+            format!("fn f() {{ `${{{inner}}}${{{inner}}}`; }} let a = 1;"),
+        ] {
+            rhai.compile(&text).unwrap_or_else(|e| panic!("{text}: {e}"));
+            let top = Top::of(&text).unwrap_or_else(|e| panic!("{text}: {e:?}"));
+            assert!(top.has_function("f") && top.get("a").is_some(), "{text}: {top:?}");
+        }
+    }
+}
+
+#[test]
+fn numbers_end_before_what_is_none_of_them() {
+    for (text, expected) in [
+        ("1.to_string()", "1 . to_string ( )"),
+        ("1..3", "1 . . 3"),
+        ("1.5.floor()", "1.5 . floor ( )"),
+        ("1e-5-2", "1e-5 - 2"),
+        ("1E+5+2", "1E+5 + 2"),
+        ("0x1e-5", "0x1e - 5"),
+        ("1_000.5_0e2", "1_000.5_0e2"),
+        ("12-3", "12 - 3"),
+    ] {
+        assert_eq!(words(text, &[]).unwrap().join(" "), expected, "{text}");
+    }
+}
