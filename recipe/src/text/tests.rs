@@ -374,6 +374,8 @@ fn what_is_put_into_strings_ends_where_it_ends_for_rhai() {
         "\"}\"",
         "\"a\\\"}\"",
         "'}'",
+        "\"`\"",
+        "'`'",
         "`}`",
         "`${ `}` }`",
         "1 // } ` \"\n",
