@@ -116,3 +116,24 @@ fn a_file_where_directories_are_needed_is_named_once() {
     assert!(out.stderr.contains("1 files are in the way"), "{out:#?}");
     assert_eq!(rig.read("prefix/share/a"), "theirs");
 }
+
+/// A recipe file that was carried here claims a file that is as it says, but another package's.
+#[test]
+fn what_a_file_claims_is_not_taken_from_its_owner() {
+    let rig = Rig::new();
+    for name in ["a", "p"] {
+        rig.release(name, "1", &[("bin/x", "the same")]);
+        rig.add(name, "1", "install_bin(\"bin/x\");");
+    }
+    rig.run(&["install", "a"]).ok();
+    let claim = format!(
+        "let installed = true;\nlet installed_version = \"1\";\nlet installed_files = [\"{}\"];\n",
+        rig.prefix("bin/x").display()
+    );
+    rig.write("recipes/p.rhai", rig.recipe("p") + claim.as_str());
+    rig.run(&["install", "p"]).fails(15, "bin/x: belongs to a");
+    assert_eq!(
+        rig.run(&["owns", &rig.prefix("bin/x").to_string_lossy()]).ok().stdout.matches("a 1").count(),
+        1
+    );
+}
