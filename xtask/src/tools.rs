@@ -154,6 +154,8 @@ pub(crate) const TOOLS: &[Tool] = &[
     program(e2e::tpm::SWTPM, "swtpm", Need::Optional, "give machines a TPM (`cargo xtask e2e --boots tpm`)"),
     program("man", "man-db", Need::Test, "read our manual pages"),
     program("groff", "groff-base", Need::Test, "check our manual pages"),
+    program("zsh", "zsh", Need::Test, "complete names in it"),
+    program("fish", "fish", Need::Test, "complete names in it"),
 ];
 
 impl Tool {
