@@ -52,14 +52,9 @@ fn the_next_command_says_how_an_interrupted_one_was_ended() {
         rig.add(name, "1", &format!("install_bin(\"{name}\");"));
     }
     let (mut back, mut forward) = (0, 0);
-    // strace counts calls of each kind apart.
-    for (call, when) in
-        ["renameat", "renameat2"].into_iter().flat_map(|call| (1..=6).map(move |when| (call, when)))
-    {
-        let inject = format!("inject={call}:signal=KILL:when={when}");
-        let args = ["-f", "-qq", "-o", "/dev/null", "-e", &inject];
-        let strace = testkit::oracle("strace");
-        rig.ran(rig.cmd(&["install", "a"]).under(strace.to_str().expect("UTF-8"), &args));
+    let all = ["renameat", "renameat2"].into_iter().flat_map(|call| (1..=6).map(move |when| (call, when)));
+    for (call, when) in all {
+        rig.attacked(&["install", "a"], call, "signal=KILL", when);
         if when % 2 == 0 {
             // What is not there was not moved.
             let _ = std::fs::remove_dir_all(rig.prefix(".recipe/stage"));
@@ -88,7 +83,6 @@ fn the_next_command_says_how_an_interrupted_one_was_ended() {
 #[test]
 fn a_rename_that_fails_is_named() {
     let rig = Rig::new();
-    let strace = testkit::oracle("strace");
     let install = "install_tree(\"bin\", \"bin\");";
     rig.release("a", "1", &[("bin/a", "1"), ("bin/old", "1")]);
     rig.release("a", "2", &[("bin/a", "2"), ("bin/new", "2")]);
@@ -98,12 +92,7 @@ fn a_rename_that_fails_is_named() {
     rig.write("recipes/a.rhai", &text);
     let mut said = std::collections::BTreeSet::new();
     for when in 1.. {
-        let inject = format!("inject=renameat2:error=EIO:when={when}");
-        let args = ["-f", "-qq", "-o", "/dev/null", "-e", &inject];
-        let out = rig.ran(rig.cmd(&["upgrade"]).under(strace.to_str().expect("UTF-8"), &args));
-        if out.code == Some(0) {
-            break;
-        }
+        let Some(out) = rig.attacked(&["upgrade"], "renameat2", "error=EIO", when) else { break };
         let bin = rig.prefix("bin");
         for (verb, name) in [("install", "new"), ("replace", "a"), ("remove", "old")] {
             if out.stderr.contains(&format!("failed to {verb} {}/{name}\n", bin.display())) {

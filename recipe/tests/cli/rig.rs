@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use common::cmd::Cmd;
 
 use testkit::server::Server;
+use testkit::strace::{Attacked, Injection, attack};
 
 /// Everything a test needs.
 pub(crate) struct Rig {
@@ -93,6 +94,20 @@ impl Rig {
         let out = cmd.output().expect("recipe starts");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
         Out { code: out.status.code(), stdout: text(out.stdout), stderr: text(out.stderr) }
+    }
+
+    /// Runs a command in whose main thread the `when`th call of this name is met by an action of strace's, as `signal=KILL`. None if
+    /// there is no such call any more: then it must have been a success. strace counts the calls of each name apart.
+    #[track_caller]
+    pub(crate) fn attacked(&self, args: &[&str], call: &str, action: &str, when: u32) -> Option<Attacked> {
+        let (name, action) = (call.to_owned(), action.to_owned());
+        let injection = Injection { name, action, when: when.to_string(), main: true, path: None };
+        let out = attack(&self.cmd(args), &injection, &self.path("strace.log"));
+        if out.injected.is_empty() && !out.killed() {
+            assert!(out.status.success(), "{out:#?}");
+            return None;
+        }
+        Some(out)
     }
 
     /// Writes a file below the rig's directory.
