@@ -248,33 +248,27 @@ fn without_a_base_nothing_is_guessed() {
 /// At every renaming and every removal.
 #[test]
 fn a_merge_that_is_killed_is_done_or_undone_by_the_next_one() {
-    let strace = testkit::oracle("strace");
     for then in ["merge", "undo"] {
         let mut killed = 0;
-        for when in 1.. {
-            let rig = waiting(ONE, MINE, TWO);
-            let calls = "renameat2,renameat,rename,unlinkat,unlink";
-            let inject = format!("inject={calls}:signal=KILL:when={when}");
-            let trace = format!("trace={calls}");
-            let args = ["-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
-            let out = rig.ran(rig.cmd(&["etc", "merge"]).under(strace.to_str().expect("UTF-8"), &args));
-            if out.code == Some(0) {
-                break;
+        for call in ["renameat2", "renameat", "rename", "unlinkat", "unlink"] {
+            for when in 1.. {
+                let rig = waiting(ONE, MINE, TWO);
+                let Some(out) = rig.attacked(&["etc", "merge"], call, "signal=KILL", when) else { break };
+                killed += 1;
+                assert!(out.killed(), "{out:#?}");
+                let (text, new) = conf(&rig);
+                assert!(text == MINE || text == BOTH, "{call} {when}");
+                assert!(new.as_deref() == Some(TWO) || (new.is_none() && text == BOTH), "{call} {when}");
+                if then == "merge" {
+                    rig.run(&["etc", then]).ok();
+                    assert_eq!(conf(&rig), (BOTH.to_vec(), None), "{call} {when}");
+                }
+                let out = rig.run(&["etc", "undo", &path(&rig)]);
+                assert!(matches!(out.code, Some(0 | 11)), "{call} {when}: {out:#?}");
+                assert_eq!(conf(&rig), (MINE.to_vec(), Some(TWO.to_vec())), "{call} {when}");
+                rig.run(&["check"]).ok();
+                assert!(!rig.prefix(".recipe/stage").exists());
             }
-            killed += 1;
-            assert_eq!(out.code, None, "{out:#?}");
-            let (text, new) = conf(&rig);
-            assert!(text == MINE || text == BOTH, "{when}");
-            assert!(new.as_deref() == Some(TWO) || (new.is_none() && text == BOTH), "{when}");
-            if then == "merge" {
-                rig.run(&["etc", then]).ok();
-                assert_eq!(conf(&rig), (BOTH.to_vec(), None), "{when}");
-            }
-            let out = rig.run(&["etc", "undo", &path(&rig)]);
-            assert!(matches!(out.code, Some(0 | 11)), "{when}: {out:#?}");
-            assert_eq!(conf(&rig), (MINE.to_vec(), Some(TWO.to_vec())), "{when}");
-            rig.run(&["check"]).ok();
-            assert!(!rig.prefix(".recipe/stage").exists());
         }
         assert!(killed > 5, "{killed}");
     }

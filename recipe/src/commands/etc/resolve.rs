@@ -81,9 +81,11 @@ fn places(count: usize) -> String {
 fn write(desk: &Desk, file: &File, both: &Both, result: &[u8]) -> anyhow::Result<()> {
     let (path, name) = (file.path(), &file.record.name);
     let keep = |text: &[u8]| pristine::write(&desk.own, name, &file.tx, text);
+    // Who was stopped behind the exchange does it again: what the user had is not what was put there.
+    let stopped = file.entry().resolved.as_ref().filter(|before| before.result == Sha256::of(&both.ours));
     let resolved = (|| {
         Ok::<_, std::io::Error>(Resolved {
-            ours: keep(&both.ours)?,
+            ours: stopped.map_or_else(|| keep(&both.ours), |before| Ok(before.ours))?,
             theirs: keep(&both.theirs)?,
             result: Sha256::of(result),
         })
