@@ -43,6 +43,17 @@ impl Dir {
         Ok(Self { fd, path: path.to_owned() })
     }
 
+    /// As [`Dir::open`]; none if it is not there.
+    ///
+    /// # Errors
+    /// It is not a directory, or cannot be opened.
+    pub fn open_if_there(path: &Path) -> io::Result<Option<Self>> {
+        match Self::open(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            dir => dir.map(Some),
+        }
+    }
+
     /// Opens a directory by the user's own word; makes it and what is above it first.
     ///
     /// # Errors

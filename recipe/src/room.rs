@@ -88,10 +88,7 @@ impl Room {
     pub fn made(cache: &Path, name: &str) -> anyhow::Result<Option<Self>> {
         let path = cache.join(RUN).join(name);
         let context = || format!("failed to open {}", path.display());
-        let dir = match Dir::open(&path) {
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-            dir => dir.with_context(context)?,
-        };
+        let Some(dir) = Dir::open_if_there(&path).with_context(context)? else { return Ok(None) };
         let lock = match dir.read(LOCK) {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             lock => lock.with_context(context)?,
@@ -220,10 +217,7 @@ pub struct Item {
 pub fn list(cache: &Path) -> anyhow::Result<Vec<Item>> {
     let path = cache.join(RUN);
     let context = || format!("failed to list {}", path.display());
-    let all = match Dir::open(&path) {
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        all => all.with_context(context)?,
-    };
+    let Some(all) = Dir::open_if_there(&path).with_context(context)? else { return Ok(Vec::new()) };
     let mut items = Vec::new();
     for name in all.utf8_names().with_context(context)? {
         let Ok(dir) = all.sub(&name) else { continue };

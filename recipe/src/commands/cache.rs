@@ -93,10 +93,7 @@ fn needed(settings: &Settings) -> anyhow::Result<Vec<Source>> {
     if !places.recipes.exists() {
         return Ok(needed);
     }
-    let own = match Dir::open(&places.prefix_here().join(OWN)) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(needed),
-        own => own?,
-    };
+    let Some(own) = Dir::open_if_there(&places.prefix_here().join(OWN))? else { return Ok(needed) };
     let recipes = shelf::every(places).context("it is not known what this recipe needs")?;
     for recipe in recipes.iter().filter(|r| r.state.installed) {
         needed.extend(db::installed(&own, recipe)?.into_iter().flat_map(|r| r.sources));

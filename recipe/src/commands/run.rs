@@ -74,21 +74,22 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     let all = all.collect::<anyhow::Result<_>>()?;
     trusted(settings, &all)?;
     let name = format!("{}-{}-{}", recipe.name, recipe.version, key(settings, &all)?);
+    let program = |room: &Room| {
+        let places = places(settings, room);
+        choose(&shelf::load(&places, &recipe.name)?, &places, options.bin.as_deref())
+    };
     if options.dry_run {
-        let Some(room) = Room::made(&settings.places.cache, &name)? else {
-            return foretell(settings, &recipe, &all, None);
+        return match Room::made(&settings.places.cache, &name)? {
+            Some(room) => foretell(settings, &recipe, &BTreeMap::new(), Some(&program(&room)?)),
+            None => foretell(settings, &recipe, &all, None),
         };
-        let places = places(settings, &room);
-        let program = choose(&shelf::load(&places, &recipe.name)?, &places, options.bin.as_deref())?;
-        return foretell(settings, &recipe, &BTreeMap::new(), Some(&program));
     }
     let make = |room: &Room| make(settings, room, &recipe, &all);
     let room = Room::ready(&settings.places.cache, &name, &settings.interrupt, make)?;
-    let places = places(settings, &room);
-    let program = choose(&shelf::load(&places, &recipe.name)?, &places, options.bin.as_deref())?;
+    let program = program(&room)?;
     room.hand_on().context("failed to leave the lock to the program")?;
     rustix::process::umask(umask);
-    become_it(settings, &program, &places.prefix, options)
+    become_it(settings, &program, &room.prefix(), options)
 }
 
 /// Says what would be made, and which program would run, where that is known before it is made.

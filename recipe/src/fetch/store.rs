@@ -44,10 +44,7 @@ const PART: &str = "part";
 pub fn list(cache: &Path) -> anyhow::Result<Vec<Item>> {
     let path = cache.join("downloads");
     let context = || format!("failed to list {}", path.display());
-    let all = match Dir::open(&path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        dir => dir.with_context(context)?,
-    };
+    let Some(all) = Dir::open_if_there(&path).with_context(context)? else { return Ok(Vec::new()) };
     let mut items = Vec::new();
     for slot in all.utf8_names().with_context(context)? {
         // Something else than a directory is nobody's.

@@ -172,10 +172,7 @@ impl std::fmt::Display for Item {
 pub(crate) fn list(cache: &Path) -> anyhow::Result<Vec<Item>> {
     let path = cache.join(TEXTS);
     let context = || format!("failed to list {}", path.display());
-    let dir = match Dir::open(&path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        dir => dir.with_context(context)?,
-    };
+    let Some(dir) = Dir::open_if_there(&path).with_context(context)? else { return Ok(Vec::new()) };
     let item = |name: String| {
         let size = dir.stat(&name)?.map_or(0, |stat| u64::try_from(stat.st_size).unwrap_or_default());
         Ok(Item { name, size })

@@ -87,7 +87,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, SyntaxError> {
     let mut at = 0;
     // `#!` in the first line is for the kernel.
     if text.starts_with("#!") {
-        at = text.find('\n').unwrap_or(text.len());
+        at = line_end(text, 0);
     }
     while let Some(&byte) = bytes.get(at) {
         let next = bytes.get(at + 1).copied();
@@ -97,7 +97,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, SyntaxError> {
                 continue;
             }
             b'/' if next == Some(b'/') => {
-                at = text[at..].find('\n').map_or(text.len(), |i| at + i);
+                at = line_end(text, at);
                 continue;
             }
             b'/' if next == Some(b'*') => {
@@ -124,6 +124,11 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, SyntaxError> {
         at = end;
     }
     Ok(out)
+}
+
+/// The end of the line that a byte is in.
+fn line_end(text: &str, at: usize) -> usize {
+    text[at..].find('\n').map_or(text.len(), |i| at + i)
 }
 
 /// Block comments nest in Rhai. The third character of `/**` is no part of the end, so that `/**/` goes on.
@@ -190,7 +195,7 @@ fn interpolation(text: &str, start: usize) -> Result<usize, SyntaxError> {
             b'"' | b'\'' => quoted(bytes, at, byte)?,
             b'`' => template(text, at)?.1,
             b'/' if bytes.get(at + 1) == Some(&b'*') => block_comment(bytes, at)?,
-            b'/' if bytes.get(at + 1) == Some(&b'/') => text[at..].find('\n').map_or(text.len(), |i| at + i),
+            b'/' if bytes.get(at + 1) == Some(&b'/') => line_end(text, at),
             b'{' => {
                 depth += 1;
                 at + 1
