@@ -158,11 +158,15 @@ fn change(settings: &Settings, paths: &[PathBuf], how: How, dry_run: bool) -> an
         _ => "has no other version of its package beside it",
     };
     let files = select(&desk.places, files, paths, what)?;
-    let (mut done, mut refused) = (Vec::new(), Vec::new());
+    let (mut done, mut refused, mut undoable) = (Vec::new(), Vec::new(), false);
     for file in &files {
         let outcome = resolve::resolve(&desk, file, how, dry_run);
         match outcome.with_context(|| format!("{} stays as it is", file.shown))? {
-            Outcome::Done(words) => done.push(json!({ "path": file.shown, "result": words })),
+            Outcome::Done(words) => {
+                undoable = true;
+                done.push(json!({ "path": file.shown, "result": words }));
+            }
+            Outcome::Final(words) => done.push(json!({ "path": file.shown, "result": words })),
             Outcome::Refused(words) => refused.push(json!({ "path": file.shown, "result": words })),
         }
     }
@@ -175,7 +179,7 @@ fn change(settings: &Settings, paths: &[PathBuf], how: How, dry_run: bool) -> an
             let path = text(v, "path");
             tell(&format!("{path}: {}; `recipe etc diff {path}` shows how they differ", text(v, "result")));
         }
-        if !(done.is_empty() || dry_run || matches!(how, How::Undo)) {
+        if undoable && !dry_run && !matches!(how, How::Undo) {
             tell("`recipe etc undo PATH` brings back both files");
         }
     }

@@ -311,6 +311,11 @@ fn links_are_left_to_their_owner() {
     }
     assert_eq!(conf(&rig), (MINE.to_vec(), Some(TWO.to_vec())));
     assert!(rig.prefix("etc/p.conf").is_symlink());
+    let out = rig.run(&["etc", "keep", &path(&rig)]).ok();
+    assert!(!out.stderr.contains("etc undo"), "{out:?}");
+    assert_eq!(conf(&rig), (MINE.to_vec(), None));
+    assert!(rig.prefix("etc/p.conf").is_symlink());
+    assert_eq!(rig.run(&["etc"]).ok().stdout, "");
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub(super) enum How {
 pub(super) enum Outcome {
     /// It is done; in words.
     Done(String),
+    /// The same, and nothing undoes it.
+    Final(String),
     /// It is not; why.
     Refused(String),
 }
@@ -51,6 +53,9 @@ pub(super) fn resolve(desk: &Desk, file: &File, how: How, dry_run: bool) -> anyh
         return undo(desk, file).map(|()| Outcome::Done("as it was".to_owned()));
     }
     let Some((both, merged)) = merged(&desk.prefix, &desk.own, file)? else {
+        if how == How::Keep {
+            return keep_what_is_no_file(desk, file, dry_run);
+        }
         return Ok(Outcome::Refused("one of both is not a file".to_owned()));
     };
     let (result, words) = match (how, merged) {
@@ -72,6 +77,19 @@ pub(super) fn resolve(desk: &Desk, file: &File, how: How, dry_run: bool) -> anyh
         write(desk, file, &both, &result)?;
     }
     Ok(Outcome::Done(words))
+}
+
+/// A link of the user's stays; the package's file beside it goes.
+fn keep_what_is_no_file(desk: &Desk, file: &File, dry_run: bool) -> anyhow::Result<Outcome> {
+    let new = beside(file.path());
+    let Ok(theirs) = dir_read(&desk.prefix, &new) else {
+        let shown = desk.places.installed(&new);
+        return Ok(Outcome::Refused(format!("{shown} is not a file")));
+    };
+    if !dry_run {
+        Stage::new(desk)?.take_away(&new, &theirs)?;
+    }
+    Ok(Outcome::Final("yours".to_owned()))
 }
 
 fn places(count: usize) -> String {
