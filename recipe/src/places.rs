@@ -65,7 +65,7 @@ impl Places {
         let inside = |path: &Path| sysroot.join(path.strip_prefix("/").unwrap_or(path));
         let recipes = match wanted.recipes {
             Some(dir) => absolute(dir)?,
-            None => inside(&prefix).join("share/recipes"),
+            None => inside(&prefix).join(RECIPES),
         };
         let cache = match wanted.cache {
             Some(dir) => absolute(dir)?,
@@ -109,6 +109,14 @@ impl Places {
         rest.strip_prefix('/').filter(|rest| crate::dir::check(rest).is_ok())
     }
 
+    /// Whether a path below the prefix is where we keep our own, recipes included: no package has anything there.
+    #[must_use]
+    pub fn is_own(&self, path: &str) -> bool {
+        let below = |dir: &Path| Path::new(path).starts_with(dir);
+        let recipes = self.recipes.strip_prefix(self.prefix_here()).ok();
+        is_own(path) || recipes.is_some_and(|dir| !dir.as_os_str().is_empty() && below(dir))
+    }
+
     /// Where the recipe of this name is, or would be.
     #[must_use]
     pub fn recipe(&self, name: &str) -> PathBuf {
@@ -118,6 +126,15 @@ impl Places {
 
 /// The directory of a prefix's own bookkeeping.
 pub const OWN: &str = ".recipe";
+
+/// Where recipes are in a prefix, if nobody said otherwise.
+const RECIPES: &str = "share/recipes";
+
+/// As [`Places::is_own`], for the usual places.
+#[must_use]
+pub fn is_own(path: &str) -> bool {
+    [OWN, RECIPES].iter().any(|dir| Path::new(path).starts_with(dir))
+}
 
 fn absolute(path: PathBuf) -> anyhow::Result<PathBuf> {
     std::path::absolute(&path)

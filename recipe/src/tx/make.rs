@@ -85,6 +85,12 @@ pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
     for entry in &mut listing.entries {
         entry.config = context.configs.contains(&entry.path);
     }
+    let mut paths = listing.entries.iter().map(|entry| &entry.path).chain(&listing.dirs);
+    if let Some(own) = paths.find(|path| desk.places.is_own(path)) {
+        return Err(anyhow::anyhow!("{} belongs to recipe itself", desk.places.installed(own)))
+            .with_context(|| format!("cannot install {name}"))
+            .exit(exit::RECIPE);
+    }
     if listing.entries.is_empty() {
         return Err(anyhow::anyhow!("{name} installs no files"))
             .exit(exit::RECIPE)

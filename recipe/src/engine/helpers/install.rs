@@ -7,7 +7,7 @@ use super::{Group, Helper, Text, find};
 use crate::dir::{self, Dir};
 use crate::engine::context::Context;
 use crate::exit;
-use crate::places::OWN;
+use crate::places::is_own;
 use crate::stage;
 
 /// The helpers of this file.
@@ -237,9 +237,7 @@ fn put(context: &mut Context, word: &str, path: &str, mode: u32) -> anyhow::Resu
 fn target(path: &str) -> anyhow::Result<&str> {
     let path = path.trim_end_matches('/');
     dir::check(path).hint("a path below the prefix, like share/doc/rg/README.md").exit(exit::RECIPE)?;
-    let own =
-        path.split('/').next() == Some(OWN) || path == "share/recipes" || path.starts_with("share/recipes/");
-    ensure!(!own, "{path} belongs to recipe itself");
+    ensure!(!is_own(path), "{path} belongs to recipe itself");
     Ok(path)
 }
 
