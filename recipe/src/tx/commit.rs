@@ -73,6 +73,8 @@ pub(super) fn create(path: &Path, text: &str, tx: &str) -> anyhow::Result<()> {
     let (dir, name) = open(path)?;
     let temp = temp_name(name, tx);
     let write = || -> anyhow::Result<()> {
+        // An interrupted attempt may have left one.
+        dir.remove_file(&temp)?;
         let mut file = dir.create(temp.as_bytes(), 0o644)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;

@@ -10,6 +10,7 @@ use super::journal::{BUILD, HISTORY, HOME, Journal, NAME, STAGE};
 use super::{apply, commit, edit};
 use crate::dir::{Dir, parents, rename};
 use crate::recipe::Recipe;
+use crate::state::located;
 use crate::{db, exit};
 
 /// How many finished transactions are kept for undo.
@@ -95,6 +96,11 @@ fn is_committed(journal: &Journal) -> bool {
     first.is_some_and(|recipe| recipe.state.tx.as_deref() == Some(&journal.tx))
 }
 
+/// Whether there is nothing at all in a place.
+fn is_gone(path: &std::path::Path) -> bool {
+    path.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound)
+}
+
 /// What comes after the commit.
 ///
 /// # Errors
@@ -105,8 +111,14 @@ pub(super) fn finish(desk: &Desk, journal: &Journal) -> anyhow::Result<()> {
             Recipe::load(&package.recipe).is_ok_and(|r| r.state.tx.as_deref() == Some(&journal.tx));
         if committed || i == 0 {
             commit::clean(&package.recipe, &journal.tx)?;
-        } else {
+        } else if !is_gone(&package.recipe) {
             commit::write(&package.recipe, &package.state, &journal.tx)?;
+        } else if let Some(text) = db::recipe(&desk.own, &package.name, &journal.tx)? {
+            // The transaction is committed: what it installed needs a recipe file.
+            let path = &package.recipe;
+            let text = package.state.splice(&text).map_err(|e| located(path, &text, &e))?;
+            commit::create(path, &text, &journal.tx)?;
+            tell(&format!("{} was removed meanwhile; it is there again", path.display()));
         }
     }
     for path in &journal.leaving {
