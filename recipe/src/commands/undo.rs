@@ -16,7 +16,7 @@ use crate::shelf;
 use crate::tx::history::History;
 use crate::tx::journal::Journal;
 use crate::tx::restore::restore;
-use crate::tx::{Desk, plan::Planner};
+use crate::tx::{self, Desk, plan::Planner};
 
 /// Options of `recipe undo`.
 #[derive(Debug, clap::Args)]
@@ -156,7 +156,9 @@ impl Work<'_> {
         }
         let desk = self.desk;
         let tx = Desk::new_tx();
-        let mut planner = Planner::new(desk, tx.clone(), &|_| false);
+        let given_back = self.given_back()?;
+        let overwrite = |shown: &str| given_back.iter().any(|path| desk.places.installed(path) == shown);
+        let mut planner = Planner::new(desk, tx.clone(), &overwrite);
         let mut leaving = Vec::new();
         // What goes makes room for what comes.
         for (recipe, goal) in goals {
@@ -171,11 +173,26 @@ impl Work<'_> {
                 planner.install(made, *as_dep)?;
             }
         }
+        if let Some(undone) = self.undone {
+            planner.give_back(undone, self.history)?;
+        }
         let plan = planner.finish()?;
         // Who undoes the last transaction has not said what is in it; a rollback names its package.
         let (surprising, dry_run, json) = (self.undone.is_some(), self.how.dry_run, self.settings.json);
         let ending = Ending { surprising, done: !dry_run, dry_run, json };
         conclude(desk, &plan, &output::rows(&plan), &leaving, ending)
+    }
+
+    /// Files of nobody that the undone transaction had brought back, and that are still what they were: they may be replaced again.
+    fn given_back(&self) -> anyhow::Result<Vec<&str>> {
+        let mut paths = Vec::new();
+        for (path, what) in self.undone.iter().flat_map(|journal| journal.given_back()) {
+            let found = tx::restore::here(&self.desk.prefix, path);
+            let found =
+                found.with_context(|| format!("failed to examine {}", self.desk.places.installed(path)))?;
+            paths.extend((found.as_ref() == Some(what)).then_some(path));
+        }
+        Ok(paths)
     }
 
     /// What comes back must be what its user allows.

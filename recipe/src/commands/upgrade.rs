@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::install::{Dry, Why, Work, foresee};
+use super::install::{Dry, Why, Work, foresee, patterns};
 use super::{Settings, output};
 use crate::recipe::Recipe;
 use crate::shelf;
@@ -19,6 +19,9 @@ pub struct Options {
     /// Do it although other packages would lack what they need, and install nothing that is not named here.
     #[arg(long)]
     no_deps: bool,
+    /// Replace files that belong to no package and match this pattern (`*` is any text).
+    #[arg(long, value_name = "PATTERN")]
+    overwrite: Vec<String>,
 }
 
 /// Runs it. Recipes that cannot be read keep nothing else from being upgraded; the exit code is then [`crate::exit::RECIPE`].
@@ -26,13 +29,15 @@ pub struct Options {
 /// # Errors
 /// As `recipe install`.
 pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
+    let overwrite = patterns(&options.overwrite)?;
     let desk = settings.desk()?;
     let (recipes, errors) = shelf::named_or_all(&settings.places, &options.names, shelf::installed)?;
     let old = recipes.into_iter().filter(Recipe::is_outdated);
     // Who names a pinned package is told why it cannot be; else it is left out.
     let (held, old): (Vec<_>, _) = old.partition(|r| options.names.is_empty() && r.held_by().is_some());
     let (by_name, notes) = (!options.names.is_empty(), held.iter().filter_map(left_out).collect());
-    let work = Work { desk: &desk, dry: options.dry, overwrite: &[], json: settings.json, by_name, notes };
+    let work =
+        Work { desk: &desk, dry: options.dry, overwrite: &overwrite, json: settings.json, by_name, notes };
     let done = work.run(foresee(&desk, old, Why::Same, options.no_deps)?)?;
     // One bad file keeps nothing else from being upgraded.
     Ok(if errors.is_empty() { done } else { output::unreadable(&errors) })

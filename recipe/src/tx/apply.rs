@@ -166,7 +166,7 @@ fn undo(stage: &Dir, prefix: &Dir, step: &Step) -> std::io::Result<bool> {
         found => found,
     };
     match step {
-        Step::Create { staged, path, ino: new } => {
+        Step::Create { staged, path, ino: new, .. } => {
             if stage.stat(staged)?.is_some() {
                 if in_place(path)? == Some(*new) {
                     prefix.remove_file(path)?;
@@ -287,7 +287,8 @@ mod tests {
     fn a_file_with_both_names_of_a_rename_keeps_the_one_from_before() {
         let (root, stage, prefix) = world(&[("stage/new/p/bin/p", "new")]);
         let ino = both(&root, "stage/new/p/bin/p", "prefix/bin/p");
-        let create = Step::Create { staged: "new/p/bin/p".to_owned(), path: "bin/p".to_owned(), ino };
+        let create =
+            Step::Create { staged: "new/p/bin/p".to_owned(), path: "bin/p".to_owned(), ino, nobodys: None };
         assert!(undo(&stage, &prefix, &create).unwrap());
         assert_eq!(text(&root, "prefix/bin/p"), None);
 
@@ -305,6 +306,7 @@ mod tests {
             path: "bin/p".to_owned(),
             ino,
             changed: None,
+            nobodys: None,
         };
         assert!(undo(&stage, &prefix, &replace(0)).unwrap());
         assert_eq!(text(&root, "prefix/bin/p").as_deref(), Some("old"));
@@ -318,7 +320,12 @@ mod tests {
         let (root, stage, prefix) = world(&[("prefix/bin/p", "theirs"), ("stage/old/p/bin/p", "old")]);
         let remove = Step::Remove { path: "bin/p".to_owned(), kept: "old/p/bin/p".to_owned(), changed: None };
         assert!(!undo(&stage, &prefix, &remove).unwrap());
-        let create = Step::Create { staged: "old/p/bin/p".to_owned(), path: "bin/p".to_owned(), ino: 1 };
+        let create = Step::Create {
+            staged: "old/p/bin/p".to_owned(),
+            path: "bin/p".to_owned(),
+            ino: 1,
+            nobodys: None,
+        };
         assert!(undo(&stage, &prefix, &create).unwrap());
         assert_eq!(text(&root, "prefix/bin/p").as_deref(), Some("theirs"));
         assert_eq!(text(&root, "stage/old/p/bin/p").as_deref(), Some("old"));
@@ -329,11 +336,17 @@ mod tests {
     fn a_third_file_is_nobodys_to_undo() {
         let (root, stage, prefix) = world(&[("prefix/bin/p", "theirs"), ("stage/new/p/bin/p", "old")]);
         let (staged, path) = ("new/p/bin/p".to_owned(), "bin/p".to_owned());
-        let replace = Step::Replace { staged: staged.clone(), path: path.clone(), ino: 1, changed: None };
+        let replace = Step::Replace {
+            staged: staged.clone(),
+            path: path.clone(),
+            ino: 1,
+            changed: None,
+            nobodys: None,
+        };
         assert!(!undo(&stage, &prefix, &replace).unwrap());
         assert_eq!(text(&root, "prefix/bin/p").as_deref(), Some("theirs"));
         std::fs::remove_file(root.path().join("stage/new/p/bin/p")).unwrap();
-        assert!(!undo(&stage, &prefix, &Step::Create { staged, path, ino: 1 }).unwrap());
+        assert!(!undo(&stage, &prefix, &Step::Create { staged, path, ino: 1, nobodys: None }).unwrap());
         assert_eq!(text(&root, "prefix/bin/p").as_deref(), Some("theirs"));
     }
 
@@ -349,7 +362,8 @@ mod tests {
     #[test]
     fn what_was_to_come_below_a_file_has_not_come() {
         let (root, stage, prefix) = world(&[("prefix/bin/p", "a file still"), ("stage/new/p/x", "new")]);
-        let create = Step::Create { staged: "new/p/x".to_owned(), path: "bin/p/x".to_owned(), ino: 1 };
+        let create =
+            Step::Create { staged: "new/p/x".to_owned(), path: "bin/p/x".to_owned(), ino: 1, nobodys: None };
         assert!(undo(&stage, &prefix, &create).unwrap());
         assert_eq!(text(&root, "prefix/bin/p").as_deref(), Some("a file still"));
     }

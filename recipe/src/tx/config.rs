@@ -4,6 +4,8 @@
 //! what we put there: then a later version takes its place, and it goes with the package. Otherwise it is in the way like any
 //! other file.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context;
 use common::hash::Sha256;
 
@@ -37,6 +39,8 @@ pub(super) struct Coming<'a> {
     pub(super) staged: &'a str,
     /// The stage, below our own directory.
     pub(super) stage: &'a str,
+    /// Paths that the transaction gives free.
+    pub(super) released: &'a BTreeSet<String>,
 }
 
 /// Where the package's goes if the user's stays.
@@ -54,10 +58,12 @@ pub(super) fn put(
     conflicts: &mut Conflicts<'_>,
     notes: &mut Vec<String>,
 ) -> anyhow::Result<Put> {
-    let Coming { name, entry, before, staged, .. } = coming;
+    let Coming { name, entry, before, staged, released, .. } = coming;
     let path = &entry.path;
-    let stale = || stale(desk, name, path, *before);
-    let is_beside = desk.prefix.stat(&beside(path))?.is_some();
+    // It may be going already, with the package that had the file before.
+    let at_beside = desk.prefix.stat(&beside(path))?.filter(|_| !released.contains(&beside(path)));
+    let is_beside = at_beside.is_some();
+    let stale = || if is_beside { stale(desk, name, path, *before) } else { Ok(None) };
     let waiting = before.and_then(|b| b.pending.clone()).filter(|_| is_beside);
     let local = content(examine(&desk.prefix, path)?.as_ref());
     let (original, new) = (content(before.map(|b| &b.what)), content(Some(&entry.what)));
@@ -67,31 +73,34 @@ pub(super) fn put(
     if original == new {
         return Ok(Put { pending: waiting, ..Put::default() });
     }
-    let base = before.and_then(|b| pristine::base(b, is_beside));
+    let was_beside = is_beside || released.contains(&beside(path));
+    let base = before.and_then(|b| pristine::base(b, was_beside));
     // What was undone, or came back upstream: the user's file was made from it.
     if base.is_some() && base.map(|b| b.to_string()) == new {
         return Ok(Put { stale: stale()?, ..Put::default() });
     }
     let (staged, ino) = ((*staged).to_owned(), entry.ino);
     if original.is_some() && local == original {
-        let step = Step::Replace { staged, path: path.clone(), ino, changed: None };
+        let step = Step::Replace { staged, path: path.clone(), ino, changed: None, nobodys: None };
         return Ok(Put { step: Some(step), stale: stale()?, pending: None });
     }
     let beside = beside(path);
     if conflicts.with_others(&beside, name) || conflicts.with_base(&beside)? {
         return Ok(Put::default());
     }
-    let step = match desk.prefix.stat(&beside)? {
-        None => Some(Step::Create { staged, path: beside, ino }),
+    let step = match at_beside {
+        None => Some(Step::Create { staged, path: beside, ino, nobodys: None }),
         Some(stat) => {
-            let there = content(examine(&desk.prefix, &beside)?.as_ref());
+            let what = examine(&desk.prefix, &beside)?;
+            let there = content(what.as_ref());
             let ours = there.is_some() && there == original;
             if there == new {
                 None
             } else if !ours && conflicts.with_present(&beside, name, &stat)? {
                 return Ok(Put::default());
             } else {
-                Some(Step::Replace { staged, path: beside, ino, changed: None })
+                let nobodys = what.filter(|_| !ours);
+                Some(Step::Replace { staged, path: beside, ino, changed: None, nobodys })
             }
         }
     };

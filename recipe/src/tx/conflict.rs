@@ -22,6 +22,12 @@ pub(super) struct Conflicts<'a> {
     found: Vec<String>,
     /// Which package of this transaction installs a path.
     taken: BTreeMap<String, String>,
+    /// Which one needs a directory there.
+    dirs: BTreeMap<String, String>,
+    /// Files that their package gives up, be they gone or not.
+    given_up: BTreeSet<String>,
+    /// Whether anything can be replaced by force.
+    is_nobodys: bool,
     /// Whose each installed file is; read when the first question comes.
     owners: Option<BTreeMap<String, String>>,
     /// Where the prefix really is; found then, too.
@@ -32,8 +38,17 @@ pub(super) struct Conflicts<'a> {
 
 impl<'a> Conflicts<'a> {
     pub(super) fn new(desk: &'a Desk, overwrite: &'a dyn Fn(&str) -> bool) -> Self {
-        let (taken, prefix) = (BTreeMap::new(), OnceCell::new());
-        Self { desk, found: Vec::new(), taken, owners: None, prefix, overwrite }
+        Self {
+            desk,
+            found: Vec::new(),
+            taken: BTreeMap::new(),
+            dirs: BTreeMap::new(),
+            given_up: BTreeSet::new(),
+            is_nobodys: false,
+            owners: None,
+            prefix: OnceCell::new(),
+            overwrite,
+        }
     }
 
     /// Something is in the way of a path.
@@ -41,13 +56,28 @@ impl<'a> Conflicts<'a> {
         self.found.push(format!("{}: {}", self.desk.places.installed(path), what.as_ref()));
     }
 
-    /// Whether another package of the transaction installs it too.
+    /// A package needs a directory there.
+    pub(super) fn needs(&mut self, path: &str, name: &str) {
+        self.dirs.entry(path.to_owned()).or_insert_with(|| name.to_owned());
+    }
+
+    /// The package that had installed it does not any more.
+    pub(super) fn give_up(&mut self, path: &str) {
+        self.given_up.insert(path.to_owned());
+    }
+
+    /// Whether another package of the transaction installs it too, or a directory there.
     pub(super) fn with_others(&mut self, path: &str, name: &str) -> bool {
         let other = self.taken.insert(path.to_owned(), name.to_owned());
         if let Some(other) = &other {
             self.add(path, format!("both {other} and {name} install it"));
+            return true;
         }
-        other.is_some()
+        let dir = self.dirs.get(path).map(|other| format!("a file of {name}, and a directory of {other}"));
+        if let Some(what) = &dir {
+            self.add(path, what);
+        }
+        dir.is_some()
     }
 
     /// Whether it is a file of the base, be it there now or not. Nothing allows to replace these.
@@ -78,20 +108,24 @@ impl<'a> Conflicts<'a> {
 
     /// Whether what is there already belongs to another package, or to nobody and is not to be replaced.
     pub(super) fn with_present(&mut self, path: &str, name: &str, stat: &Stat) -> anyhow::Result<bool> {
-        let shown = self.desk.places.installed(path);
-        let what = match self.owner(&shown)?.filter(|owner| owner != name) {
-            Some(owner) => format!("belongs to {owner}"),
-            None if (self.overwrite)(&shown) => return Ok(false),
-            None => format!("{} that belongs to no package", words(stat)),
-        };
-        self.add(path, what);
+        if self.is_of_another(path, name)? {
+            return Ok(true);
+        }
+        if (self.overwrite)(&self.desk.places.installed(path)) {
+            return Ok(false);
+        }
+        self.is_nobodys = true;
+        self.add(path, format!("{} that belongs to no package", words(stat)));
         Ok(true)
     }
 
     /// Whether another package has installed it.
     pub(super) fn is_of_another(&mut self, path: &str, name: &str) -> anyhow::Result<bool> {
-        let shown = self.desk.places.installed(path);
-        Ok(self.owner(&shown)?.is_some_and(|owner| owner != name))
+        let owner = self.owner(path)?.filter(|owner| owner != name);
+        if let Some(owner) = &owner {
+            self.add(path, format!("belongs to {owner}"));
+        }
+        Ok(owner.is_some())
     }
 
     /// Fails if something is in the way (exit code [`exit::CONFLICT`]): all of it is named.
@@ -100,20 +134,26 @@ impl<'a> Conflicts<'a> {
             return Ok(());
         }
         let (count, all) = (self.found.len(), self.found.join("\n  "));
-        Err(anyhow::anyhow!("{count} files are in the way:\n  {all}"))
-            .exit(exit::CONFLICT)
-            .hint("--overwrite PATTERN replaces files that belong to no package")
+        let error = Err(anyhow::anyhow!("{count} files are in the way:\n  {all}")).exit(exit::CONFLICT);
+        match self.is_nobodys {
+            true => error.hint("--overwrite PATTERN replaces files that belong to no package"),
+            false => error,
+        }
     }
 
-    /// Whose an installed file is.
-    fn owner(&mut self, shown: &str) -> anyhow::Result<Option<String>> {
+    /// Whose an installed file is, and will be as far as the transaction says nothing else.
+    fn owner(&mut self, path: &str) -> anyhow::Result<Option<String>> {
+        if self.given_up.contains(path) {
+            return Ok(None);
+        }
         if self.owners.is_none() {
             let (recipes, _) = shelf::all(&self.desk.places)?;
             let files = recipes.into_iter().filter(|r| r.state.installed);
             let files = files.flat_map(|r| r.state.files.into_iter().map(move |f| (f, r.name.clone())));
             self.owners = Some(files.collect());
         }
-        Ok(self.owners.as_ref().and_then(|o| o.get(shown)).cloned())
+        let shown = self.desk.places.installed(path);
+        Ok(self.owners.as_ref().and_then(|o| o.get(&shown)).cloned())
     }
 }
 

@@ -78,6 +78,9 @@ pub enum Step {
         path: String,
         /// Its inode.
         ino: u64,
+        /// What it is, if it belongs to no package: it was there before the transaction that is undone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        nobodys: Option<What>,
     },
     /// A name whose old file goes where the new one was.
     Replace {
@@ -90,6 +93,9 @@ pub enum Step {
         /// What the old file is, if it is not what was installed: somebody changed it, and undoing brings that back.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         changed: Option<What>,
+        /// What the old file is, if it belonged to no package: undoing brings it back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        nobodys: Option<What>,
     },
     /// A name that goes.
     Remove {
@@ -155,6 +161,24 @@ impl Journal {
             Step::Replace { staged, changed: Some(what), .. } if *staged == new => {
                 Some((staged.as_str(), what))
             }
+            _ => None,
+        })
+    }
+
+    /// Files of nobody that were replaced: path below the prefix, where the transaction keeps them, and what they are.
+    pub(crate) fn replaced(&self) -> impl Iterator<Item = (&str, &str, &What)> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Replace { path, staged, nobodys: Some(what), .. } => {
+                Some((path.as_str(), staged.as_str(), what))
+            }
+            _ => None,
+        })
+    }
+
+    /// Files of nobody that were brought back.
+    pub(crate) fn given_back(&self) -> impl Iterator<Item = (&str, &What)> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Create { path, nobodys: Some(what), .. } => Some((path.as_str(), what)),
             _ => None,
         })
     }

@@ -1,7 +1,9 @@
 //! Packages -> operations, and what is in their way. Looks, and changes nothing.
 //!
 //! - [`files`]: single files and directories
+//! - [`back`]: files of nobody that come back
 
+mod back;
 mod files;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +34,8 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// What users should know about single files.
     pub notes: Vec<String>,
+    /// Files of nobody that come back, below the transaction's stage.
+    given: Vec<(String, bool)>,
 }
 
 /// What happens to a package besides its files.
@@ -75,18 +79,33 @@ fn bytes(recipe: &Recipe, record: Option<&Record>) -> Option<u64> {
 impl Plan {
     /// Everything that will be moved out of the stage.
     pub(super) fn staged(&self) -> impl Iterator<Item = (&str, bool)> {
-        self.changes.iter().flat_map(|c| c.staged.iter().map(|(path, file)| (path.as_str(), *file)))
+        let staged = self.changes.iter().flat_map(|c| &c.staged).chain(&self.given);
+        staged.map(|(path, file)| (path.as_str(), *file))
     }
 }
 
-/// Makes a plan, package by package.
+/// A package that comes.
+struct Coming {
+    made: Made,
+    as_dep: bool,
+    /// What was installed of it.
+    old: Vec<String>,
+    record: Option<Record>,
+}
+
+/// Makes a plan. All that goes is known before the first file is put anywhere: files can go from one package to another in any
+/// order.
 pub struct Planner<'a> {
     desk: &'a Desk,
     journal: Journal,
     changes: Vec<Change>,
     notes: Vec<String>,
     conflicts: Conflicts<'a>,
+    coming: Vec<Coming>,
     puts: Vec<Step>,
+    given: Vec<(String, bool)>,
+    /// Configuration files that their package gives up, and that stay because somebody changed them: what was installed.
+    kept: BTreeMap<String, Entry>,
     /// Files of the package at hand that users have to see to.
     pending: BTreeMap<String, Pending>,
     /// Paths that this transaction gives free.
@@ -105,7 +124,10 @@ impl<'a> Planner<'a> {
             changes: Vec::new(),
             notes: Vec::new(),
             conflicts: Conflicts::new(desk, overwrite),
+            coming: Vec::new(),
             puts: Vec::new(),
+            given: Vec::new(),
+            kept: BTreeMap::new(),
             pending: BTreeMap::new(),
             released: BTreeSet::new(),
             left: BTreeSet::new(),
@@ -118,7 +140,7 @@ impl<'a> Planner<'a> {
     /// Its state names files outside of the prefix.
     pub fn remove(&mut self, recipe: &Recipe) -> anyhow::Result<()> {
         let record = db::installed(&self.desk.own, recipe)?;
-        let files = self.files(recipe)?;
+        let files = self.files(recipe, record.as_ref())?;
         self.release(recipe, &files, record.as_ref(), &BTreeSet::new())?;
         self.leave(record.as_ref(), &[]);
         self.package(recipe, None, State { tx: Some(self.journal.tx.clone()), ..State::default() })?;
@@ -134,18 +156,46 @@ impl<'a> Planner<'a> {
     /// The prefix cannot be examined. What is in the way is an error of [`Planner::finish`].
     pub fn install(&mut self, made: Made, as_dep: bool) -> anyhow::Result<()> {
         self.notes.extend(trust::news(&self.desk.own, &made.code)?);
+        let recipe = &made.code.recipe;
+        Books::open(&self.desk.places)?.not_of_another(recipe)?;
+        let record = db::installed(&self.desk.own, recipe)?;
+        let old = self.files(recipe, record.as_ref())?;
+        let new: BTreeSet<_> = made.listing.entries.iter().map(|e| e.path.clone()).collect();
+        self.release(recipe, &old, record.as_ref(), &new)?;
+        self.leave(record.as_ref(), &made.listing.dirs);
+        self.coming.push(Coming { made, as_dep, old, record });
+        Ok(())
+    }
+
+    /// The plan.
+    ///
+    /// # Errors
+    /// Something is in the way (exit code [`exit::CONFLICT`]): all of it is named. Or the prefix cannot be examined.
+    pub fn finish(mut self) -> anyhow::Result<Plan> {
+        let all = std::mem::take(&mut self.coming);
+        let mut wanted = BTreeSet::new();
+        for Coming { made, .. } in &all {
+            for dir in &made.listing.dirs {
+                self.conflicts.needs(dir, &made.code.recipe.name);
+                self.dir(dir)?;
+                wanted.insert(dir.clone());
+            }
+        }
+        all.into_iter().try_for_each(|coming| self.place(coming))?;
+        self.conflicts.finish()?;
+        self.journal.steps.extend(self.puts);
+        let left = self.released.iter().chain(&self.left);
+        self.journal.leaving = leaving(left.map(String::as_str));
+        self.journal.leaving.retain(|dir| !wanted.contains(dir));
+        Ok(Plan { journal: self.journal, changes: self.changes, notes: self.notes, given: self.given })
+    }
+
+    /// Puts a package into the prefix from which everything that goes is gone.
+    fn place(&mut self, coming: Coming) -> anyhow::Result<()> {
+        let Coming { made, as_dep, old, record } = coming;
         let Made { code: Code { recipe, text, libraries }, listing, mut changed, sources, programs, program } =
             made;
-        Books::open(&self.desk.places)?.not_of_another(&recipe)?;
         let claimed = recipe.claim.is_some();
-        let record = db::installed(&self.desk.own, &recipe)?;
-        let old = self.files(&recipe)?;
-        let new: BTreeSet<_> = listing.entries.iter().map(|e| e.path.clone()).collect();
-        self.release(&recipe, &old, record.as_ref(), &new)?;
-        self.leave(record.as_ref(), &listing.dirs);
-        for dir in &listing.dirs {
-            self.dir(dir)?;
-        }
         let mut staged = Vec::new();
         for entry in &listing.entries {
             let before = record.as_ref().and_then(|r| r.files.iter().find(|f| f.path == entry.path));
@@ -170,7 +220,9 @@ impl<'a> Planner<'a> {
         let before = bytes(&recipe, record.as_ref());
         let recorded = |entry: Entry| {
             let what = changed.remove(&entry.path).unwrap_or(entry.what);
-            Entry { ino: 0, what, pending: pending.remove(&entry.path), ..entry }
+            let pending = pending.remove(&entry.path);
+            // What somebody has to see to stays a configuration file until it is seen to.
+            Entry { ino: 0, what, config: entry.config || pending.is_some(), pending, ..entry }
         };
         let record = Record {
             schema: 1,
@@ -193,34 +245,26 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    /// The plan.
-    ///
-    /// # Errors
-    /// Something is in the way (exit code [`exit::CONFLICT`]): all of it is named.
-    pub fn finish(mut self) -> anyhow::Result<Plan> {
-        self.conflicts.finish()?;
-        self.journal.steps.extend(self.puts);
-        let left = self.released.iter().chain(&self.left);
-        self.journal.leaving = leaving(left.map(String::as_str));
-        Ok(Plan { journal: self.journal, changes: self.changes, notes: self.notes })
-    }
-
-    /// Its files, below the prefix.
-    fn files(&self, recipe: &Recipe) -> anyhow::Result<Vec<String>> {
+    /// Its files, below the prefix: those that were recorded when they were installed. Only where no record is left the recipe file is
+    /// taken by its word, which anybody can edit.
+    fn files(&mut self, recipe: &Recipe, record: Option<&Record>) -> anyhow::Result<Vec<String>> {
+        let places = &self.desk.places;
         let relative = |file: &String| {
-            let inside = self.desk.places.relative(file).map(str::to_owned);
-            inside
-                .with_context(|| {
-                    format!(
-                        "{} is installed outside of {}: {file}",
-                        recipe.name,
-                        self.desk.places.prefix.display()
-                    )
-                })
-                .exit(exit::CONFLICT)
-                .hint("--prefix says which prefix it is in")
+            let inside = places.relative(file).map(str::to_owned);
+            let outside =
+                || format!("{} is installed outside of {}: {file}", recipe.name, places.prefix.display());
+            inside.with_context(outside).exit(exit::CONFLICT).hint("--prefix says which prefix it is in")
         };
-        recipe.state.files.iter().map(relative).collect()
+        let said = recipe.state.files.iter().map(relative).collect::<anyhow::Result<Vec<_>>>()?;
+        let Some(record) = record else { return Ok(said) };
+        let recorded: Vec<_> = record.files.iter().map(|entry| entry.path.clone()).collect();
+        if said.iter().collect::<BTreeSet<_>>() != recorded.iter().collect() {
+            self.notes.push(format!(
+                "{}: installed_files of its recipe was edited; what counts is what was installed",
+                recipe.name
+            ));
+        }
+        Ok(recorded)
     }
 
     fn package(&mut self, recipe: &Recipe, to: Option<String>, state: State) -> anyhow::Result<()> {

@@ -43,7 +43,8 @@ pub fn restore(
     code.recipe.pinned.clone_from(&recipe.pinned);
     let program = make::program(desk, tx, &code, None)?;
     let stage = desk.own.sub(&make::staged(tx, name)).context("failed to open the stage")?;
-    let sources = Sources { desk, history, undone, name };
+    let present = db::installed(&desk.own, recipe)?;
+    let sources = Sources { desk, history, undone, name, present: present.as_ref() };
     let (mut staged, mut lost) = (BTreeMap::new(), Vec::new());
     for entry in &record.files {
         let found = sources.stage(entry, &stage);
@@ -90,6 +91,8 @@ struct Sources<'a> {
     history: &'a History,
     undone: Option<&'a Journal>,
     name: &'a str,
+    /// What is installed of it now.
+    present: Option<&'a Record>,
 }
 
 impl Sources<'_> {
@@ -127,7 +130,9 @@ impl Sources<'_> {
             return Ok(Some(entry.what.clone()));
         }
         // A file that users edit stays as they have it; older versions of us have not kept the package's own.
-        let theirs = if entry.config { here(prefix, path)? } else { None };
+        let is_config = |record: &Record| record.files.iter().any(|f| f.config && f.path == *path);
+        let users = entry.config || self.present.is_some_and(is_config);
+        let theirs = if users { here(prefix, path)? } else { None };
         match theirs {
             Some(what @ What::File { .. }) if copy_if(prefix, path, &what, &into, leaf)? => Ok(Some(what)),
             _ => Ok(None),
@@ -136,7 +141,10 @@ impl Sources<'_> {
 }
 
 /// What is in a place; none if it is not there, or something that is no directory is on the way.
-fn here(dir: &Dir, at: &str) -> anyhow::Result<Option<What>> {
+///
+/// # Errors
+/// It cannot be examined.
+pub fn here(dir: &Dir, at: &str) -> anyhow::Result<Option<What>> {
     match dir.stat(at) {
         Ok(Some(_)) => examine(dir, at),
         Ok(None) => Ok(None),

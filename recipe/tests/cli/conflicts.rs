@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::symlink;
 
+use common::cmd::Cmd;
+
 use crate::rig::Rig;
 
 fn two() -> Rig {
@@ -136,4 +138,60 @@ fn what_a_file_claims_is_not_taken_from_its_owner() {
         rig.run(&["owns", &rig.prefix("bin/x").to_string_lossy()]).ok().stdout.matches("a 1").count(),
         1
     );
+}
+
+/// What stands in a recipe file can be edited by anybody; what was installed is known from the prefix's own records.
+#[test]
+fn files_that_were_written_into_a_state_by_hand_stay() {
+    let rig = Rig::new();
+    for name in ["a", "b"] {
+        rig.release(name, "1", &[("one", name), ("two", name)]);
+        let one = format!("install_file(\"one\", \"share/{name}/one\");");
+        rig.add(name, "1", &format!("{one} install_file(\"two\", \"share/{name}/two\");"));
+    }
+    rig.run(&["install", "a", "b"]).ok();
+    rig.write("prefix/share/precious", "mine");
+    let before = rig.tree();
+    let quoted = |path: &str| format!("\"{}\",", rig.prefix(path).display());
+    let more = ["share/a/one", "share/precious", "share/b/one"].map(quoted).concat();
+    // More than was installed, and less.
+    for new in [more, String::new()] {
+        let text = rig.recipe("a");
+        rig.write("recipes/a.rhai", text.replace(&quoted("share/a/one"), &new));
+        let out = rig.run(&["remove", "a"]).ok();
+        assert!(out.stderr.contains("a: installed_files of its recipe was edited"), "{out:?}");
+        let gone = before.iter().filter(|(path, _)| !path.starts_with("share/a"));
+        assert_eq!(rig.tree(), gone.map(|(p, w)| (p.clone(), w.clone())).collect());
+        rig.run(&["install", "a"]).ok();
+        assert_eq!(rig.tree(), before);
+    }
+}
+
+/// By a helper, by a tree, by a program, as a directory alone; and where recipes are elsewhere.
+#[test]
+fn nothing_is_installed_where_our_own_things_are() {
+    let rig = Rig::new();
+    rig.release("p", "1", &[("t/recipes/evil.rhai", "x"), ("x", "x")]);
+    for install in [
+        "install_file(\"x\", \".recipe/journal.json\");",
+        "install_file(\"x\", \"share/recipes/x.rhai\");",
+        "install_tree(\"t\", \"share\");",
+        "install_file(\"x\", \"share/x\"); shell(\"mkdir -p $STAGE/.recipe && cp x $STAGE/.recipe/lock\");",
+        "install_file(\"x\", \"share/x\"); shell(\"mkdir -p $STAGE/.recipe/db/q\");",
+    ] {
+        rig.add("p", "1", install);
+        let out = rig.run(&["install", "p", "--overwrite", "*"]);
+        assert_ne!(out.code, Some(0), "{install}: {out:?}");
+        assert!(out.stderr.contains("belongs to recipe itself"), "{install}: {out:?}");
+        assert!(rig.tree().is_empty(), "{install}: {:?}", rig.tree());
+    }
+    rig.add("p", "1", "install_file(\"x\", \"my/recipes/x.rhai\");");
+    let (from, to) = (rig.path("recipes"), rig.prefix("my/recipes"));
+    std::fs::create_dir_all(&to).expect("made");
+    std::fs::copy(from.join("p.rhai"), to.join("p.rhai")).expect("copied");
+    let own = |args: &[&str]| {
+        let cmd = Cmd::new(env!("CARGO_BIN_EXE_recipe")).args(args.iter().copied()).arg("-r").arg(&to);
+        rig.ran(cmd.arg("-p").arg(rig.path("prefix")).arg("--cache").arg(rig.path("cache")))
+    };
+    own(&["install", "p"]).fails(10, "my/recipes/x.rhai belongs to recipe itself");
 }

@@ -13,6 +13,7 @@ mod names;
 mod needs;
 mod archives;
 mod locks;
+mod moves;
 mod history;
 mod lockfile;
 mod locked;

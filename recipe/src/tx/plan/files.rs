@@ -26,6 +26,11 @@ impl Planner<'_> {
         let prefix = &self.desk.prefix;
         for path in files.iter().filter(|f| !keep.contains(*f)) {
             let shown = self.desk.places.installed(path);
+            self.conflicts.give_up(path);
+            if self.desk.places.is_own(path) {
+                self.notes.push(format!("{shown} is not removed: it belongs to recipe itself"));
+                continue;
+            }
             let stat = match prefix.stat(path) {
                 Ok(stat) => stat,
                 // Somebody put a link or a file where the directory was. Any other error is one.
@@ -50,9 +55,10 @@ impl Planner<'_> {
                 self.released.extend(stale.iter().map(|step| step.path().to_owned()));
                 self.journal.steps.extend(stale);
             }
-            if before.is_some_and(|b| b.config)
-                && Some(examine(prefix, path)?) != before.map(|b| Some(b.what.clone()))
+            if let Some(before) = before.filter(|b| b.config)
+                && examine(prefix, path)?.as_ref() != Some(&before.what)
             {
+                self.kept.insert(path.clone(), before.clone());
                 self.notes.push(format!("{shown} stays: you changed it"));
                 continue;
             }
@@ -80,21 +86,20 @@ impl Planner<'_> {
         if self.conflicts.with_base(path)? {
             return Ok(());
         }
-        match self.desk.prefix.stat(path) {
-            Ok(None) => {
-                if !self.journal.dirs.iter().any(|d| d == path) {
-                    self.journal.dirs.push(path.to_owned());
-                }
+        let mut make = || {
+            if !self.journal.dirs.iter().any(|d| d == path) {
+                self.journal.dirs.push(path.to_owned());
             }
+        };
+        match self.desk.prefix.stat(path) {
+            Ok(None) => make(),
             Ok(Some(stat)) if crate::dir::kind(&stat).is_dir() => {}
-            // A file of the older version makes room for it.
-            Ok(Some(_)) if self.released.contains(path) => self.journal.dirs.push(path.to_owned()),
+            // A file that goes makes room for it.
+            Ok(Some(_)) if self.released.contains(path) => make(),
             Ok(Some(stat)) => {
                 self.conflicts.add(path, format!("{} stands where a directory is needed", words(&stat)));
             }
-            Err(_) if parents(path).any(|p| self.released.contains(p)) => {
-                self.journal.dirs.push(path.to_owned());
-            }
+            Err(_) if parents(path).any(|p| self.released.contains(p)) => make(),
             // The directory above it was reported.
             Err(e) if is_blocked(&e) => {}
             Err(e) => return Err(e).with_context(|| format!("failed to examine {shown}")),
@@ -117,7 +122,8 @@ impl Planner<'_> {
         }
         let prefix = &self.desk.prefix;
         let staged = format!("new/{name}/{path}");
-        let create = |path: String| Step::Create { staged: staged.clone(), path, ino: entry.ino };
+        let create =
+            |path: String| Step::Create { staged: staged.clone(), path, ino: entry.ino, nobodys: None };
         let stat = match prefix.stat(path) {
             Ok(stat) => stat.filter(|_| !self.released.contains(path)),
             Err(e) if is_blocked(&e) => {
@@ -149,25 +155,48 @@ impl Planner<'_> {
             self.conflicts.add(path, "a directory stands there");
             return Ok(None);
         }
-        let config = entry.config || before.is_some_and(|b| b.config);
-        if config {
+        if !whose.ours && self.conflicts.is_of_another(path, name)? {
+            return Ok(None);
+        }
+        // What its package gives up, and somebody has changed, was made from what that had installed.
+        let kept = self.kept.get(path).cloned().filter(|_| before.is_none());
+        let before = before.or(kept.as_ref());
+        if entry.config || before.is_some_and(|b| b.config) {
             let stage = self.journal.stage();
-            let coming = config::Coming { name, entry, before, staged: &staged, stage: &stage };
+            let coming = config::Coming {
+                name,
+                entry,
+                before,
+                staged: &staged,
+                stage: &stage,
+                released: &self.released,
+            };
             let put = config::put(self.desk, &coming, &mut self.conflicts, &mut self.notes)?;
             self.journal.steps.extend(put.stale);
             self.pending.extend(put.pending.map(|pending| (path.clone(), pending)));
             return Ok(put.step);
         }
+        if whose.ours {
+            let changed = self.changed(path, before)?;
+            return Ok(Some(Step::Replace {
+                staged,
+                path: path.clone(),
+                ino: entry.ino,
+                changed,
+                nobodys: None,
+            }));
+        }
+        let now = examine(prefix, path).with_context(|| format!("failed to examine {shown}"))?;
         // A file of nobody that is already what comes, of a package that its recipe says is installed: its record was lost.
-        let adopt = whose.claimed && !self.conflicts.is_of_another(path, name)? && {
-            let now = examine(prefix, path).with_context(|| format!("failed to examine {shown}"))?;
-            now.as_ref() == Some(&entry.what)
-        };
-        if !whose.ours && !adopt && self.conflicts.with_present(path, name, &stat)? {
+        let adopt = whose.claimed && now.as_ref() == Some(&entry.what);
+        if !adopt && self.conflicts.with_present(path, name, &stat)? {
             return Ok(None);
         }
-        let changed = self.changed(path, before)?;
-        Ok(Some(Step::Replace { staged, path: path.clone(), ino: entry.ino, changed }))
+        let nobodys = now.filter(|_| !adopt);
+        if nobodys.is_some() {
+            self.notes.push(format!("{shown} belonged to no package; `recipe undo` brings it back"));
+        }
+        Ok(Some(Step::Replace { staged, path: path.clone(), ino: entry.ino, changed: None, nobodys }))
     }
 
     /// What an installed file is, if it is not what was installed. It goes all the same, but not silently.
