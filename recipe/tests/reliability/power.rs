@@ -46,8 +46,8 @@ fn power_cut_xfs() {
 
 /// What is attacked: all of it, or of a sample so much.
 fn worlds(sample: &[(Operation, usize)]) -> Vec<(Operation, usize)> {
-    use Operation::{Install, Pair, Pin, Remove, Undo, Upgrade};
-    let all = [Install, Upgrade, Remove, Undo, Pair, Pin];
+    use Operation::{Install, Move, MoveBack, Pair, Pin, Remove, Undo, Upgrade};
+    let all = [Install, Upgrade, Remove, Undo, Pair, Pin, Move, MoveBack];
     if full() { [0, MANY].iter().flat_map(|n| all.map(|o| (o, *n))).collect() } else { sample.to_vec() }
 }
 

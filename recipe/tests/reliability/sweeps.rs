@@ -58,6 +58,26 @@ fn kill_undo() {
 }
 
 #[test]
+fn kill_move() {
+    kill("kill -9 at every call of an upgrade in which files move", Operation::Move);
+}
+
+#[test]
+fn kill_move_back() {
+    kill("kill -9 at every call of its undoing", Operation::MoveBack);
+}
+
+#[test]
+fn errors_move() {
+    errors("EIO and ENOSPC at every call of an upgrade in which files move", Operation::Move);
+}
+
+#[test]
+fn errors_move_back() {
+    errors("EIO and ENOSPC at every call of its undoing", Operation::MoveBack);
+}
+
+#[test]
 fn kill_pin() {
     kill("kill -9 at every call of a pin", Operation::Pin);
 }

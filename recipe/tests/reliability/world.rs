@@ -19,6 +19,10 @@ pub(crate) enum Operation {
     Pair,
     /// An upgrade is undone.
     Undo,
+    /// Two packages are upgraded: a file goes from one to the other, and one of nobody makes room.
+    Move,
+    /// That is undone.
+    MoveBack,
     /// One recipe file changes, and nothing else.
     Pin,
 }
@@ -64,18 +68,18 @@ impl World {
                 ("becomes-file/x", "1"),
             ],
         );
-        release(
-            "2",
-            &[
-                ("bin/p", "two"),
-                ("conf", "b"),
-                ("same", "1"),
-                ("new/deep/er", "2"),
-                ("becomes-dir/x", "2"),
-                ("becomes-file", "2"),
-            ],
-        );
+        let second = [
+            ("bin/p", "two"),
+            ("conf", "b"),
+            ("new/deep/er", "2"),
+            ("becomes-dir/x", "2"),
+            ("becomes-file", "2"),
+        ];
+        release("2", &[&second[..], &[("same", "1")]].concat());
+        // It has given a file to q, and has one where somebody else has his.
+        release("3", &[&second[..], &[("nobodys", "3")]].concat());
         rig.release("q", "1", &[("bin/q", "q")]);
+        rig.release("q", "2", &[("bin/q", "q"), ("same", "of q")]);
         rig.add("p", "1", body);
         rig.add("q", "1", "install_bin(\"q\");");
         let two = rig.recipe("p").replace("\"1\" }; // fixed", "\"2\" }; // fixed");
@@ -104,10 +108,35 @@ impl World {
                     rig.recipe("p").replace("\"1\" }; // fixed", "\"2\" }; // fixed"),
                 );
             }
+            Operation::Move | Operation::MoveBack => {
+                // The cache has what comes; then it is as before, with a file of nobody.
+                let moved = |rig: &Rig| {
+                    let p = rig.recipe("p").replace("\"1\" }; // fixed", "\"3\" }; // fixed");
+                    rig.write("recipes/p.rhai", p);
+                    let q = rig.recipe("q").replace("\"1\" }; // fixed", "\"2\" }; // fixed");
+                    let more = "install_bin(\"q\"); install_file(\"same\", \"share/p/same\");";
+                    rig.write("recipes/q.rhai", q.replace("install_bin(\"q\");", more));
+                };
+                let fresh = |rig: &Rig| {
+                    std::fs::remove_dir_all(rig.path("prefix")).expect("removed");
+                    std::fs::create_dir(rig.path("prefix")).expect("made");
+                    rig.add("p", "1", body);
+                    rig.add("q", "1", "install_bin(\"q\");");
+                };
+                fresh(&rig);
+                moved(&rig);
+                rig.run(&["install", "p", "q"]).ok();
+                fresh(&rig);
+                rig.run(&["install", "p", "q"]).ok();
+                moved(&rig);
+                rig.write("prefix/share/p/nobodys", "a file of the user");
+            }
             Operation::Remove | Operation::Pin => {}
         }
-        if operation == Operation::Undo {
-            rig.run(&["upgrade"]).ok();
+        match operation {
+            Operation::Undo => drop(rig.run(&["upgrade"]).ok()),
+            Operation::MoveBack => drop(rig.run(&["upgrade", "--overwrite", "*"]).ok()),
+            _ => {}
         }
         copy(&rig.path("prefix"), &rig.path("saved/prefix"));
         copy(&rig.path("recipes"), &rig.path("saved/recipes"));
@@ -132,8 +161,11 @@ impl World {
             Operation::Remove => &["remove", "p"],
             Operation::Pin => &["pin", "p@< 5"],
             Operation::Pair => &["install", "p", "q", "--offline"],
+            Operation::Move => &["install", "p", "q", "--offline", "--overwrite", "*"],
             // By its number: done twice it would be done again.
-            Operation::Undo => return self.rig.cmd(&["undo", self.undone.as_deref().unwrap_or_default()]),
+            Operation::Undo | Operation::MoveBack => {
+                return self.rig.cmd(&["undo", self.undone.as_deref().unwrap_or_default()]);
+            }
         })
     }
 
@@ -195,7 +227,9 @@ impl World {
         let again = self.command().output().expect("recipe starts");
         let done = again.status.success()
             || (self.operation == Operation::Remove && again.status.code() == Some(11))
-            || (self.operation == Operation::Undo && again.status.code() == Some(15) && found == "new");
+            || (matches!(self.operation, Operation::Undo | Operation::MoveBack)
+                && again.status.code() == Some(15)
+                && found == "new");
         if !done || self.judge()? != "new" {
             return Err(format!("once more: {}", String::from_utf8_lossy(&again.stderr)));
         }
