@@ -3,28 +3,28 @@
 //! ```text
 //! CACHE/downloads/NAME-HASH/         one directory a URL; HASH is of the URL
 //!     SHA256                         what it delivered, called by its digest
-//!     part                           what is being downloaded, locked by who does it
+//!     part, part.of                  what is being downloaded ([`part`])
 //! ```
 //!
 //! A file is taken from the cache only after its bytes were hashed again: a disk that lies is noticed here.
 
 pub mod store;
+mod part;
 mod resolver;
 mod transport;
 
-use std::fs::File;
-use std::io::{Seek, SeekFrom};
+use std::io::Seek;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use common::cli::Mark;
 use common::hash::Sha256;
-use rustix::fs::{FlockOperation, flock};
 
 use crate::dir::Dir;
 use crate::exit;
 use crate::interrupt::Interrupt;
+use part::Part;
 use transport::{Failure, Transport};
 
 /// Texts are not longer.
@@ -129,11 +129,10 @@ impl Fetcher {
                 .hint("without --offline it is");
         }
         let context = || format!("failed to download {url}");
-        let memory = rustix::fs::memfd_create("text", rustix::fs::MemfdFlags::CLOEXEC);
-        let mut file = File::from(memory.with_context(context)?);
-        self.fill(url, &mut file, None, MAX_TEXT, false).with_context(context).map_err(mark)?;
-        file.rewind().with_context(context)?;
-        std::io::read_to_string(file).with_context(context).exit(exit::FETCH)
+        let mut part = Part::in_memory().with_context(context)?;
+        self.fill(url, &mut part, None, MAX_TEXT).with_context(context).map_err(mark)?;
+        part.file().rewind().with_context(context)?;
+        std::io::read_to_string(part.file()).with_context(context).exit(exit::FETCH)
     }
 
     fn file(&self, url: &str, want: Want, fresh: bool) -> anyhow::Result<Download> {
@@ -154,68 +153,56 @@ impl Fetcher {
                 .exit(exit::FETCH)
                 .hint("without --offline it is downloaded");
         }
-        let part = dir.path.join("part");
-        let context = || format!("failed to write {}", part.display());
-        let options = File::options().read(true).write(true).create(true).truncate(false).open(&part);
-        let mut file = options.with_context(context)?;
-        // Another recipe may be downloading the same: then its file is ours too.
-        flock(&file, FlockOperation::LockExclusive).with_context(context)?;
+        let part = Part::open(&dir, want.sha256.is_some())?;
         if let Some(found) = cached()? {
+            part.discard_if_empty();
             return done(found);
         }
-        // What an earlier run left may belong to another version of the file: only a digest could tell.
-        let begun = file.metadata().with_context(context)?.len();
-        let mut resumed = begun > 0;
-        if resumed && (want.sha256.is_none() || want.size.is_some_and(|size| begun > size)) {
-            file.set_len(0).with_context(context)?;
-            resumed = false;
+        done(self.download(url, part, want)?)
+    }
+
+    /// Downloads a file; one that is not what is wanted goes again.
+    fn download(&self, url: &str, mut part: Part<'_>, want: Want) -> anyhow::Result<(Sha256, u64)> {
+        let context = || format!("failed to begin with {url} in the cache");
+        let begun = part.len().with_context(context)?;
+        if want.size.is_some_and(|size| begun > size) {
+            part.empty().with_context(context)?;
         }
-        let fill = |file: &mut File| {
-            self.fill(url, file, want.size, MAX_SIZE, true)
-                .with_context(|| format!("failed to download {url}"))
-                .map_err(mark)?;
-            file.sync_all().with_context(context)?;
-            file.rewind().with_context(context)?;
-            Sha256::of_reader(file).with_context(context)
-        };
-        let mut filled = fill(&mut file);
+        let resumed = part.goes_on_at().with_context(context)? > 0;
+        let mut filled = self.whole(url, &mut part, want);
         let is_wrong = |filled: &anyhow::Result<(Sha256, u64)>| match filled {
             Ok((sha256, size)) => want.is_met(url, *sha256, *size).is_err(),
             Err(e) => common::cli::exit_code(e) == exit::INTEGRITY,
         };
+        // What an earlier run left may have been of another file.
         if resumed && is_wrong(&filled) {
-            file.set_len(0).with_context(context)?;
-            filled = fill(&mut file);
+            part.empty().with_context(context)?;
+            filled = self.whole(url, &mut part, want);
         }
         if is_wrong(&filled) {
-            drop(dir.remove_file("part"));
+            part.discard();
+            return filled;
         }
         let (sha256, size) = filled?;
-        want.is_met(url, sha256, size)?;
-        std::fs::rename(&part, dir.path.join(sha256.to_string())).with_context(context)?;
-        dir.sync().with_context(context)?;
-        done((sha256, size))
+        part.finish(&sha256.to_string())?;
+        Ok((sha256, size))
     }
 
-    /// Appends what is missing of at most so many bytes; whether a download that broke off is taken up where it ended.
-    fn fill(
-        &self,
-        url: &str,
-        file: &mut File,
-        limit: Option<u64>,
-        most: u64,
-        resume: bool,
-    ) -> anyhow::Result<()> {
+    /// All of a file, and what it is.
+    fn whole(&self, url: &str, part: &mut Part<'_>, want: Want) -> anyhow::Result<(Sha256, u64)> {
+        let context = || format!("failed to download {url}");
+        self.fill(url, part, want.size, MAX_SIZE).with_context(context).map_err(mark)?;
+        let file = part.file();
+        file.sync_all().and_then(|()| file.rewind()).with_context(context)?;
+        Sha256::of_reader(file).with_context(context)
+    }
+
+    /// Appends what is missing of at most so many bytes; a download that broke off is taken up where it ended, if it can be.
+    fn fill(&self, url: &str, part: &mut Part<'_>, limit: Option<u64>, most: u64) -> anyhow::Result<()> {
         let mut tries = 0;
         loop {
             self.interrupt.check()?;
-            // Without a digest nobody would notice that the rest is another text's.
-            if !resume {
-                file.set_len(0)?;
-            }
-            let at = file.seek(SeekFrom::End(0))?;
-            let failure = match self.transport.get(url, &name(url), at, file, (limit, most), &self.interrupt)
-            {
+            let failure = match self.transport.get(url, &name(url), part, (limit, most), &self.interrupt) {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };

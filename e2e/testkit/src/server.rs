@@ -1,12 +1,18 @@
 //! A web server on the loopback interface: it serves files below a directory, and misbehaves on paths where it is told to.
 
+mod wire;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use common::hash::Sha256;
+
+use wire::{Asked, ask, head};
 
 /// How one path answers.
 #[derive(Debug, Clone)]
@@ -37,13 +43,37 @@ pub enum Answer {
     After(usize, Vec<u8>),
     /// A redirect.
     Redirect(String),
+    /// Breaks off in the middle, whatever is asked for.
+    Half(Vec<u8>),
+    /// Sends the first half, and then nothing more.
+    Stalls(Vec<u8>),
+    /// Waits until so many requests wait for this kind of answer, on any path, then sends this; 503 if they do not come.
+    Together(usize, Vec<u8>),
+    /// The first for the first request, and so on; the last for all that follow.
+    Then(Vec<Answer>),
 }
+
+/// What the server calls a version of a file: its ETag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tags {
+    /// One that only the same bytes have.
+    Strong,
+    /// One that similar bytes may have.
+    Weak,
+    /// None.
+    No,
+}
+
+/// How long requests that come together wait for each other.
+const TOGETHER: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 struct Shared {
     root: Option<PathBuf>,
     answers: Mutex<BTreeMap<String, Answer>>,
     log: Mutex<Vec<String>>,
+    tags: Mutex<Tags>,
+    together: AtomicUsize,
     stop: AtomicBool,
 }
 
@@ -64,8 +94,14 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let answers = answers.iter().map(|(path, a)| ((*path).to_owned(), a.clone())).collect();
-        let (log, stop) = (Mutex::default(), AtomicBool::new(false));
-        let shared = Arc::new(Shared { root, answers: Mutex::new(answers), log, stop });
+        let shared = Arc::new(Shared {
+            root,
+            answers: Mutex::new(answers),
+            log: Mutex::default(),
+            tags: Mutex::new(Tags::Strong),
+            together: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+        });
         let in_thread = shared.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -91,6 +127,11 @@ impl Server {
         lock(&self.shared.answers).insert(path.to_owned(), answer);
     }
 
+    /// From now on files are called so.
+    pub fn tags(&self, tags: Tags) {
+        *lock(&self.shared.tags) = tags;
+    }
+
     /// `PATH`, or `PATH FROM-` where a range was asked for, of every request so far.
     #[must_use]
     pub fn log(&self) -> Vec<String> {
@@ -113,80 +154,152 @@ impl Shared {
 
     fn serve(&self, stream: &TcpStream) -> std::io::Result<()> {
         let mut out = stream.try_clone()?;
-        let mut lines = BufReader::new(stream).lines();
-        let request = lines.next().unwrap_or_else(|| Ok(String::new()))?;
-        let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
-        let mut from = None;
-        for line in lines {
-            let line = line?.to_ascii_lowercase();
-            if let Some(range) = line.strip_prefix("range: bytes=") {
-                from = range.trim_end_matches('-').parse::<usize>().ok();
-            }
-            if line.is_empty() {
-                break;
-            }
-        }
+        let asked = ask(stream)?;
+        let Asked { path, from, .. } = &asked;
         lock(&self.log).push(from.map_or(path.clone(), |from| format!("{path} {from}-")));
-        let answer = lock(&self.answers).get(&path).cloned();
-        match (answer.unwrap_or_else(|| self.file(&path)), from) {
-            (Answer::Bytes(bytes) | Answer::After(0, bytes), _) => range(&mut out, &bytes, from),
+        let answer = lock(&self.answers).get(path).cloned();
+        let answer = self.next(path, answer.unwrap_or_else(|| self.file(path)));
+        self.send(&mut out, &asked, answer)
+    }
+
+    /// The answer that it is this time.
+    fn next(&self, path: &str, answer: Answer) -> Answer {
+        let put = |answer| drop(lock(&self.answers).insert(path.to_owned(), answer));
+        match answer {
+            Answer::After(0, bytes) => Answer::Bytes(bytes),
+            Answer::After(n, bytes) => {
+                put(Answer::After(n - 1, bytes));
+                Answer::Status(503)
+            }
+            Answer::Then(mut all) if all.len() > 1 => {
+                let first = all.remove(0);
+                put(Answer::Then(all));
+                self.next(path, first)
+            }
+            Answer::Then(mut all) => all.pop().map_or(Answer::Status(404), |last| self.next(path, last)),
+            answer => answer,
+        }
+    }
+
+    fn send(&self, out: &mut TcpStream, asked: &Asked, answer: Answer) -> std::io::Result<()> {
+        let from = asked.from;
+        match (answer, from) {
+            (Answer::Bytes(bytes), _) => self.range(out, &bytes, self.from(asked, &bytes)),
             (Answer::NoRanges(bytes) | Answer::WrongBytes(bytes), None) | (Answer::NoRanges(bytes), _) => {
-                range(&mut out, &bytes, None)
+                self.range(out, &bytes, None)
             }
-            (Answer::HalfThenRest(bytes) | Answer::HalfThenOther(_, bytes), Some(_)) => {
-                range(&mut out, &bytes, from)
-            }
+            (Answer::HalfThenRest(bytes), Some(_)) => self.range(out, &bytes, self.from(asked, &bytes)),
+            // It does not know of If-Range.
+            (Answer::HalfThenOther(_, bytes), Some(_)) => self.range(out, &bytes, from),
             (
                 Answer::HalfThenRest(bytes) | Answer::HalfThenOther(bytes, _) | Answer::WrongRange(bytes),
                 None,
-            ) => {
-                head(&mut out, "200 OK", &format!("Content-Length: {}\r\n", bytes.len()))?;
-                out.write_all(&bytes[..bytes.len() / 2])
+            )
+            | (Answer::Half(bytes), _) => self.half(out, &bytes),
+            (Answer::Stalls(bytes), _) => {
+                self.half(out, &bytes)?;
+                self.says_nothing();
+                Ok(())
             }
             (Answer::WrongBytes(bytes), Some(from)) => {
-                part(&mut out, from, bytes.len() - from, bytes.len())?;
+                self.part(out, from, bytes.len() - from, &bytes)?;
                 out.write_all(&bytes[..bytes.len() - from])
             }
             (Answer::WrongRange(bytes), Some(_)) => {
-                part(&mut out, 0, 3, bytes.len())?;
+                self.part(out, 0, 3, &bytes)?;
                 out.write_all(b"???")
             }
             (Answer::Length(len, bytes), _) => {
-                head(&mut out, "200 OK", &format!("Content-Length: {len}\r\n"))?;
+                head(out, "200 OK", &format!("Content-Length: {len}\r\n"))?;
                 out.write_all(&bytes)
             }
-            (Answer::Drip(pause), _) => {
-                head(&mut out, "200 OK", "")?;
-                while !self.stops() {
-                    out.write_all(b"x")?;
-                    std::thread::sleep(pause);
-                }
-                Ok(())
-            }
-            (Answer::Endless, _) => {
-                head(&mut out, "200 OK", "")?;
-                while !self.stops() {
-                    out.write_all(&[b'x'; 4096])?;
-                }
-                Ok(())
-            }
+            (Answer::Drip(pause), _) => self.for_ever(out, b"x", pause),
+            (Answer::Endless, _) => self.for_ever(out, &[b'x'; 4096], Duration::ZERO),
             (Answer::Silent, _) => {
-                while !self.stops() {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
+                self.says_nothing();
                 Ok(())
             }
-            (Answer::Status(status), _) => {
-                head(&mut out, &format!("{status} Whatever"), "Content-Length: 0\r\n")
-            }
-            (Answer::After(n, bytes), _) => {
-                lock(&self.answers).insert(path, Answer::After(n - 1, bytes));
-                head(&mut out, "503 Later", "Content-Length: 0\r\n")
-            }
+            (Answer::Status(status), _) => head(out, &format!("{status} Whatever"), "Content-Length: 0\r\n"),
             (Answer::Redirect(to), _) => {
-                head(&mut out, "302 Found", &format!("Location: {to}\r\nContent-Length: 0\r\n"))
+                head(out, "302 Found", &format!("Location: {to}\r\nContent-Length: 0\r\n"))
+            }
+            (Answer::Together(n, bytes), _) if self.are_together(n) => {
+                self.range(out, &bytes, self.from(asked, &bytes))
+            }
+            (Answer::Together(..) | Answer::After(..) | Answer::Then(_), _) => {
+                head(out, "503 Later", "Content-Length: 0\r\n")
             }
         }
+    }
+
+    /// Whether so many came; those that did are counted for ever.
+    fn are_together(&self, n: usize) -> bool {
+        self.together.fetch_add(1, Ordering::Relaxed);
+        let began = Instant::now();
+        while self.together.load(Ordering::Relaxed) < n {
+            if self.stops() || began.elapsed() > TOGETHER {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        true
+    }
+
+    fn says_nothing(&self) {
+        while !self.stops() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn for_ever(&self, out: &mut TcpStream, bytes: &[u8], pause: Duration) -> std::io::Result<()> {
+        head(out, "200 OK", "")?;
+        while !self.stops() {
+            out.write_all(bytes)?;
+            std::thread::sleep(pause);
+        }
+        Ok(())
+    }
+
+    /// What a file is called, as a line of the head.
+    fn tag(&self, bytes: &[u8]) -> String {
+        let tag = format!("\"{}\"", &Sha256::of(bytes).to_string()[..16]);
+        match *lock(&self.tags) {
+            Tags::Strong => format!("ETag: {tag}\r\n"),
+            Tags::Weak => format!("ETag: W/{tag}\r\n"),
+            Tags::No => String::new(),
+        }
+    }
+
+    /// Where to begin, for who has a part of this file; none if it is another one's.
+    fn from(&self, asked: &Asked, bytes: &[u8]) -> Option<usize> {
+        let same = |tag: &String| self.tag(bytes).trim_end() == format!("ETag: {tag}");
+        asked.from.filter(|_| asked.if_range.as_ref().is_none_or(same))
+    }
+
+    fn half(&self, out: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
+        head(out, "200 OK", &format!("{}Content-Length: {}\r\n", self.tag(bytes), bytes.len()))?;
+        out.write_all(&bytes[..bytes.len() / 2])
+    }
+
+    /// The head of an answer with `len` of the bytes.
+    fn part(&self, out: &mut TcpStream, from: usize, len: usize, bytes: &[u8]) -> std::io::Result<()> {
+        let range = format!("bytes {from}-{}/{}", from + len - 1, bytes.len());
+        let tag = self.tag(bytes);
+        let fields = format!("{tag}Content-Length: {len}\r\nContent-Range: {range}\r\n");
+        head(out, "206 Partial Content", &fields)
+    }
+
+    /// What was asked for; all of it where that is no part.
+    fn range(&self, out: &mut TcpStream, bytes: &[u8], from: Option<usize>) -> std::io::Result<()> {
+        let from = from.filter(|from| *from < bytes.len());
+        match from {
+            Some(from) => self.part(out, from, bytes.len() - from, bytes)?,
+            None => {
+                let fields = format!("{}Content-Length: {}\r\n", self.tag(bytes), bytes.len());
+                head(out, "200 OK", &fields)?;
+            }
+        }
+        out.write_all(&bytes[from.unwrap_or(0)..])
     }
 
     fn file(&self, path: &str) -> Answer {
@@ -194,26 +307,6 @@ impl Shared {
         let read = |root: &PathBuf| std::fs::read(root.join(path.trim_start_matches('/'))).ok();
         self.root.as_ref().and_then(read).map_or(Answer::Status(404), Answer::Bytes)
     }
-}
-
-fn head(out: &mut TcpStream, status: &str, fields: &str) -> std::io::Result<()> {
-    write!(out, "HTTP/1.1 {status}\r\nConnection: close\r\n{fields}\r\n")
-}
-
-/// The head of an answer with `len` of `total` bytes.
-fn part(out: &mut TcpStream, from: usize, len: usize, total: usize) -> std::io::Result<()> {
-    let range = format!("bytes {from}-{}/{total}", from + len - 1);
-    head(out, "206 Partial Content", &format!("Content-Length: {len}\r\nContent-Range: {range}\r\n"))
-}
-
-/// What was asked for; all of it where that is no part.
-fn range(out: &mut TcpStream, bytes: &[u8], from: Option<usize>) -> std::io::Result<()> {
-    let from = from.filter(|from| *from < bytes.len());
-    match from {
-        Some(from) => part(out, from, bytes.len() - from, bytes.len())?,
-        None => head(out, "200 OK", &format!("Content-Length: {}\r\n", bytes.len()))?,
-    }
-    out.write_all(&bytes[from.unwrap_or(0)..])
 }
 
 /// What a test left that failed in the middle is a list all the same.

@@ -8,6 +8,7 @@ use common::hash::Sha256;
 use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 
+use super::part::{OF, PART};
 use super::slot;
 use crate::db::Source;
 use crate::dir::Dir;
@@ -34,8 +35,6 @@ impl Item {
         self.sha256.map_or_else(|| PART.to_owned(), |s| s.to_string())
     }
 }
-
-const PART: &str = "part";
 
 /// Everything in a cache, sorted. Files that are not ours are not in the list.
 ///
@@ -87,6 +86,10 @@ pub fn remove(cache: &Path, items: &[Item]) -> anyhow::Result<Vec<Item>> {
         for item in here {
             dir.remove_file(&item.name()).with_context(context)?;
             removed.push(item.clone());
+        }
+        // It says nothing where there is no part.
+        if dir.stat(PART).with_context(context)?.is_none() {
+            dir.remove_file(OF).with_context(context)?;
         }
         all.remove_empty(&first.slot).with_context(context)?;
     }

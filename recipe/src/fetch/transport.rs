@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use common::url::redirect;
 use ureq::unversioned::transport::DefaultConnector;
 
+use super::part::{CHANGED, Part, field};
 use super::resolver::Dns;
 use crate::interrupt::Interrupt;
 use crate::voice::progress::Transfer;
@@ -54,39 +55,44 @@ impl Transport {
         Self { agent: ureq::Agent::with_parts(config, DefaultConnector::new(), Dns) }
     }
 
-    /// Appends to a file, called `name` for people, that has the first `from` bytes what comes behind them; starts over where
-    /// the server wants that. What is longer than the file that is
-    /// wanted (`limit`), or than anything may be (`most`), is cut off there.
+    /// Appends to what has begun of a file, called `name` for people, what comes behind that; starts over where the server wants
+    /// that. What is longer than the file that is wanted (`limit`), or than anything may be (`most`), is cut off there.
     pub(super) fn get(
         &self,
         url: &str,
         name: &str,
-        from: u64,
-        file: &mut File,
+        part: &mut Part<'_>,
         (limit, most): (Option<u64>, u64),
         interrupt: &Interrupt,
     ) -> Result<(), Failure> {
+        let from = part.goes_on_at()?;
         let mut url = url.to_owned();
         for _ in 0..=REDIRECTS {
             let mut request = self.agent.get(&url);
             if from > 0 {
                 request = request.header("Range", format!("bytes={from}-"));
+                if let Some(name) = part.name() {
+                    request = request.header("If-Range", name);
+                }
             }
             let response = request.call().map_err(|e| match e {
                 ureq::Error::BadUri(_) | ureq::Error::Http(_) => Failure::Permanent(e.to_string()),
                 e => Failure::Broken(e.to_string()),
             })?;
-            let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok());
+            let header = |name: &str| field(response.headers(), name);
             let status = response.status();
             let length = header("content-length").and_then(|v| v.parse::<u64>().ok());
             let start = match status.as_u16() {
-                200 => 0,
-                206 if header("content-range").is_some_and(|r| r.starts_with(&format!("bytes {from}-"))) => {
-                    from
+                200 => {
+                    part.begin(&response)?;
+                    0
                 }
-                206 => return Err(restart(file, format!("asked from byte {from}, got another range"))),
+                206 if from > 0 => match part.is_rest(from, &response) {
+                    Ok(()) => from,
+                    Err(why) => return Err(restart(part, why)),
+                },
                 // It is shorter than what is here: something else than before.
-                416 => return Err(restart(file, "the file on the server has changed".to_owned())),
+                416 => return Err(restart(part, CHANGED.to_owned())),
                 301 | 302 | 303 | 307 | 308 => {
                     let to = header("location").unwrap_or_default();
                     url = redirect(&url, to).map_err(Failure::Permanent)?;
@@ -95,9 +101,6 @@ impl Transport {
                 408 | 425 | 429 | 500..=599 => return Err(Failure::Broken(format!("HTTP {status}"))),
                 _ => return Err(Failure::Permanent(format!("HTTP {status}"))),
             };
-            if start == 0 {
-                rewind(file)?;
-            }
             // What it announces is believed only against it.
             if let (Some(limit), Some(length)) = (limit, length)
                 && start.saturating_add(length) > limit
@@ -107,7 +110,7 @@ impl Transport {
             let mut progress = Transfer::new(name, start, length.map(|length| start + length));
             let read = pump(
                 response.into_body().into_reader(),
-                file,
+                part.file(),
                 start,
                 (limit, most),
                 interrupt,
@@ -127,13 +130,8 @@ impl Transport {
     }
 }
 
-fn rewind(file: &mut File) -> io::Result<()> {
-    file.set_len(0)?;
-    io::Seek::rewind(file)
-}
-
-fn restart(file: &mut File, why: String) -> Failure {
-    rewind(file).map_or_else(Failure::Local, |()| Failure::Broken(why))
+fn restart(part: &mut Part<'_>, why: String) -> Failure {
+    part.empty().map_or_else(Failure::Local, |()| Failure::Broken(why))
 }
 
 fn pump(

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use common::hash::Sha256;
 
-use crate::rig::Rig;
-use testkit::server::Answer;
+use crate::rig::{Rig, tree};
+use testkit::server::{Answer, Tags};
 
 /// A rig with a release, its bytes and digest; the recipe downloads with `call`.
 fn rig(call: &str) -> (Rig, Vec<u8>, String) {
@@ -62,10 +62,110 @@ fn ranges_that_are_not_what_was_asked_for_do_not_become_a_file() {
     // The first half is of another file: found by the digest.
     let mut other = bytes.clone();
     other[0] ^= 1;
+    rig.server.tags(Tags::No);
     rig.server.answer("/f/p-1.tar.gz", Answer::HalfThenOther(other, bytes));
     let out = rig.run(&["install", "p"]);
     assert_eq!(out.code, Some(14), "{out:?}");
     assert!(rig.tree().is_empty());
+}
+
+/// Without a digest nobody would notice that the rest is another file's.
+#[test]
+fn a_download_goes_on_only_in_the_same_file() {
+    let (rig, bytes, _) = rig("download(\"URL\");");
+    let path = "/f/p-1.tar.gz";
+    let mut other = bytes.clone();
+    other[5] ^= 1;
+    let is_cached = || {
+        let all = tree(&rig.path("cache"));
+        all.iter().any(|(name, what)| what.starts_with("file") && !name.contains("/part"))
+    };
+    // The server does not look at If-Range, and has another file of this length by now.
+    rig.server.answer(path, Answer::HalfThenOther(other.clone(), bytes.clone()));
+    rig.run(&["install", "p"]).fails(13, "the file on the server has changed");
+    assert!(!is_cached());
+    // It has one that it calls nothing, or by a name that similar files can have.
+    for tags in [Tags::No, Tags::Weak] {
+        rig.server.tags(tags);
+        rig.server
+            .answer(path, Answer::Then(vec![Answer::Half(other.clone()), Answer::Bytes(bytes.clone())]));
+        let asked = rig.server.log().len();
+        rig.run(&["install", "p"]).ok();
+        assert_eq!(rig.server.log()[asked..], [path, path]);
+        rig.run(&["remove", "p"]).ok();
+        rig.run(&["cache", "clean", "--all"]).ok();
+    }
+    // It looks at If-Range.
+    rig.server.tags(Tags::Strong);
+    rig.server.answer(path, Answer::Then(vec![Answer::Half(other), Answer::Bytes(bytes.clone())]));
+    rig.run(&["install", "p"]).ok();
+    assert_eq!(rig.server.log().last(), Some(&format!("{path} {}-", bytes.len() / 2)));
+}
+
+#[test]
+fn the_next_run_goes_on_where_a_download_broke_off() {
+    for call in ["download(\"URL\");", "download(\"URL\", \"SHA\");"] {
+        let (rig, bytes, _) = rig(call);
+        let path = "/f/p-1.tar.gz";
+        let half = bytes.len() / 2;
+        let breaks = || {
+            rig.server.answer(path, Answer::Then(vec![Answer::Half(bytes.clone()), Answer::Status(404)]));
+            rig.run(&["install", "p"]).fails(13, "HTTP 404");
+        };
+        breaks();
+        rig.server.answer(path, Answer::Bytes(bytes.clone()));
+        rig.run(&["install", "p"]).ok();
+        assert_eq!(rig.server.log().last(), Some(&format!("{path} {half}-")));
+        // What a part is a part of goes with it.
+        rig.run(&["remove", "p"]).ok();
+        rig.run(&["cache", "clean", "--all"]).ok();
+        breaks();
+        rig.run(&["cache", "clean", "--all"]).ok();
+        assert!(rig.path("cache/downloads").read_dir().expect("read").next().is_none());
+        // The server has another file by then, of another length, and calls neither by a name.
+        rig.server.tags(Tags::No);
+        breaks();
+        let asked = rig.server.log().len();
+        rig.server.answer(path, Answer::HalfThenOther(bytes.clone(), [&bytes[..], b"x"].concat()));
+        rig.run(&["install", "p"]).fails(13, "");
+        assert!(rig.server.log()[asked..].iter().any(|line| line == path), "{:?}", rig.server.log());
+    }
+}
+
+/// What somebody else downloaded meanwhile is his, not a beginning of ours.
+#[test]
+fn who_waited_for_another_download_leaves_its_file_alone() {
+    let (rig, bytes, digest) = rig("download(\"URL\");");
+    let wrong = Sha256::of(b"another").to_string();
+    let text = rig.recipe("p").replace("\"p\", version", "\"q\", version");
+    let url = rig.server.url("/f/p-1.tar.gz");
+    let q = text.replace(&format!("\"{url}\""), &format!("\"{url}\", \"{wrong}\""));
+    rig.write("others/q.rhai", q);
+    let together = || Answer::Together(2, bytes.clone());
+    let later = Answer::Bytes(b"something else".to_vec());
+    rig.server.answer("/f/p-1.tar.gz", Answer::Then(vec![together(), together(), later]));
+    let mut first = rig.cmd(&["install", "p"]).std().spawn().expect("it starts");
+    while rig.server.log().is_empty() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let there = rig.path("there");
+    let other = common::cmd::Cmd::new(env!("CARGO_BIN_EXE_recipe")).args(["install", "q", "-r"]);
+    let other = other.arg(rig.path("others")).arg("-p").arg(&there).arg("--cache").arg(rig.path("cache"));
+    let second = other.std().stderr(std::process::Stdio::piped()).spawn().expect("it starts");
+    std::thread::sleep(Duration::from_millis(500));
+    // The second request that the answer waits for.
+    let stream = std::net::TcpStream::connect(url.split('/').nth(2).expect("a host"));
+    let asks = b"GET /f/p-1.tar.gz HTTP/1.1\r\n\r\n";
+    std::io::Write::write_all(&mut stream.expect("connected"), asks).expect("sent");
+    assert!(first.wait().expect("waited").success());
+    let out = second.wait_with_output().expect("waited");
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(14), "{said}");
+    let is_whole = |entry: std::fs::DirEntry| {
+        std::fs::read(entry.path().join(&digest)).is_ok_and(|found| found == bytes)
+    };
+    let slots = rig.path("cache/downloads").read_dir().expect("read");
+    assert!(slots.map(|slot| slot.expect("read")).any(is_whole), "{said}");
 }
 
 #[test]
