@@ -11,6 +11,7 @@
 pub mod store;
 mod part;
 mod resolver;
+mod socket;
 mod transport;
 
 use std::io::Seek;
@@ -98,7 +99,8 @@ impl Fetcher {
     /// A fetcher with this cache; `offline` uses only what is in it.
     #[must_use]
     pub fn new(cache: &Path, offline: bool, interrupt: Interrupt) -> Self {
-        Self { transport: Transport::new(), cache: cache.join("downloads"), offline, interrupt }
+        let transport = Transport::new(interrupt.clone());
+        Self { transport, cache: cache.join("downloads"), offline, interrupt }
     }
 
     /// A file by its URL, and by what is known of it already.
@@ -153,7 +155,7 @@ impl Fetcher {
                 .exit(exit::FETCH)
                 .hint("without --offline it is downloaded");
         }
-        let part = Part::open(&dir, want.sha256.is_some())?;
+        let part = Part::open(&dir, want.sha256.is_some(), &self.interrupt)?;
         if let Some(found) = cached()? {
             part.discard_if_empty();
             return done(found);
@@ -202,11 +204,9 @@ impl Fetcher {
         let mut tries = 0;
         loop {
             self.interrupt.check()?;
-            let failure = match self.transport.get(url, &name(url), part, (limit, most), &self.interrupt) {
-                Ok(()) => return Ok(()),
-                Err(failure) => failure,
-            };
+            let result = self.transport.get(url, &name(url), part, (limit, most));
             self.interrupt.check()?;
+            let Err(failure) = result else { return Ok(()) };
             tries += 1;
             match failure {
                 Failure::Local(e) => return Err(e).context("failed to write to the cache"),
@@ -215,7 +215,7 @@ impl Fetcher {
                 }
                 Failure::Permanent(e) => return Err(anyhow::anyhow!("{e}")),
                 Failure::Broken(e) if tries >= TRIES => return Err(anyhow::anyhow!("{e}")),
-                Failure::Broken(_) => std::thread::sleep(Duration::from_millis(250 << tries)),
+                Failure::Broken(_) => self.interrupt.sleep(Duration::from_millis(250 << tries))?,
             }
         }
     }

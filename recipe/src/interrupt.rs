@@ -6,10 +6,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use common::cli::{Mark, code};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+/// Who waits for something looks so often whether a signal came.
+pub const PAUSE: Duration = Duration::from_millis(100);
 
 /// Whether a signal came. Cheap to clone and to look at.
 #[derive(Debug, Clone, Default)]
@@ -44,5 +48,26 @@ impl Interrupt {
             return Err(anyhow::anyhow!("interrupted; nothing was changed")).exit(code::INTERRUPTED);
         }
         Ok(())
+    }
+
+    /// Waits so long, or until a signal comes.
+    ///
+    /// # Errors
+    /// A signal came.
+    pub fn sleep(&self, long: Duration) -> anyhow::Result<()> {
+        let until = Instant::now() + long;
+        loop {
+            self.check()?;
+            match until.saturating_duration_since(Instant::now()) {
+                Duration::ZERO => return Ok(()),
+                left => std::thread::sleep(left.min(PAUSE)),
+            }
+        }
+    }
+
+    /// As if a signal came.
+    #[cfg(test)]
+    pub(crate) fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }

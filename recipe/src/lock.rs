@@ -14,11 +14,9 @@ use rustix::io::Errno;
 
 use crate::dir::Dir;
 use crate::exit;
+use crate::interrupt::{Interrupt, PAUSE};
 
 const NAME: &str = "lock";
-
-/// How often it is tried again while waiting.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// The right to change a prefix and its recipes.
 #[derive(Debug)]
@@ -28,24 +26,24 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes both locks; waits at most so long.
+    /// Takes both locks; waits at most so long, and not beyond ^C.
     ///
     /// # Errors
-    /// Somebody else holds one (exit code [`exit::LOCKED`]), or it cannot be opened.
-    pub fn take(own: &Dir, recipes: Dir, wait: Duration) -> anyhow::Result<Self> {
+    /// Somebody else holds one (exit code [`exit::LOCKED`]), it cannot be opened, or a signal came.
+    pub fn take(own: &Dir, recipes: Dir, wait: Duration, interrupt: &Interrupt) -> anyhow::Result<Self> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let context = || format!("failed to open {}/{NAME}", own.path.display());
         let file = rustix::fs::openat(own, NAME, flags, Mode::from_raw_mode(0o644)).with_context(context)?;
         let mut file = File::from(file);
         let until = Instant::now() + wait;
-        hold(&file, until, || {
+        hold(&file, until, interrupt, || {
             let mut holder = String::new();
             let _ =
                 file.try_clone().and_then(|mut f| f.rewind().and_then(|()| f.read_to_string(&mut holder)));
             let holder = holder.trim();
             format!("{} is in use{}{holder}", own.path.display(), if holder.is_empty() { "" } else { " by " })
         })?;
-        hold(&recipes, until, || {
+        hold(&recipes, until, interrupt, || {
             format!("{} is in use by a recipe with another prefix", recipes.path.display())
         })?;
         let program = std::env::args().take(3).collect::<Vec<_>>().join(" ");
@@ -68,7 +66,12 @@ pub fn holder(own: &Dir) -> Option<String> {
     (words.join(" ").trim_end() == program.trim_end()).then(|| text.trim().to_owned())
 }
 
-fn hold(what: impl AsFd, until: Instant, who: impl Fn() -> String) -> anyhow::Result<()> {
+fn hold(
+    what: impl AsFd,
+    until: Instant,
+    interrupt: &Interrupt,
+    who: impl Fn() -> String,
+) -> anyhow::Result<()> {
     let mut told = false;
     loop {
         match flock(what.as_fd(), FlockOperation::NonBlockingLockExclusive) {
@@ -78,7 +81,7 @@ fn hold(what: impl AsFd, until: Instant, who: impl Fn() -> String) -> anyhow::Re
                     common::cli::tell(&format!("waiting: {}", who()));
                     told = true;
                 }
-                std::thread::sleep(PAUSE);
+                interrupt.sleep(PAUSE)?;
             }
             Err(Errno::WOULDBLOCK) => {
                 return Err(anyhow::anyhow!("{}", who()))

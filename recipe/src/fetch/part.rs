@@ -15,12 +15,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use common::cli::tell;
 use jiff::fmt::rfc2822;
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use ureq::http::{HeaderMap, Response};
 
 use crate::dir::Dir;
+use crate::interrupt::{Interrupt, PAUSE};
 
 /// Its name.
 pub(super) const PART: &str = "part";
@@ -53,15 +56,28 @@ impl<'a> Part<'a> {
     /// The one in a directory, which others wait for from now on; `is_sure` if its digest will be compared.
     ///
     /// # Errors
-    /// It cannot be opened.
-    pub(super) fn open(dir: &'a Dir, is_sure: bool) -> anyhow::Result<Self> {
+    /// It cannot be opened, or a signal came while another recipe had it.
+    pub(super) fn open(dir: &'a Dir, is_sure: bool, interrupt: &Interrupt) -> anyhow::Result<Self> {
         let path = dir.path.join(PART);
         let context = || format!("failed to write {}", path.display());
         let options = || File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut told = false;
         loop {
             let file = options().with_context(context)?;
             // Another recipe may be downloading the same: then its file is ours too.
-            flock(&file, FlockOperation::LockExclusive).with_context(context)?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(Errno::WOULDBLOCK) => {
+                    if !told {
+                        tell(&format!("waiting: another recipe downloads {}", path.display()));
+                        told = true;
+                    }
+                    interrupt.sleep(PAUSE)?;
+                    continue;
+                }
+                Err(Errno::INTR) => continue,
+                Err(e) => return Err(e).with_context(context),
+            }
             // What was `part` when it was opened may be the other's whole file by now.
             let (here, open) =
                 (dir.stat(PART).with_context(context)?, file.metadata().with_context(context)?);
@@ -201,8 +217,9 @@ fn name(fields: &HeaderMap) -> Option<String> {
 
 /// Whether a file's date is none of a moment that went on when the answer was sent: it could change then and have the same date.
 fn is_past(modified: &str, sent: Option<&str>) -> bool {
-    let seconds =
-        |date: &str| rfc2822::DateTimeParser::new().parse_timestamp(date).ok().map(|t| t.as_second());
+    let seconds = |date: &str| {
+        rfc2822::DateTimeParser::new().parse_timestamp(date).ok().map(jiff::Timestamp::as_second)
+    };
     seconds(modified).zip(sent.and_then(seconds)).is_some_and(|(modified, sent)| modified < sent)
 }
 
@@ -253,7 +270,9 @@ mod tests {
             std::fs::write(temp.path().join(PART), "half").expect("written");
             std::fs::write(temp.path().join(OF), serde_json::to_vec(&of).expect("JSON")).expect("written");
         };
-        let at = |is_sure| Part::open(&dir, is_sure).expect("opened").goes_on_at().expect("known");
+        let at = |is_sure| {
+            Part::open(&dir, is_sure, &Interrupt::default()).expect("opened").goes_on_at().expect("known")
+        };
         write(boot());
         assert_eq!((at(true), at(false)), (4, 4));
         write(Some("another".into()));

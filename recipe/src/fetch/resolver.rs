@@ -4,7 +4,7 @@
 //! running system's NSS modules, which may be another glibc's.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hickory_resolver::Resolver;
 use hickory_resolver::net::NetError;
@@ -12,6 +12,8 @@ use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{self, ResolvedSocketAddrs};
 use ureq::unversioned::transport::NextTimeout;
+
+use crate::interrupt::{Interrupt, PAUSE};
 
 /// How long a lookup may take when nobody says.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -21,7 +23,7 @@ const MOST: usize = 16;
 
 /// Asks DNS.
 #[derive(Debug)]
-pub(super) struct Dns;
+pub(super) struct Dns(pub(super) Interrupt);
 
 impl resolver::Resolver for Dns {
     fn resolve(
@@ -38,7 +40,7 @@ impl resolver::Resolver for Dns {
         let plain = host.trim_start_matches('[').trim_end_matches(']');
         let found = match plain.parse::<IpAddr>() {
             Ok(address) => vec![address],
-            Err(_) => lookup(plain, limit)?,
+            Err(_) => lookup(plain, limit, &self.0)?,
         };
         let addresses = found.into_iter().map(|address| SocketAddr::new(address, port));
         let mut result = self.empty();
@@ -47,14 +49,24 @@ impl resolver::Resolver for Dns {
     }
 }
 
-fn lookup(host: &str, limit: Duration) -> Result<Vec<IpAddr>, ureq::Error> {
+fn lookup(host: &str, limit: Duration, interrupt: &Interrupt) -> Result<Vec<IpAddr>, ureq::Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let asked = async {
         let resolver = Resolver::builder_tokio()?.build()?;
         let found = resolver.lookup_ip(host).await?;
         Ok::<_, NetError>(found.iter().collect())
     };
-    match runtime.block_on(async { tokio::time::timeout(limit, asked).await }) {
+    let began = Instant::now();
+    let found = runtime.block_on(async {
+        let mut asked = std::pin::pin!(asked);
+        loop {
+            let found = tokio::time::timeout(PAUSE, asked.as_mut()).await;
+            if found.is_ok() || interrupt.is_set() || began.elapsed() >= limit {
+                break found;
+            }
+        }
+    });
+    match found {
         Ok(Ok(addresses)) => Ok(addresses),
         Ok(Err(e)) if e.is_no_records_found() || e.is_nx_domain() => Err(ureq::Error::HostNotFound),
         Ok(Err(e)) => Err(ureq::Error::Io(std::io::Error::other(format!("failed to look up {host}: {e}")))),

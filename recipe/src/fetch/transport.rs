@@ -5,10 +5,11 @@ use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
 use common::url::redirect;
-use ureq::unversioned::transport::DefaultConnector;
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector};
 
 use super::part::{CHANGED, Part, field};
 use super::resolver::Dns;
+use super::socket::Sockets;
 use crate::interrupt::Interrupt;
 use crate::voice::progress::Transfer;
 
@@ -38,10 +39,11 @@ pub(super) enum Failure {
 #[derive(Debug)]
 pub(super) struct Transport {
     agent: ureq::Agent,
+    interrupt: Interrupt,
 }
 
 impl Transport {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(interrupt: Interrupt) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -52,7 +54,9 @@ impl Transport {
             .timeout_recv_response(Some(PATIENCE))
             .timeout_per_read(Some(PATIENCE))
             .build();
-        Self { agent: ureq::Agent::with_parts(config, DefaultConnector::new(), Dns) }
+        let connector = ().chain(ConnectProxyConnector::default()).chain(Sockets(interrupt.clone()));
+        let connector = connector.chain(RustlsConnector::default());
+        Self { agent: ureq::Agent::with_parts(config, connector, Dns(interrupt.clone())), interrupt }
     }
 
     /// Appends to what has begun of a file, called `name` for people, what comes behind that; starts over where the server wants
@@ -63,7 +67,6 @@ impl Transport {
         name: &str,
         part: &mut Part<'_>,
         (limit, most): (Option<u64>, u64),
-        interrupt: &Interrupt,
     ) -> Result<(), Failure> {
         let from = part.goes_on_at()?;
         let mut url = url.to_owned();
@@ -113,7 +116,7 @@ impl Transport {
                 part.file(),
                 start,
                 (limit, most),
-                interrupt,
+                &self.interrupt,
                 &mut progress,
             )?;
             return match length {

@@ -65,7 +65,7 @@ impl Desk {
             .make(OWN, 0o755)
             .with_context(|| format!("failed to open {}/{OWN}", prefix.path.display()))?;
         let recipes = Dir::ensure(&places.recipes)?;
-        let lock = Lock::take(&own, recipes, wait)?;
+        let lock = Lock::take(&own, recipes, wait, interrupt)?;
         let desk = Self {
             places: places.clone(),
             prefix,

@@ -205,18 +205,45 @@ fn the_cache_is_used_offline_and_never_believed() {
 
 #[test]
 fn an_interrupt_ends_a_download_and_changes_nothing() {
-    let (rig, _, _) = rig("download(\"URL\");");
-    rig.server.answer("/f/p-1.tar.gz", Answer::Drip(Duration::from_millis(10)));
+    let (rig, bytes, _) = rig("download(\"URL\");");
     let before = rig.recipe("p");
-    let mut child = rig.cmd(&["install", "p"]).std().spawn().expect("it starts");
-    while rig.server.log().is_empty() {
-        std::thread::sleep(std::time::Duration::from_millis(10));
+    let pause = Duration::from_millis(10);
+    let answers = [
+        Answer::Drip(pause),
+        Answer::Stalls(bytes.clone()),
+        Answer::Silent,
+        Answer::Redirect("/f/silent".into()),
+        // It is asked again after half a second, one, and two.
+        Answer::Status(503),
+    ];
+    rig.server.answer("/f/silent", Answer::Silent);
+    for answer in answers {
+        let asked = rig.server.log().len() + if matches!(answer, Answer::Status(_)) { 3 } else { 1 };
+        rig.server.answer("/f/p-1.tar.gz", answer);
+        rig.interrupted(&["install", "p"], || rig.server.log().len() >= asked);
+        assert_eq!((&rig.recipe("p"), rig.tree().len()), (&before, 0));
+        assert!(!rig.prefix(".recipe/stage").exists() && !rig.prefix(".recipe/build").exists());
     }
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("sent");
-    assert_eq!(child.wait().expect("waited").code(), Some(130));
-    assert_eq!((rig.recipe("p"), rig.tree().len()), (before, 0));
-    assert!(!rig.prefix(".recipe/stage").exists() && !rig.prefix(".recipe/build").exists());
+}
+
+#[test]
+fn an_interrupt_ends_waiting_for_another_download() {
+    let (rig, _, _) = rig("download(\"URL\");");
+    rig.server.answer("/f/p-1.tar.gz", Answer::Silent);
+    let (recipes, there) = (rig.path("others"), rig.path("there"));
+    rig.write("others/p.rhai", rig.recipe("p"));
+    let other = common::cmd::Cmd::new(env!("CARGO_BIN_EXE_recipe")).args(["install", "p", "-r"]);
+    let other = other.arg(recipes).arg("-p").arg(there).arg("--cache").arg(rig.path("cache"));
+    let mut other = other.std().spawn().expect("it starts");
+    while rig.server.log().is_empty() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let is_here = || rig.prefix(".recipe/stage").exists();
+    let said = rig.interrupted(&["install", "p"], is_here).stderr;
+    let is_alone = rig.server.log().len() == 1;
+    other.kill().expect("killed");
+    other.wait().expect("waited");
+    assert!(is_alone && said.contains("waiting: another recipe downloads"), "{said}");
 }
 
 /// A disk that fails to give a file once is no reason to lose it.

@@ -33,6 +33,9 @@ fn a_second_recipe_is_told_who_works() {
     assert_eq!(cmd.arg(rig.path("recipes")).output().expect("it starts").status.code(), Some(16));
     // Reading needs no lock.
     rig.run(&["list"]).ok();
+    // Who waits can be told to go.
+    rig.interrupted(&["remove", "a", "--wait", "30"], || true);
+    assert!(rig.prefix("bin/a").exists());
     let waiting = rig.cmd(&["install", "--reinstall", "a", "--wait", "30"]).std().spawn().expect("it starts");
     std::thread::sleep(Duration::from_millis(300));
     // A dead holder holds nothing.

@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use common::cmd::Cmd;
 
@@ -86,6 +88,31 @@ impl Rig {
 
     pub(crate) fn run(&self, args: &[&str]) -> Out {
         self.ran(self.cmd(args))
+    }
+
+    /// Runs it, and sends ^C a moment after `is_time`: it must end with exit code 130, and soon.
+    #[track_caller]
+    pub(crate) fn interrupted(&self, args: &[&str], is_time: impl Fn() -> bool) -> Out {
+        let (out, err) = (Stdio::piped(), Stdio::piped());
+        let child = self.cmd(args).std().stdout(out).stderr(err).spawn().expect("it starts");
+        let began = Instant::now();
+        while !is_time() && began.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // What was asked for is waited for.
+        std::thread::sleep(Duration::from_millis(300));
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("sent");
+        let sent = Instant::now();
+        let out = child.wait_with_output().expect("waited");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
+        let out = Out { code: out.status.code(), stdout: text(out.stdout), stderr: text(out.stderr) };
+        assert!(
+            out.code == Some(130) && sent.elapsed() < Duration::from_secs(3),
+            "{:?}: {out:#?}",
+            sent.elapsed()
+        );
+        out
     }
 
     /// What a command said that is [`Rig::cmd`] with something around it.
