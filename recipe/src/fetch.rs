@@ -9,6 +9,7 @@
 //! A file is taken from the cache only after its bytes were hashed again: a disk that lies is noticed here.
 
 pub mod store;
+pub mod many;
 mod part;
 mod resolver;
 mod socket;
@@ -101,6 +102,12 @@ impl Fetcher {
     pub fn new(cache: &Path, offline: bool, interrupt: Interrupt) -> Self {
         let transport = Transport::new(interrupt.clone());
         Self { transport, cache: cache.join("downloads"), offline, interrupt }
+    }
+
+    /// Whether only the cache is used.
+    #[must_use]
+    pub fn is_offline(&self) -> bool {
+        self.offline
     }
 
     /// A file by its URL, and by what is known of it already.

@@ -7,6 +7,7 @@
 //! - [`digest`], [`code`], [`lockfile`]: what a recipe says, as one number; all that can run of it; what was made of which recipe,
 //!   from which bytes
 //! - [`places`], [`dir`], [`lock`], [`interrupt`]: paths, directories as descriptors, who works here, ^C
+//! - [`crew`]: work that waits for servers, done by several at the same time
 //! - [`fetch`], [`archive`]: URL -> verified file -> tree
 //! - [`upstream`]: what publishers have, and what they call it
 //! - [`version`], [`base`], [`resolve`]: what needs what, in which version, and what of it the system has itself
@@ -35,6 +36,7 @@ pub mod dir;
 pub mod lock;
 pub mod interrupt;
 pub mod voice;
+pub mod crew;
 pub mod fetch;
 pub mod archive;
 pub mod upstream;

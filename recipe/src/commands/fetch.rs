@@ -2,18 +2,15 @@
 
 use std::num::NonZero;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
 
 use anyhow::Context;
 use common::cli::Mark;
 
 use super::{Settings, output};
 use crate::exit;
-use crate::fetch::{Fetcher, Want};
+use crate::fetch::{Fetcher, many::JOBS};
 use crate::lockfile::{Lockfile, NAME, Package};
 use crate::shelf::similar;
-use crate::voice::{note, progress::Files};
 
 /// Options.
 #[derive(Debug, clap::Args)]
@@ -21,7 +18,7 @@ pub struct Options {
     /// Names of packages of the lock file; default: all of them.
     names: Vec<String>,
     /// How many files are downloaded at the same time.
-    #[arg(short, long, default_value = "4")]
+    #[arg(short, long, default_value_t = JOBS)]
     jobs: NonZero<usize>,
     /// Say what would be downloaded; download nothing.
     #[arg(short = 'n', long)]
@@ -52,33 +49,8 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
         return if settings.json { output::json_of("urls", &urls) } else { lines(&urls) }
             .map(|()| ExitCode::SUCCESS);
     }
-    let (all, next) = (files.len(), AtomicUsize::new(0));
-    let (send, receive) = mpsc::channel();
-    let work = |send: mpsc::Sender<_>| {
-        let fetcher = Fetcher::new(&settings.places.cache, settings.offline, settings.interrupt.clone());
-        while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-            // Nobody listens any more when the program ends.
-            let _ = send.send((file.url.as_str(), fetcher.get(&file.url, Want::all(file.sha256, file.size))));
-        }
-    };
-    let results = std::thread::scope(|scope| {
-        for _ in 0..options.jobs.get().min(all) {
-            let send = send.clone();
-            scope.spawn(|| work(send));
-        }
-        drop(send);
-        let progress = Files::new(all);
-        let mut results = Vec::new();
-        for (url, result) in receive {
-            progress.one_more();
-            // What ^C broke off is one error, said below.
-            if result.is_ok() || !settings.interrupt.is_set() {
-                note(&format!("[{}/{all}] {url}", results.len() + 1));
-            }
-            results.push(result);
-        }
-        results
-    });
+    let fetcher = Fetcher::new(&settings.places.cache, settings.offline, settings.interrupt.clone());
+    let (all, results) = (files.len(), fetcher.all(options.jobs, &files));
     settings.interrupt.check()?;
     let (mut downloads, mut failed) = (Vec::new(), Vec::new());
     for result in results {
@@ -87,7 +59,6 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
             Err(e) => failed.push(e),
         }
     }
-    downloads.sort_by(|a, b| a.url.cmp(&b.url));
     if settings.json {
         output::json_of("files", &downloads)?;
     } else {

@@ -3,8 +3,10 @@
 //!
 //! 1. [`foresight`]: which, without running anything
 //! 2. [`preview`]: shown; a person who did not ask for all of it is asked
-//! 3. carried out, one after the other
+//! 3. [`downloads`]: what the lock file has of it, at the same time
+//! 4. carried out, one after the other
 
+mod downloads;
 mod foresight;
 mod preview;
 
@@ -139,6 +141,7 @@ pub(super) fn quietly(
     let work = Work { desk, dry, overwrite, json: true, by_name: true, notes: Vec::new() };
     let mut coming = foresee(desk, wanted, why, false)?;
     work.look_ahead(&coming)?;
+    downloads::ahead(desk, &coming)?;
     let last = coming.pop().unwrap_or(Coming { steps: Vec::new(), why, to_build: None });
     for transaction in coming {
         work.carry_out(transaction, &[])?;
@@ -185,6 +188,10 @@ impl Work<'_> {
         if self.dry.dry_run.is_none() && !rows.is_empty() && (surprising || !self.by_name) {
             ask::proceed(rows.iter().any(summary::Row::loses), &self.desk.interrupt)?;
             unchanged(&coming)?;
+        }
+        // Who only says what would happen cannot make what must be built by something that has to come first.
+        if self.dry.dry_run.is_none() || coming.len() == 1 {
+            downloads::ahead(self.desk, &coming)?;
         }
         progress::packages(rows.len());
         let mut done = Vec::new();

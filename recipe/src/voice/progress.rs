@@ -124,15 +124,15 @@ impl Drop for Transfer {
     }
 }
 
-/// All files of a `recipe fetch`, while single ones have lines of their own.
+/// Things that are done at the same time, as files that are downloaded, while single ones have lines of their own.
 #[derive(Debug)]
-pub struct Files(Option<ProgressBar>);
+pub struct Tasks(Option<ProgressBar>);
 
-impl Files {
-    /// So many will come.
+impl Tasks {
+    /// So many will come, and are called that.
     #[must_use]
-    pub fn new(total: usize) -> Self {
-        Self(bar("{spinner} {pos}/{len} {msg}  {elapsed}", Some(total as u64), "files"))
+    pub fn new(total: usize, what: &str) -> Self {
+        Self(bar("{spinner} {pos}/{len} {msg}  {elapsed}", Some(total as u64), what))
     }
 
     /// One more is there, or failed.
@@ -143,7 +143,7 @@ impl Files {
     }
 }
 
-impl Drop for Files {
+impl Drop for Tasks {
     fn drop(&mut self) {
         clear(self.0.take());
     }

@@ -200,3 +200,84 @@ fn an_installed_version_keeps_its_libraries() {
     let out = rig.run(&["remove", "p"]).ok();
     assert!(out.stderr.contains("p: one goes"), "{}", out.stderr);
 }
+
+/// Packages `p1` to `p4` of one file each, all in the lock file, none in the cache; the server sends them only together.
+fn together() -> (Rig, [&'static str; 4]) {
+    let rig = Rig::new();
+    let names = ["p1", "p2", "p3", "p4"];
+    for name in names {
+        rig.release(name, "1", &[(&format!("bin/{name}"), name)]);
+        rig.add(name, "1", &format!("install_bin(\"{name}\");"));
+    }
+    rig.run(&[&["lock"], &names[..]].concat()).ok();
+    rig.run(&["cache", "clean", "--all"]).ok();
+    for name in names {
+        let path = format!("/{name}-1.tar.gz");
+        let bytes = std::fs::read(rig.path(&format!("www{path}"))).expect("packed");
+        rig.server.answer(&path, Answer::Together(4, bytes));
+    }
+    (rig, names)
+}
+
+#[test]
+fn files_of_the_lock_file_are_downloaded_at_the_same_time() {
+    for locked in [true, false] {
+        let (rig, names) = together();
+        let asked = rig.server.log().len();
+        let how: &[&str] = if locked { &["--locked"] } else { &[] };
+        let args = [&["install"], &names[..], how].concat();
+        let out = rig.run(&args).ok();
+        assert!(out.stderr.contains("[4/4] http://"), "{out:?}");
+        let mut log = rig.server.log()[asked..].to_vec();
+        log.sort();
+        assert_eq!(log, names.map(|name| format!("/{name}-1.tar.gz")));
+        // What is there is not asked for again, nor looked at for nothing.
+        let out = rig.run(&["install", "--locked", "--reinstall", "p1", "p2"]).ok();
+        assert!(!out.stderr.contains("[1/2] http://") && rig.server.log().len() == asked + 4, "{out:?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_to_be_had_ends_an_installation_from_the_lock_file_before_any_code_runs() {
+    let (rig, names) = together();
+    rig.server.answer("/p4-1.tar.gz", Answer::Status(404));
+    for name in &names[..3] {
+        rig.server.answer(&format!("/{name}-1.tar.gz"), Answer::Redirect(format!("/{name}-1.tar.gz?")));
+    }
+    let args = [&["install", "--locked"], &names[..]].concat();
+    let out = rig.run(&args);
+    assert!(!out.stderr.contains("p1: install"), "{out:?}");
+    out.fails(13, "p4-1.tar.gz\n  caused by: HTTP 404");
+    // Without --locked it is the recipe's business, and the others are there.
+    let asked = rig.server.log().len();
+    let out = rig.run(&[&["install"], &names[..]].concat());
+    assert!(out.stderr.contains("[4/4] p4: install"), "{out:?}");
+    out.fails(13, "recipes/p4.rhai:6:5: failed to download");
+    assert!(rig.server.log()[asked..].iter().all(|path| path == "/p4-1.tar.gz"), "{:?}", rig.server.log());
+}
+
+/// What a recipe may not need, or does not need any more, is not downloaded.
+#[test]
+fn only_what_is_needed_is_downloaded_ahead() {
+    let (rig, names) = together();
+    for name in names {
+        rig.server.answer(&format!("/{name}-1.tar.gz"), Answer::Redirect(format!("/{name}-1.tar.gz?")));
+    }
+    // As it is locked, but it is there already; and another one than is locked.
+    rig.write("recipes/p1.rhai", rig.recipe("p1") + "fn is_installed() { true }\n");
+    rig.run(&["lock", "p1"]).ok();
+    rig.run(&["cache", "clean", "--all"]).ok();
+    rig.write("recipes/p2.rhai", rig.recipe("p2").replace("p2-$", "p2.$").replace("p2\");", "p3\");"));
+    let asked = rig.server.log().len();
+    let args = [&["install"], &names[..]].concat();
+    rig.run(&args).fails(13, "p2.1.tar.gz: HTTP 404");
+    let log = rig.server.log()[asked..].to_vec();
+    assert!(!log.iter().any(|path| path.contains("p1-1") || path.contains("p2-1")), "{log:?}");
+    assert!(log.iter().any(|path| path.contains("p4-1")), "{log:?}");
+    // Nothing is asked for where only the cache counts, or only a plan.
+    let asked = rig.server.log().len();
+    rig.run(&["cache", "clean", "--all"]).ok();
+    rig.run(&["install", "--dry-run=plan", "p3", "p4"]).ok();
+    rig.run(&["install", "--offline", "p3", "p4"]).fails(13, "is not in the cache");
+    assert_eq!(rig.server.log().len(), asked);
+}
