@@ -4,10 +4,10 @@
 //! first question comes; where there is no such file nothing is known of a base, and every answer is "no". Paths in it are
 //! where files really lie: [`Base::place`] says that of any other.
 
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::{Context, ensure};
 use common::cli::Mark;
@@ -26,7 +26,7 @@ const SCHEMA: u32 = 1;
 #[derive(Debug)]
 pub struct Base {
     root: PathBuf,
-    known: OnceCell<Known>,
+    known: OnceLock<Known>,
 }
 
 /// Whose a file of the base is.
@@ -82,7 +82,7 @@ impl Base {
     /// The base of the system with this root; nothing is read yet.
     #[must_use]
     pub fn of(root: &Path) -> Self {
-        Self { root: root.to_owned(), known: OnceCell::new() }
+        Self { root: root.to_owned(), known: OnceLock::new() }
     }
 
     /// Whose the file is that lies at this path. Of aliases (`/bin/sh`) ask for their [`Base::place`].

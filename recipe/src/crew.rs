@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
+/// As much as the main thread has: the limits of recipes' code are made for that.
+const STACK: usize = 8 << 20;
+
 /// Does it, by so many threads at most. `came` is told by the calling thread, and in the order in which it comes: of which it is,
 /// and what came of it.
 pub fn each<T: Sync, R: Send>(
@@ -25,11 +28,20 @@ pub fn each<T: Sync, R: Send>(
         }
     };
     thread::scope(|scope| {
+        let mut threads = 0;
         for _ in 0..jobs.get().min(all.len()) {
             let send = send.clone();
-            scope.spawn(|| works(send));
+            // Where no more threads can be had, those that are there do it all.
+            if thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || works(send)).is_err() {
+                break;
+            }
+            threads += 1;
         }
-        drop(send);
+        if threads == 0 {
+            works(send);
+        } else {
+            drop(send);
+        }
         for (at, result) in receive {
             came(at, &result);
             results[at] = Some(result);

@@ -9,12 +9,14 @@
 //! - [`live`]: what programs print, with -v
 //! - [`summary`]: the table before a transaction, and the line behind it
 //! - [`ask`]: the question
+//! - [`held`]: what is said by several at the same time
 
 pub mod paint;
 pub mod progress;
 pub mod live;
 pub mod summary;
 pub mod ask;
+pub mod held;
 
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -99,6 +101,9 @@ fn is_verbose() -> bool {
 
 /// Writes a text on stderr, above what is drawn. What cannot be written is lost: see [`common::cli::tell`].
 fn say(text: &str) {
+    if held::keep(text) {
+        return;
+    }
     say_painted(&paint::message(text));
 }
 

@@ -4,6 +4,8 @@
 
 mod digests;
 
+use std::collections::BTreeSet;
+use std::num::NonZero;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
@@ -13,6 +15,7 @@ use serde_json::json;
 
 use super::{Settings, output};
 use crate::code::Code;
+use crate::crew;
 use crate::exit;
 use crate::recipe::{Recipe, with_text};
 use crate::shelf;
@@ -21,7 +24,12 @@ use crate::text;
 use crate::tx::{self, Desk, make};
 use crate::upstream::is_announcement;
 use crate::version::compare;
+use crate::voice::held::held;
+use crate::voice::progress::Tasks;
 use digests::{Digests, Stale};
+
+/// How many recipes are asked at the same time, if nobody says it. They wait for servers most of the time.
+const JOBS: NonZero<usize> = NonZero::new(8).unwrap();
 
 /// Options.
 #[derive(Debug, Args)]
@@ -31,6 +39,9 @@ pub struct Options {
     /// Download the new files, and put their digests where those of the old ones stand: this trusts the servers.
     #[arg(long)]
     hash: bool,
+    /// How many recipes are asked at the same time.
+    #[arg(short, long, default_value_t = JOBS)]
+    jobs: NonZero<usize>,
     /// Say what would happen; change nothing.
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -43,6 +54,19 @@ struct Report {
     current: Vec<String>,
     skipped: Vec<String>,
     failed: Vec<(String, anyhow::Error)>,
+}
+
+/// What a recipe said: the version that is to come, if there is one, and all that it said meanwhile.
+struct Answer {
+    newer: anyhow::Result<Option<Newer>>,
+    said: Vec<String>,
+}
+
+/// A newer version of a recipe than this text has.
+struct Newer {
+    recipe: Recipe,
+    text: String,
+    to: String,
 }
 
 /// A recipe that has a new version.
@@ -66,21 +90,26 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     // A new version is in no lock file yet.
     let settings = Settings { locked: false, ..settings.clone() };
     let desk = settings.desk()?;
-    let (recipes, errors) = shelf::named_or_all(&settings.places, &options.names, shelf::load)?;
+    let (mut recipes, errors) = shelf::named_or_all(&settings.places, &options.names, shelf::load)?;
+    let mut seen = BTreeSet::new();
+    recipes.retain(|recipe| seen.insert(recipe.path.clone()));
     let mut all = Report::default();
     for error in errors {
         all.fail("", error);
     }
-    for recipe in recipes {
+    let answers = ask(&desk, options.jobs, &recipes);
+    for (recipe, answer) in recipes.into_iter().zip(answers) {
         desk.interrupt.check()?;
-        if !recipe.has("check_update") {
+        let Some(answer) = answer else {
             if !options.names.is_empty() {
                 tell(&format!("{} has no check_update()", recipe.name));
             }
             all.skipped.push(recipe.name);
             continue;
-        }
-        match update(&desk, options, &recipe) {
+        };
+        answer.said.iter().for_each(|line| tell(line));
+        let update = |newer| update(&desk, options, newer);
+        match answer.newer.and_then(|newer| newer.map(update).transpose()) {
             Ok(Some(update)) => {
                 update.warnings.iter().for_each(|w| tell(&format!("warning: {w}")));
                 all.updates.push(update);
@@ -93,13 +122,36 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     all.print(!options.dry_run, settings.json)
 }
 
-/// Asks a recipe, and changes it; none if it has the newest version.
-fn update(desk: &Desk, options: &Options, recipe: &Recipe) -> anyhow::Result<Option<Update>> {
+/// Asks all that have `check_update()`, each in a thread: its engine lives and dies there.
+fn ask(desk: &Desk, jobs: NonZero<usize>, recipes: &[Recipe]) -> Vec<Option<Answer>> {
+    let total = recipes.iter().filter(|recipe| recipe.has("check_update")).count();
+    let progress = Tasks::new(total, "recipes");
+    let answer = |recipe: &Recipe| {
+        let (newer, said) = recipe.has("check_update").then(|| held(|| newer(desk, recipe)))?;
+        Some(Answer { newer, said })
+    };
+    let mut number = 0;
+    crew::each(jobs, recipes, answer, |at, answer| {
+        // What ^C broke off is one error, said by who asked.
+        if answer.is_some() && !desk.interrupt.is_set() {
+            number += 1;
+            progress.named(&recipes[at].name, (number, total));
+        }
+    })
+}
+
+/// Asks a recipe; none if it has the newest version.
+fn newer(desk: &Desk, recipe: &Recipe) -> anyhow::Result<Option<Newer>> {
+    desk.interrupt.check()?;
     let (recipe, text) = with_text(&recipe.path)?;
-    let Some(to) = newest(desk, &recipe, &text)? else { return Ok(None) };
-    if !compare(&to, &recipe.version).is_gt() || announces(&to, &recipe.version) {
-        return Ok(None);
-    }
+    let to = newest(desk, &recipe, &text)?;
+    let to = to.filter(|to| compare(to, &recipe.version).is_gt() && !announces(to, &recipe.version));
+    Ok(to.map(|to| Newer { recipe, text, to }))
+}
+
+/// Changes a recipe.
+fn update(desk: &Desk, options: &Options, newer: Newer) -> anyhow::Result<Update> {
+    let Newer { recipe, text, to } = newer;
     // What would be refused is seen before anything is downloaded.
     let new = edited(&recipe, &text, &to, &Digests::new())?;
     let digests = match options.hash && !options.dry_run {
@@ -113,7 +165,7 @@ fn update(desk: &Desk, options: &Options, recipe: &Recipe) -> anyhow::Result<Opt
     if let Some(pin) = recipe.pinned.as_ref().filter(|pin| !pin.accepts(&to)) {
         warnings.push(format!("{} is pinned to {pin}: `recipe upgrade` leaves {to} out", recipe.name));
     }
-    Ok(Some(Update { recipe, to, digests, warnings }))
+    Ok(Update { recipe, to, digests, warnings })
 }
 
 /// What its `check_update()` says.

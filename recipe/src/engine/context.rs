@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use common::cli::Mark;
@@ -38,7 +38,7 @@ pub struct Context {
     /// What programs may do and see.
     pub cage: Cage,
     /// Downloads.
-    pub fetcher: Rc<Fetcher>,
+    pub fetcher: Arc<Fetcher>,
     /// What was downloaded so far; the last one is what `extract` and `verify_*` mean.
     pub downloads: Vec<Download>,
     /// Files that were used besides the downloads: those beside the recipe, lists of digests, signatures.
@@ -106,7 +106,7 @@ impl Context {
             prefix: PathBuf::new(),
             beside: PathBuf::new(),
             cage: Cage::default(),
-            fetcher: Rc::new(Fetcher::new("/nonexistent".as_ref(), true, interrupt.clone())),
+            fetcher: Arc::new(Fetcher::new("/nonexistent".as_ref(), true, interrupt.clone())),
             downloads: Vec::new(),
             also_used: Vec::new(),
             programs: Vec::new(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
@@ -38,7 +38,7 @@ pub struct Desk {
     /// Whether nothing is made that was not reviewed, whatever the prefix says.
     pub require_trust: bool,
     /// Downloads.
-    pub fetcher: Rc<Fetcher>,
+    pub fetcher: Arc<Fetcher>,
     /// ^C.
     pub interrupt: Interrupt,
     /// Where files beside a recipe are, if that is not where the recipe is.
@@ -74,7 +74,7 @@ impl Desk {
             lockfile: Lockfile::read(&places.recipes, locked)?,
             locked,
             require_trust: false,
-            fetcher: Rc::new(Fetcher::new(&places.cache, offline, interrupt.clone())),
+            fetcher: Arc::new(Fetcher::new(&places.cache, offline, interrupt.clone())),
             interrupt: interrupt.clone(),
             beside: BTreeMap::new(),
             _lock: lock,

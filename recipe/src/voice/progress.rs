@@ -135,6 +135,14 @@ impl Tasks {
         Self(bar("{spinner} {pos}/{len} {msg}  {elapsed}", Some(total as u64), what))
     }
 
+    /// One more is there, or failed, and is called that: a line where there is no terminal.
+    pub fn named(&self, what: &str, (number, total): (usize, usize)) {
+        self.one_more();
+        if says_lines() {
+            common::cli::tell(&format!("[{number}/{total}] {what}"));
+        }
+    }
+
     /// One more is there, or failed.
     pub fn one_more(&self) {
         if let Some(bar) = &self.0 {

@@ -52,7 +52,7 @@ fn only_the_version_changes_and_nothing_is_installed() {
     }
     // Written as the recipe writes versions.
     rig.write("www/latest", "v1.2");
-    assert_eq!(rig.run(&["update", "p"]).ok().stdout, "p 1.1 -> 1.2\n");
+    assert_eq!(rig.run(&["update", "p", "p"]).ok().stdout, "p 1.1 -> 1.2\n");
 }
 
 #[test]
@@ -271,4 +271,74 @@ fn releases_and_listings_are_read() {
     let out = rig.run(&["update", "p"]).ok();
     assert!(out.stderr.contains("p is pinned to < 1.1: `recipe upgrade` leaves 1.1 out"), "{}", out.stderr);
     assert_eq!(out.stdout, "p 1.0 -> 1.1\n");
+}
+
+/// `a` to `d` 1.0, which ask the server for `/a` to `/d`; `more` is what they do before.
+fn four(more: &str) -> (Rig, [&'static str; 4]) {
+    let rig = Rig::new();
+    let names = ["a", "b", "c", "d"];
+    for name in names {
+        let url = rig.server.url(&format!("/{name}"));
+        rig.write(
+            &format!("recipes/{name}.rhai"),
+            format!(
+                "let pkg = #{{ name: \"{name}\", version: \"1.0\" }};\n\
+                 fn check_update() {{ print(\"asks\"); let found = http_get(\"{url}\"); {more} print(\"asked\"); found }}\n\
+                 fn install() {{ write_file(\"x\", \"x\"); install_file(\"x\", \"share/{name}\"); }}\n"
+            ),
+        );
+    }
+    (rig, names)
+}
+
+#[test]
+fn all_are_asked_at_the_same_time_and_told_in_order() {
+    let (rig, names) = four("if pkg.name == \"b\" { throw \"broken page\"; }");
+    for name in names {
+        rig.server.answer(&format!("/{name}"), Answer::Together(4, b"1.1".to_vec()));
+    }
+    let out = rig.run(&["update"]).fails(17, "broken page");
+    assert_eq!(out.stdout, "a 1.0 -> 1.1\nc 1.0 -> 1.1\nd 1.0 -> 1.1\n");
+    assert!(out.stderr.ends_with("3 new, 0 current, 0 without check_update(), 1 failed\n"), "{}", out.stderr);
+    // What one says stays together, whoever answered first.
+    let told: Vec<_> =
+        out.stderr.lines().filter(|line| line.contains("ask") && line.contains(": ")).collect();
+    let expected = ["a: asks", "a: asked", "b: asks", "c: asks", "c: asked", "d: asks", "d: asked"];
+    assert_eq!(told, expected, "{}", out.stderr);
+    let failed = out.stderr.find("broken page").zip(out.stderr.find("c: asks"));
+    assert!(failed.is_some_and(|(error, next)| error < next), "{}", out.stderr);
+    assert_eq!(out.stderr.lines().filter(|line| line.contains("/4] ")).count(), 4, "{}", out.stderr);
+    assert!(rig.recipe("a").contains("\"1.1\"") && rig.recipe("b").contains("\"1.0\""));
+    // One after the other, if that is wanted.
+    let asked = rig.server.log().len();
+    rig.run(&["update", "-n", "-q", "-j", "1"]).fails(17, "broken page");
+    assert_eq!(rig.server.log()[asked..], ["/a", "/b", "/c", "/d"]);
+}
+
+#[test]
+fn an_interrupt_ends_all_that_are_asked() {
+    let (rig, names) = four("");
+    for name in names {
+        rig.server.answer(&format!("/{name}"), Answer::Silent);
+    }
+    rig.server.answer("/a", Answer::Bytes(b"1.1".to_vec()));
+    let before = names.map(|name| rig.recipe(name));
+    let out = rig.interrupted(&["update"], || rig.server.log().len() >= 4);
+    assert_eq!(rig.server.log().len(), 4, "all of them were asked");
+    assert_eq!(out.stderr.matches("error: ").count(), 1, "{out:?}");
+    assert_eq!(names.map(|name| rig.recipe(name)), before);
+    assert!(!rig.prefix(".recipe/build").exists(), "nothing is left");
+}
+
+/// The limits of a recipe's code are those of other commands.
+#[test]
+fn endless_recursion_in_all_of_them_is_an_error() {
+    let (rig, names) = four("deep(0);");
+    for name in names {
+        rig.server.answer(&format!("/{name}"), Answer::Bytes(b"1.1".to_vec()));
+        let text =
+            rig.recipe(name) + "fn deep(n) { let m = [[#{ a: (n + 1) * (2 + (3 - deep(n + 1))) }]]; m }\n";
+        rig.write(&format!("recipes/{name}.rhai"), text);
+    }
+    rig.run(&["update"]).fails(17, "0 new, 0 current, 0 without check_update(), 4 failed");
 }
