@@ -98,7 +98,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     let patterns = patterns(&options.overwrite)?;
     let desk = settings.desk()?;
     let books = Books::open(&settings.places)?;
-    let mut wanted = Vec::new();
+    let (mut wanted, mut marked) = (Vec::new(), Vec::new());
     for path in &paths {
         let recipe = books.settle(Recipe::load(path)?)?;
         if let Some(why) = claims::untrue(&settings.places, &recipe) {
@@ -106,19 +106,29 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
         }
         if recipe.installed_version() == Some(&recipe.version) && !options.reinstall {
             ahead::installed_as_locked(&desk, &recipe)?;
-            note(&format!("{} {} is installed already", recipe.name, recipe.version));
+            // A file with another prefix's state is for `sync-state` to correct.
+            if recipe.state.as_dep && !options.as_dep && recipe.claim.is_none() {
+                marked.push(recipe);
+            } else {
+                note(&format!("{} {} is installed already", recipe.name, recipe.version));
+            }
         } else {
             wanted.push(recipe);
         }
     }
     let why = if options.as_dep { Why::Needed } else { Why::Asked };
+    let verb = if options.dry.dry_run.is_some() { "it would be" } else { "it is" };
+    let said = |r: &Recipe| {
+        format!("{} {} is installed already; {verb} marked as asked for by name", r.name, r.version)
+    };
     let work = Work {
         desk: &desk,
         dry: options.dry,
         overwrite: &patterns,
         json: settings.json,
         by_name: true,
-        notes: Vec::new(),
+        notes: marked.iter().map(said).collect(),
+        marked,
     };
     work.run(foresee(&desk, wanted, why, options.no_deps)?)
 }
@@ -138,7 +148,8 @@ pub(super) fn quietly(
     why: Why,
 ) -> anyhow::Result<Plan> {
     let dry = Dry::default();
-    let work = Work { desk, dry, overwrite, json: true, by_name: true, notes: Vec::new() };
+    let (notes, marked) = (Vec::new(), Vec::new());
+    let work = Work { desk, dry, overwrite, json: true, by_name: true, notes, marked };
     let mut coming = foresee(desk, wanted, why, false)?;
     work.look_ahead(&coming)?;
     downloads::ahead(desk, &coming)?;
@@ -170,6 +181,8 @@ pub(super) struct Work<'a> {
     pub(super) by_name: bool,
     /// What is to be said besides.
     pub(super) notes: Vec<String>,
+    /// What is installed, came for others, and was asked for by name now.
+    pub(super) marked: Vec<Recipe>,
 }
 
 impl Work<'_> {
@@ -202,6 +215,9 @@ impl Work<'_> {
                 return self.cannot_make(&transaction);
             }
             let mut plan = self.carry_out(transaction, &[])?;
+            if is_last {
+                self.mark()?;
+            }
             plan.notes.extend(self.notes.iter().filter(|_| is_last).cloned());
             done.extend(output::rows(&plan));
             let is_done = !plan.changes.is_empty() && self.dry.dry_run.is_none();
@@ -216,10 +232,22 @@ impl Work<'_> {
         if rows.is_empty() {
             let mut nothing = Planner::new(self.desk, Desk::new_tx(), &|_| false).finish()?;
             nothing.notes.clone_from(&self.notes);
-            output::changes(&nothing, false, self.json)?;
+            output::changes(&nothing, self.mark()?, self.json)?;
         }
         summary::done(&done);
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// What was asked for by name is kept from now on, once all that comes with it is there; whether there is such.
+    fn mark(&self) -> anyhow::Result<bool> {
+        if self.dry.dry_run.is_some() {
+            return Ok(false);
+        }
+        for recipe in &self.marked {
+            tx::rewrite(self.desk, recipe, |state| state.as_dep = false)
+                .with_context(|| format!("{} could not be marked as asked for by name", recipe.name))?;
+        }
+        Ok(!self.marked.is_empty())
     }
 
     fn cannot_make(&self, missing: &Coming) -> anyhow::Result<ExitCode> {

@@ -36,8 +36,8 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     // Who names a pinned package is told why it cannot be; else it is left out.
     let (held, old): (Vec<_>, _) = old.partition(|r| options.names.is_empty() && r.held_by().is_some());
     let (by_name, notes) = (!options.names.is_empty(), held.iter().filter_map(left_out).collect());
-    let work =
-        Work { desk: &desk, dry: options.dry, overwrite: &overwrite, json: settings.json, by_name, notes };
+    let (dry, json, marked) = (options.dry, settings.json, Vec::new());
+    let work = Work { desk: &desk, dry, overwrite: &overwrite, json, by_name, notes, marked };
     let done = work.run(foresee(&desk, old, Why::Same, options.no_deps)?)?;
     // One bad file keeps nothing else from being upgraded.
     Ok(if errors.is_empty() { done } else { output::unreadable(&errors) })

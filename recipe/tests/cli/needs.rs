@@ -159,3 +159,36 @@ fn an_upgrade_that_others_cannot_live_with_is_refused() {
     rig.add("c", "1", "install_bin(\"c\");");
     rig.run(&["install", "c"]).ok();
 }
+
+/// `d` came for `t`; then somebody asks for it.
+#[test]
+fn what_is_asked_for_later_stays_when_nothing_needs_it_any_more() {
+    let rig = rig(&[("t", &["d"]), ("d", &[]), ("e", &[])]);
+    rig.run(&["install", "t"]).ok();
+    let says = |verb: &str| format!("d 1 is installed already; {verb} as asked for by name");
+    for how in [&["-n"][..], &["-n=plan"], &["-n", "--json"]] {
+        let out = rig.run(&[&["install", "d"], how].concat()).ok();
+        assert!(out.stderr.contains(&says("it would be marked")), "{how:?}: {out:#?}");
+    }
+    rig.run(&["install", "--as-dep", "d"]).ok();
+    assert_eq!(rig.run(&["list", "--explicit"]).ok().stdout, "t  1  installed\n");
+    let out = rig.run(&["install", "--json", "d"]).ok();
+    assert!(out.stderr.contains(&says("it is marked")), "{out:#?}");
+    let json: serde_json::Value = serde_json::from_str(&out.stdout).expect("JSON");
+    let expected = (&true.into(), &serde_json::json!([says("it is marked")]));
+    assert_eq!((&json["done"], &json["notes"]), expected, "{json}");
+    assert_eq!(rig.run(&["list", "--explicit"]).ok().stdout, "d  1  installed\nt  1  installed\n");
+    // The second time there is nothing to say.
+    assert_eq!(rig.run(&["install", "d"]).ok().stderr, "d 1 is installed already\n");
+    assert_eq!(rig.run(&["remove", "-s", "t"]).ok().stdout, "- t 1\n");
+    // Beside others it is marked when these are there, and not at all when they fail.
+    rig.run(&["mark", "dep", "d"]).ok();
+    let e = rig.recipe("e");
+    rig.write("recipes/e.rhai", e.replace("extract(", "fail(\"no\"); extract("));
+    rig.run(&["install", "d", "e"]).fails(17, "no");
+    assert_eq!(rig.run(&["list", "--explicit"]).ok().stdout, "");
+    rig.write("recipes/e.rhai", e);
+    let out = rig.run(&["install", "d", "e"]).ok();
+    assert_eq!((out.stdout.as_str(), out.stderr.matches("as asked for by name").count()), ("+ e 1\n", 1));
+    assert_eq!(rig.run(&["list", "--explicit"]).ok().stdout, "d  1  installed\ne  1  installed\n");
+}
