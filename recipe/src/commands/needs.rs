@@ -169,16 +169,17 @@ pub fn orphans(settings: &Settings) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `recipe mark`: changes the reason why a package is there.
+/// `recipe mark`: changes the reason why packages are there. All are found before the first is changed.
 ///
 /// # Errors
-/// The package is not installed, or its recipe cannot be written.
+/// A package is not installed, or its recipe cannot be written.
 pub fn mark(settings: &Settings, reason: Reason, names: &[String]) -> anyhow::Result<ExitCode> {
     let desk = settings.desk()?;
+    let as_dep = reason == Reason::Dep;
+    let recipes = names.iter().map(|name| shelf::installed(&settings.places, name));
     let mut marked = Vec::new();
-    for name in names {
-        let recipe = shelf::installed(&settings.places, name)?;
-        let as_dep = reason == Reason::Dep;
+    for recipe in recipes.collect::<anyhow::Result<Vec<_>>>()? {
+        let name = &recipe.name;
         tx::rewrite(&desk, &recipe, |state| state.as_dep = as_dep)?;
         note(&format!("{name}: {}", if as_dep { "needed by others" } else { "asked for by name" }));
         marked.push(serde_json::json!({ "name": name, "installed_as_dep": as_dep }));

@@ -192,3 +192,16 @@ fn what_is_asked_for_later_stays_when_nothing_needs_it_any_more() {
     assert_eq!((out.stdout.as_str(), out.stderr.matches("as asked for by name").count()), ("+ e 1\n", 1));
     assert_eq!(rig.run(&["list", "--explicit"]).ok().stdout, "d  1  installed\ne  1  installed\n");
 }
+
+#[test]
+fn marks_are_all_set_or_none() {
+    let rig = rig(&[("a", &[]), ("b", &[])]);
+    rig.run(&["install", "a"]).ok();
+    let before = rig.recipe("a");
+    for name in ["nosuch", "b"] {
+        let out = rig.run(&["mark", "dep", "a", name]);
+        assert_eq!((out.code, out.stdout.as_str()), (Some(11), ""), "{out:#?}");
+        assert!(!out.stderr.contains("a: needed by others"), "{out:#?}");
+        assert_eq!(rig.recipe("a"), before, "{name}");
+    }
+}
