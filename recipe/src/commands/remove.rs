@@ -11,7 +11,7 @@ use super::{Settings, graph, output};
 use crate::code::Code;
 use crate::exit;
 use crate::recipe::Recipe;
-use crate::resolve::Graph;
+use crate::resolve::{Broken, Graph};
 use crate::shelf;
 use crate::tx::{self, Desk, Plan, make, plan::Planner};
 use crate::voice::{ask, summary};
@@ -41,33 +41,22 @@ pub struct Options {
 /// # Errors
 /// A package is not installed or needed by another, its `remove()` fails, or files cannot be moved.
 pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
-    for name in &options.names {
-        shelf::installed(&settings.places, name)?;
+    let find = |name: &String| Ok(shelf::installed(&settings.places, name)?.name);
+    let all = || options.names.iter().map(find).collect::<anyhow::Result<BTreeSet<_>>>();
+    // Wrong names are said before anything is locked; but whoever waits may wait for them to be installed.
+    if settings.wait.is_zero() {
+        all()?;
     }
     let desk = settings.desk()?;
+    let asked = all()?;
     let graph = graph(&desk.places, &desk.own)?;
-    let mut names: BTreeSet<String> = options.names.iter().cloned().collect();
-    let asked = names.clone();
-    let dependents = graph.dependents(&options.names);
-    if options.cascade {
-        names.clone_from(&dependents);
-    } else if let Some(other) = dependents.iter().find(|d| !names.contains(*d)).filter(|_| !options.no_deps) {
-        let needed: Vec<_> =
-            graph.needs(other).filter(|r| dependents.contains(&r.name)).map(|r| &r.name).collect();
-        let needed = needed.first().map_or("", |n| n.as_str());
-        let more = dependents.len() - names.len();
-        return Err(anyhow::anyhow!(
-            "{needed} is needed by {other}{}",
-            if more > 1 { " and others" } else { "" }
-        ))
-        .exit(exit::DEPENDENCY)
-        .hint("--cascade removes them too");
-    }
+    let dependents = if options.cascade { graph.dependents(&asked, &desk.base)? } else { asked.clone() };
+    let mut names = dependents.clone();
     if options.recursive {
-        // Only what these packages leave behind, not what others left before.
-        let before = graph.orphans(&BTreeSet::new());
-        let after = graph.orphans(&names);
-        names.extend(after.into_iter().filter(|n| !before.contains(n)));
+        names.append(&mut graph.left_behind(&dependents, &desk.base)?);
+    }
+    if !options.no_deps {
+        nobody_lacks(&graph.lacking(&names, &desk.base)?)?;
     }
     let why = |name: &str| {
         let needs = || graph.needs(name).find(|r| dependents.contains(&r.name));
@@ -78,6 +67,18 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
         }
     };
     remove(settings, &desk, &graph, &names, options.dry_run, &why)
+}
+
+/// Nothing is lacking, or an error that says all of it.
+fn nobody_lacks(lacking: &[Broken]) -> anyhow::Result<()> {
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let line = |need: &Broken| format!("{} is needed by {}", need.requirement, need.by);
+    let lines: Vec<_> = lacking.iter().map(line).collect();
+    Err(anyhow::anyhow!("{}", lines.join("\n  ")))
+        .exit(exit::DEPENDENCY)
+        .hint("--cascade removes them too; --no-deps removes only what was named")
 }
 
 /// Why packages go that came for others.

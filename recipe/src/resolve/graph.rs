@@ -32,11 +32,11 @@ pub struct Broken {
     pub will_be: Option<String>,
 }
 
-/// None of these that the base does not meet, or an error that names them all.
+/// Those that the base does not meet.
 ///
 /// # Errors
-/// There is one (exit code [`exit::DEPENDENCY`]), or the base's list cannot be read.
-pub fn none_broken(broken: Vec<Broken>, base: &Base) -> anyhow::Result<()> {
+/// The base's list cannot be read.
+fn unmet(broken: Vec<Broken>, base: &Base) -> anyhow::Result<Vec<Broken>> {
     let mut unmet = Vec::new();
     for need in broken {
         // A package of this name decides, as it does when it is chosen.
@@ -45,7 +45,15 @@ pub fn none_broken(broken: Vec<Broken>, base: &Base) -> anyhow::Result<()> {
             unmet.push(need);
         }
     }
-    let broken = unmet;
+    Ok(unmet)
+}
+
+/// None of these that the base does not meet, or an error that names them all.
+///
+/// # Errors
+/// There is one (exit code [`exit::DEPENDENCY`]), or the base's list cannot be read.
+pub fn none_broken(broken: Vec<Broken>, base: &Base) -> anyhow::Result<()> {
+    let broken = unmet(broken, base)?;
     if broken.is_empty() {
         return Ok(());
     }
@@ -98,17 +106,46 @@ impl Graph {
             .map(|(by, _)| by.as_str())
     }
 
-    /// This package and everything that cannot do without it.
-    #[must_use]
-    pub fn dependents(&self, names: &[String]) -> BTreeSet<String> {
-        let mut all: BTreeSet<String> = BTreeSet::new();
-        let mut todo: Vec<String> = names.to_vec();
-        while let Some(name) = todo.pop() {
-            if all.insert(name.clone()) {
-                todo.extend(self.needed_by(&name).map(str::to_owned));
+    /// What those that stay would lack if these went: neither they nor the base would have it.
+    ///
+    /// # Errors
+    /// The base's list cannot be read.
+    pub fn lacking(&self, names: &BTreeSet<String>, base: &Base) -> anyhow::Result<Vec<Broken>> {
+        let goes = |name: &String| Changed { name: name.clone(), becomes: None };
+        unmet(self.broken(&names.iter().map(goes).collect::<Vec<_>>()), base)
+    }
+
+    /// These packages and everything that cannot do without them.
+    ///
+    /// # Errors
+    /// The base's list cannot be read.
+    pub fn dependents(&self, names: &BTreeSet<String>, base: &Base) -> anyhow::Result<BTreeSet<String>> {
+        let mut all = names.clone();
+        loop {
+            let more = self.lacking(&all, base)?;
+            if more.is_empty() {
+                return Ok(all);
+            }
+            all.extend(more.into_iter().map(|need| need.by));
+        }
+    }
+
+    /// What came only for these and goes with them: not what others left before, nor what those need.
+    ///
+    /// # Errors
+    /// The base's list cannot be read.
+    pub fn left_behind(&self, names: &BTreeSet<String>, base: &Base) -> anyhow::Result<BTreeSet<String>> {
+        let before = self.orphans(&BTreeSet::new());
+        let mut left = self.orphans(names);
+        left.retain(|name| !before.contains(name));
+        loop {
+            let lacking = self.lacking(&(names | &left), base)?;
+            let count = left.len();
+            left.retain(|name| lacking.iter().all(|need| need.requirement.name != *name));
+            if left.len() == count {
+                return Ok(left);
             }
         }
-        all
     }
 
     /// Needs that would not be met any more after these changes, though they are now, or that come with them.

@@ -194,6 +194,50 @@ fn what_is_asked_for_later_stays_when_nothing_needs_it_any_more() {
 }
 
 #[test]
+fn a_removal_is_refused_for_what_was_named() {
+    // A chain: who needs it directly is said.
+    let chain = rig(&[("app", &["tool"]), ("tool", &["lib"]), ("lib", &[]), ("other", &["lib >= 1"])]);
+    chain.run(&["install", "app", "other"]).ok();
+    let out = chain.run(&["remove", "lib"]).fails(12, "lib is needed by tool\n");
+    assert!(out.stderr.contains("lib >= 1 is needed by other") && !out.stderr.contains("app"), "{out:#?}");
+    assert!(out.stderr.contains("hint: --cascade removes them too;"), "{out:#?}");
+    let path = chain.path("recipes/lib.rhai").display().to_string();
+    chain.run(&["remove", &path]).fails(12, "lib is needed by tool");
+    let out = chain.run(&["remove", "--cascade", "lib"]).ok();
+    assert_eq!(out.stdout, "- app 1\n- lib 1\n- other 1\n- tool 1\n");
+    assert!(out.stderr.contains("needs tool") && out.stderr.contains("needs lib"), "{out:#?}");
+    // A circle that nobody else needs goes as a whole.
+    let circle = rig(&[("c1", &["c2"]), ("c2", &["c1"]), ("x", &["z"]), ("y", &["z"]), ("z", &[])]);
+    circle.run(&["install", "c1"]).ok();
+    circle.run(&["remove", "c1"]).fails(12, "c1 is needed by c2");
+    assert_eq!(circle.run(&["remove", "-s", "c1"]).ok().stdout, "- c1 1\n- c2 1\n");
+    // What was left before keeps what it needs.
+    circle.run(&["install", "x", "y"]).ok();
+    circle.run(&["mark", "dep", "x"]).ok();
+    assert_eq!(circle.run(&["remove", "-s", "y"]).ok().stdout, "- y 1\n");
+    circle.run(&["check"]).ok();
+    assert_eq!(circle.run(&["autoremove"]).ok().stdout, "- x 1\n- z 1\n");
+}
+
+/// The base is enough for who is left, as it is when something is undone.
+#[test]
+fn what_the_base_has_too_can_be_removed() {
+    let system = crate::base::System::new();
+    system.add("openssl", "3.5.0", "");
+    system.add("curl", "1", "deps: [\"openssl >= 3\"]");
+    system.add("new", "1", "deps: [\"openssl >= 3.5\"]");
+    system.run(&["install", "openssl"]).ok();
+    system.run(&["install", "curl", "new"]).ok();
+    let out = system.run(&["remove", "openssl"]).fails(12, "openssl >= 3.5 is needed by new");
+    assert!(!out.stderr.contains("curl"), "{out:#?}");
+    assert_eq!(system.run(&["remove", "-n", "--cascade", "openssl"]).ok().stdout, "- new 1\n- openssl 3.5.0\n");
+    system.run(&["remove", "new"]).ok();
+    assert_eq!(system.run(&["remove", "openssl"]).ok().stdout, "- openssl 3.5.0\n");
+    let tree = system.run(&["tree", "curl"]).ok().stdout;
+    assert!(tree.contains("openssl (openssl 3.2.2-16.el10 of the base)"), "{tree}");
+}
+
+#[test]
 fn marks_are_all_set_or_none() {
     let rig = rig(&[("a", &[]), ("b", &[])]);
     rig.run(&["install", "a"]).ok();
