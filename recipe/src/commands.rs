@@ -42,7 +42,7 @@ use crate::dir::Dir;
 use crate::interrupt::Interrupt;
 use crate::places::Places;
 use crate::recipe::Recipe;
-use crate::resolve::Graph;
+use crate::resolve::{self, Graph};
 use crate::shelf;
 use crate::tx::Desk;
 use crate::tx::recover::Outcome;
@@ -82,7 +82,15 @@ fn graph_with(places: &Places, own: &Dir, future: &BTreeMap<String, Recipe>) -> 
     Graph::new(recipes, |recipe| {
         // The file may be another version's by now.
         let record = if recipe.is_outdated() { db::installed(own, recipe)? } else { None };
-        Ok(record.map_or_else(|| recipe.deps.clone(), |r| r.deps))
+        let mut deps = record.map_or_else(|| recipe.deps.clone(), |r| r.deps);
+        deps.retain(|text| match resolve::parse(recipe, text) {
+            Ok(_) => true,
+            Err(e) => {
+                common::cli::tell(&format!("warning: what this recipe needs is not considered: {e:#}"));
+                false
+            }
+        });
+        Ok(deps)
     })
 }
 

@@ -78,8 +78,9 @@ impl Program {
     /// What is wrong with a recipe, without making it ready.
     ///
     /// # Errors
-    /// As [`Program::new`].
+    /// As [`Program::new`], or a dependency is not written as one.
     pub fn lint(code: Code) -> anyhow::Result<()> {
+        code.recipe.check_needs()?;
         Self::new(code, Context::nowhere()?).map(drop)
     }
 

@@ -12,7 +12,8 @@ use serde::Serialize;
 use crate::exit;
 use crate::pin::Pin;
 use crate::state::{State, located};
-use crate::text::{SyntaxError, Top, Value};
+use crate::text::{SyntaxError, Top, Value, items};
+use crate::version::Requirement;
 
 /// What a recipe says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -45,6 +46,10 @@ pub struct Recipe {
     pub claim: Option<Box<State>>,
     /// Names of the functions it defines, in the order of the text.
     pub functions: Vec<String>,
+    /// Dependencies that are not written as one, and of each what is wrong, with its place. They keep nobody from listing the
+    /// recipe, or from removing what is installed of it.
+    #[serde(skip)]
+    pub misspelt: Vec<(String, String)>,
 }
 
 /// What `pkg.allow` can have: `network-in-build` gives programs a network after `acquire`, too.
@@ -66,6 +71,15 @@ impl Recipe {
     /// `install()`, or is named differently from its file. Exit code [`exit::RECIPE`].
     pub fn parse(text: &str, path: &Path) -> anyhow::Result<Self> {
         parse(text, path).map_err(|e| located(path, text, &e)).exit(exit::RECIPE)
+    }
+
+    /// All dependencies are written as such.
+    ///
+    /// # Errors
+    /// One is not (exit code [`exit::RECIPE`]); all of those are named, with their places.
+    pub fn check_needs(&self) -> anyhow::Result<()> {
+        let all: Vec<_> = self.misspelt.iter().map(|(_, shown)| shown.as_str()).collect();
+        if all.is_empty() { Ok(()) } else { Err(anyhow::anyhow!("{}", all.join("\n"))).exit(exit::RECIPE) }
     }
 
     /// The version that is installed.
@@ -141,6 +155,9 @@ fn parse(text: &str, path: &Path) -> Result<Recipe, SyntaxError> {
     if !top.has_function("install") {
         return Err(at(offset, "`fn install()` is missing".to_owned()));
     }
+    let (deps, build_deps) = (list("deps")?, list("build_deps")?);
+    let both = [("deps", &deps), ("build_deps", &build_deps)];
+    let misspelt = both.into_iter().flat_map(|(key, deps)| misspelt(text, path, key, deps)).collect();
     Ok(Recipe {
         path: path.to_owned(),
         pinned: Pin::of(&top, &name)?,
@@ -149,13 +166,26 @@ fn parse(text: &str, path: &Path) -> Result<Recipe, SyntaxError> {
         description: field("description")?,
         homepage: field("homepage")?,
         license: field("license")?,
-        deps: list("deps")?,
-        build_deps: list("build_deps")?,
+        deps,
+        build_deps,
         allow,
         state: State::of(&top)?,
         claim: None,
         functions: top.functions.into_iter().map(|(name, _)| name).collect(),
+        misspelt,
     })
+}
+
+/// Which of these dependencies are none, and what is wrong; `key` is the field of `pkg` they stand in.
+fn misspelt(text: &str, path: &Path, key: &str, deps: &[String]) -> Vec<(String, String)> {
+    let wrong = deps.iter().filter_map(|dep| Some((dep, Requirement::parse(dep).err()?)));
+    let shown = |(dep, error): (&String, anyhow::Error)| {
+        let places = items(text, "pkg", key).unwrap_or_default();
+        let offset = places.iter().find(|found| found.text == *dep).map_or(0, |found| found.span.start);
+        let error = SyntaxError { offset, message: error.to_string() };
+        (dep.clone(), located(path, text, &error).to_string())
+    };
+    wrong.map(shown).collect()
 }
 
 /// Names become file names and words of command lines.

@@ -190,9 +190,11 @@ fn no_recipe(base: &Base, name: &str) -> anyhow::Result<Recipe> {
 /// A dependency of a recipe.
 ///
 /// # Errors
-/// It is not written as one.
+/// It is not written as one (exit code [`exit::RECIPE`]).
 pub fn parse(recipe: &Recipe, text: &str) -> anyhow::Result<Requirement> {
+    let known = || recipe.misspelt.iter().find(|(dep, _)| dep == text);
     Requirement::parse(text)
+        .map_err(|e| known().map_or(e, |(_, shown)| anyhow::anyhow!("{shown}")))
         .with_context(|| format!("in the dependencies of {}", recipe.name))
         .exit(exit::RECIPE)
 }

@@ -11,7 +11,7 @@ mod edit;
 #[cfg(test)]
 mod tests;
 
-pub use edit::{Literal, field, replace, strings};
+pub use edit::{Literal, field, items, replace, strings};
 pub use literal::Value;
 pub use scan::{Place, SyntaxError};
 pub use splice::{Change, splice};

@@ -28,10 +28,28 @@ pub fn strings(text: &str) -> Result<Vec<Literal>, SyntaxError> {
 /// # Errors
 /// The text is not a recipe.
 pub fn field(text: &str, variable: &str, key: &str) -> Result<Option<Literal>, SyntaxError> {
+    let value = behind(text, variable, key)?;
+    // Not the beginning of an expression.
+    let alone = matches!(value.get(1).map(|t| t.kind), Some(Kind::Mark(b',' | b'}')));
+    Ok(value.first().filter(|_| alone).and_then(|token| of(text, token)))
+}
+
+/// The strings of the array that a key of a map has, where the map is the value of a variable of the top level.
+///
+/// # Errors
+/// The text is not a recipe.
+pub fn items(text: &str, variable: &str, key: &str) -> Result<Vec<Literal>, SyntaxError> {
+    let value = behind(text, variable, key)?;
+    let array = value.iter().take_while(|token| token.kind != Kind::Mark(b']'));
+    Ok(array.filter_map(|token| of(text, token)).collect())
+}
+
+/// The tokens from behind a key and its colon to the end of the map, which is the value of a variable of the top level.
+fn behind(text: &str, variable: &str, key: &str) -> Result<Vec<Token>, SyntaxError> {
     let top = Top::of(text)?;
-    let Some(value) = top.get(variable).map(|l| l.value.clone()) else { return Ok(None) };
-    let tokens = tokens(text)?;
-    let map: Vec<_> = tokens.iter().filter(|t| value.contains(&t.span.start)).collect();
+    let value = top.get(variable).map_or(0..0, |l| l.value.clone());
+    let mut map = tokens(text)?;
+    map.retain(|token| value.contains(&token.span.start));
     let mut depth = 0usize;
     for (at, token) in map.iter().enumerate() {
         match token.kind {
@@ -42,16 +60,14 @@ pub fn field(text: &str, variable: &str, key: &str) -> Result<Option<Literal>, S
                     Some(literal) => literal.text == key,
                     None => &text[token.span.clone()] == key,
                 };
-                let kind = |at: usize| map.get(at).map(|t| t.kind);
-                let alone = matches!(kind(at + 3), Some(Kind::Mark(b',' | b'}')));
-                if named && kind(at + 1) == Some(Kind::Mark(b':')) && alone {
-                    return Ok(map.get(at + 2).and_then(|token| of(text, token)));
+                if named && map.get(at + 1).is_some_and(|next| next.kind == Kind::Mark(b':')) {
+                    return Ok(map.split_off(at + 2));
                 }
             }
             _ => {}
         }
     }
-    Ok(None)
+    Ok(Vec::new())
 }
 
 /// Puts other literals in the places of some. Checked: every other token is as it was.

@@ -157,3 +157,44 @@ fn arguments_that_are_no_text_are_no_obstacle() {
         rig.ran(rig.cmd(&args).arg(path)).fails(11, "belongs to no package");
     }
 }
+
+#[test]
+fn dependencies_that_are_none_are_shown_where_they_stand() {
+    let text = |fields: &str| {
+        format!(
+            "// \"deps\": a comment\nlet pkg = #{{\n    name: \"p\", version: \"1\",\n    {fields}\n}};\n\
+             fn install() {{ write_file(\"f\", \"x\"); install_file(\"f\", \"share/p\"); }}\n"
+        )
+    };
+    let rig = Rig::new();
+    rig.write("recipes/lib.rhai", text("").replace("\"p\"", "\"lib\"").replace("share/p", "share/lib"));
+    for (fields, place, found) in [
+        ("deps: [\"lib => 1\"]", "4:12", "lib => 1"),
+        ("deps: [\"lib\", \"lib ^1.2\"]", "4:19", "lib ^1.2"),
+        ("deps: [], build_deps: [\n    `lib`, #\"x >=\"#]", "5:12", "x >="),
+        ("description: \"lib =>\", deps: [ /* \"lib => */ \"lib =>\", ]", "4:50", "lib =>"),
+    ] {
+        rig.write("recipes/p.rhai", text(fields));
+        let says = format!(
+            "p.rhai:{place}: expected a dependency like \"openssl >= 1.1.0\", found {found:?}\n      |\n    "
+        );
+        let out = rig.run(&["lint", "p"]).fails(10, &says);
+        assert!(out.stderr.contains("1 recipes, 1 with mistakes"), "{out:#?}");
+        let out = rig.run(&["install", "p"]).fails(10, &says);
+        assert!(rig.tree().is_empty(), "{out:#?}");
+        rig.run(&["list"]).ok();
+        rig.run(&["info", "p"]).ok();
+    }
+    // All of them.
+    rig.write("recipes/p.rhai", text("deps: [\"a =>\"], build_deps: [\"b ~ 1\"]"));
+    let out = rig.run(&["lint", "p"]).fails(10, "found \"a =>\"");
+    assert!(out.stderr.contains("4:34: expected a dependency") && out.stderr.contains("\"b ~ 1\""), "{out:#?}");
+    // What is installed can be removed, also if its recipe was spoilt since, and so can others.
+    rig.write("recipes/p.rhai", text("deps: [\"lib\"]"));
+    rig.run(&["install", "p"]).ok();
+    rig.write("recipes/p.rhai", rig.recipe("p").replace("[\"lib\"]", "[\"lib =>\"]"));
+    let warned = "warning: what this recipe needs is not considered";
+    let out = rig.run(&["remove", "-n", "lib"]).ok();
+    assert!(out.stderr.contains(warned), "{out:#?}");
+    assert_eq!(rig.run(&["remove", "p"]).ok().stdout, "- p 1\n");
+}
