@@ -27,8 +27,6 @@ use crate::recipe::Recipe;
 pub const NAME: &str = "recipe.lock";
 
 const VERSION: u32 = 1;
-/// What sources are for. There is one platform so far.
-const PLATFORM: &str = "linux-x86_64";
 const TITLE: &str =
     "# Written by `recipe lock`. `recipe install --locked` makes packages only as it says here.\n\n";
 
@@ -69,12 +67,16 @@ struct Pinned {
     size: u64,
 }
 
+/// What sources are for that are made here.
+fn platform() -> String {
+    format!("linux-{}", std::env::consts::ARCH)
+}
+
 impl Package {
     /// An entry.
     #[must_use]
     pub fn new(recipe: &Recipe, digest: &Sha256, deps: Vec<String>, sources: Vec<Source>) -> Self {
-        let pinned =
-            |Source { url, sha256, size }| Pinned { platform: PLATFORM.to_owned(), url, sha256, size };
+        let pinned = |Source { url, sha256, size }| Pinned { platform: platform(), url, sha256, size };
         let mut sources: Vec<_> = sources.into_iter().map(pinned).collect();
         sources.sort_by(|a, b| a.url.cmp(&b.url));
         sources.dedup();
@@ -93,9 +95,28 @@ impl Package {
         Self { deps, ..self }
     }
 
+    /// The same with what other platforms make it from, as an older entry has that, if it is of the same recipe.
+    #[must_use]
+    pub fn with_others(mut self, old: Option<&Self>) -> Self {
+        let platform = platform();
+        let old = old.filter(|old| old.version == self.version && old.recipe == self.recipe);
+        let others = old.into_iter().flat_map(|old| &old.sources).filter(|p| p.platform != platform);
+        self.sources.extend(others.cloned());
+        self.sources.sort_by(|a, b| (&a.url, &a.platform).cmp(&(&b.url, &b.platform)));
+        self
+    }
+
+    /// Whether it is made from these files on this platform.
+    #[must_use]
+    pub fn is_made_from(&self, sources: &[Source]) -> bool {
+        let mine: Vec<_> = self.sources().collect();
+        mine.iter().all(|source| sources.contains(source)) && sources.iter().all(|s| mine.contains(s))
+    }
+
     /// What it is made from on this platform.
     pub fn sources(&self) -> impl Iterator<Item = Source> {
-        let here = self.sources.iter().filter(|pinned| pinned.platform == PLATFORM);
+        let platform = platform();
+        let here = self.sources.iter().filter(move |pinned| pinned.platform == platform);
         here.map(|p| Source { url: p.url.clone(), sha256: p.sha256, size: p.size })
     }
 
@@ -126,8 +147,13 @@ impl Package {
                 self.version, recipe.version
             ));
         }
-        (self.recipe != format!("sha256:{digest}"))
-            .then(|| "its recipe, or a library of it, was changed since it was locked".to_owned())
+        if self.recipe != format!("sha256:{digest}") {
+            return Some("its recipe, or a library of it, was changed since it was locked".to_owned());
+        }
+        let mut others: Vec<_> = self.sources.iter().map(|pinned| pinned.platform.as_str()).collect();
+        others.dedup();
+        let is_here = others.is_empty() || self.sources().next().is_some();
+        (!is_here).then(|| format!("the lock file has it for {}, not for {}", others.join(", "), platform()))
     }
 }
 

@@ -10,10 +10,11 @@ use serde_json::json;
 use super::{Settings, output};
 use crate::base::Base;
 use crate::code::Code;
-use crate::db;
+use crate::db::{self, Source};
+use crate::dir::Dir;
 use crate::exit;
 use crate::lockfile::{Lockfile, NAME, Package, State, resolved};
-use crate::places::Places;
+use crate::places::{OWN, Places};
 use crate::recipe::Recipe;
 use crate::resolve;
 use crate::shelf;
@@ -27,8 +28,11 @@ pub struct Options {
     /// else.
     names: Vec<String>,
     /// Only say what is not as it was written down.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "update")]
     check: bool,
+    /// Make packages again, from what is downloaded anew, and write that down; those that are named, or all.
+    #[arg(long)]
+    update: bool,
     /// Say what would be written; write nothing.
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -46,6 +50,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     let settings = Settings { locked: false, ..settings.clone() };
     let mut desk = settings.desk()?;
     let before = desk.lockfile.take().unwrap_or_default();
+    desk.anew = options.update;
     let wanted = match &options.names[..] {
         [] => {
             // What a file only says is installed may be on its way here (`recipe sync-state`).
@@ -57,8 +62,14 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
         names => names.iter().map(|n| shelf::load(&desk.places, n)).collect::<anyhow::Result<Vec<_>>>()?,
     };
     let mut after = if options.names.is_empty() { Lockfile::new() } else { before.clone() };
+    let named: Vec<_> = wanted.iter().map(|recipe| recipe.name.clone()).collect();
     for recipe in closure(&desk.places, &desk.base, wanted)?.values() {
-        if let Some(package) = entry(&desk, recipe, &before)? {
+        let how = match named.contains(&recipe.name) {
+            true if options.update => How::Anew,
+            true if !options.names.is_empty() => How::Compared,
+            _ => How::Kept,
+        };
+        if let Some(package) = entry(&desk, recipe, &before, how)? {
             after.put(package);
         }
     }
@@ -118,22 +129,32 @@ fn deps(places: &Places, base: &Base, recipe: &Recipe) -> anyhow::Result<Vec<Str
     recipe.deps.iter().map(dep).collect()
 }
 
+/// What is done about an entry that is true of its recipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// It stays.
+    Kept,
+    /// What is installed knows better.
+    Compared,
+    /// The package is made again.
+    Anew,
+}
+
 /// What is written down of a recipe; none if it is there by other means.
-fn entry(desk: &Desk, recipe: &Recipe, before: &Lockfile) -> anyhow::Result<Option<Package>> {
+fn entry(desk: &Desk, recipe: &Recipe, before: &Lockfile, how: How) -> anyhow::Result<Option<Package>> {
     let code = Code::load(&recipe.path)?;
     let recipe = &code.recipe;
     let deps = deps(&desk.places, &desk.base, recipe)?;
-    if let State::Same(package) = before.state_of(&code)? {
+    let installed = installed_from(&desk.own, &code)?.filter(|_| how != How::Anew);
+    let keep = how == How::Kept || (how == How::Compared && installed.is_none());
+    if let State::Same(package) = before.state_of(&code)?
+        && keep
+    {
         return Ok(Some(package.clone().with_deps(deps)));
     }
-    let digest = code.digest()?;
-    // What is installed was made from this recipe: then its sources are known.
-    if let (Some(record), Some(old)) =
-        (db::installed(&desk.own, recipe)?, Code::installed(&desk.own, recipe)?)
-        && record.version == recipe.version
-        && old.digest()? == digest
-    {
-        return Ok(Some(Package::new(recipe, &digest, deps, record.sources)));
+    let (digest, old) = (code.digest()?, before.get(&recipe.name));
+    if let Some(sources) = installed {
+        return Ok(Some(Package::new(recipe, &digest, deps, sources).with_others(old)));
     }
     for text in &recipe.build_deps {
         let requirement = resolve::parse(recipe, text)?;
@@ -146,12 +167,23 @@ fn entry(desk: &Desk, recipe: &Recipe, before: &Lockfile) -> anyhow::Result<Opti
     }
     tell(&format!("{} {} is made, to see from what", recipe.name, recipe.version));
     Ok(match make::make(desk, &Desk::new_tx(), &recipe.path)? {
-        Outcome::Made(made) => Some(Package::new(recipe, &digest, deps, made.sources)),
+        Outcome::Made(made) => Some(Package::new(recipe, &digest, deps, made.sources).with_others(old)),
         Outcome::Present(_) => {
             tell(&format!("{} is there already, but not installed by recipe: it is left out", recipe.name));
             None
         }
     })
+}
+
+/// What was installed was made from this, if it was made from this recipe.
+fn installed_from(own: &Dir, code: &Code) -> anyhow::Result<Option<Vec<Source>>> {
+    let recipe = &code.recipe;
+    let Some(record) = db::installed(own, recipe)?.filter(|record| record.version == recipe.version) else {
+        return Ok(None);
+    };
+    let old = Code::installed(own, recipe)?;
+    let is_same = old.is_some_and(|old| matches!((old.digest(), code.digest()), (Ok(a), Ok(b)) if a == b));
+    Ok(is_same.then_some(record.sources))
 }
 
 fn print(before: &Lockfile, after: &Lockfile, done: bool, json: bool) -> anyhow::Result<ExitCode> {
@@ -176,6 +208,9 @@ fn print(before: &Lockfile, after: &Lockfile, done: bool, json: bool) -> anyhow:
 fn check(settings: &Settings, names: &[String]) -> anyhow::Result<ExitCode> {
     let lockfile = Lockfile::read(&settings.places.recipes, true)?.unwrap_or_default();
     let base = Base::of(&settings.places.sysroot);
+    // Without a prefix nothing is installed.
+    let own = Dir::open(&settings.places.prefix_here().join(OWN)).ok();
+    let installed = |code: &Code| own.as_ref().map_or(Ok(None), |own| installed_from(own, code));
     let mut wrong = BTreeMap::new();
     let all: Vec<_> = match names {
         [] => lockfile.packages.iter().map(|package| package.name.clone()).collect(),
@@ -189,9 +224,12 @@ fn check(settings: &Settings, names: &[String]) -> anyhow::Result<ExitCode> {
             Ok((state, code)) => match state {
                 State::Same(package) => {
                     let deps = deps(&settings.places, &base, &code.recipe);
-                    match deps.map(|deps| package.deps_differ(&deps)) {
-                        Ok(None) => continue,
-                        Ok(Some(why)) => why,
+                    match deps.and_then(|deps| Ok((package.deps_differ(&deps), installed(&code)?))) {
+                        Ok((None, Some(sources))) if !package.is_made_from(&sources) => {
+                            "the lock file has it made from other files than what is installed".to_owned()
+                        }
+                        Ok((None, _)) => continue,
+                        Ok((Some(why), _)) => why,
                         Err(e) => format!("{e:#}"),
                     }
                 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use common::cli::Mark;
+use common::cli::{Mark, exit_code};
 use common::hash::Sha256;
 
 use super::capability::{COMPUTED, Capabilities, Kind};
@@ -39,6 +39,8 @@ pub struct Context {
     pub cage: Cage,
     /// Downloads.
     pub fetcher: Arc<Fetcher>,
+    /// What has no digest is downloaded as the server has it now, whatever the cache has.
+    pub anew: bool,
     /// What was downloaded so far; the last one is what `extract` and `verify_*` mean.
     pub downloads: Vec<Download>,
     /// Files that were used besides the downloads: those beside the recipe, lists of digests, signatures.
@@ -107,6 +109,7 @@ impl Context {
             beside: PathBuf::new(),
             cage: Cage::default(),
             fetcher: Arc::new(Fetcher::new("/nonexistent".as_ref(), true, interrupt.clone())),
+            anew: false,
             downloads: Vec::new(),
             also_used: Vec::new(),
             programs: Vec::new(),
@@ -132,12 +135,41 @@ impl Context {
         let found = found
             .with_context(|| format!("{url} is not in the lock file, for {}", self.package))
             .exit(exit::LOCKFILE)
-            .hint(format!("`recipe lock {}` puts it there", self.package))?;
+            .hint(self.how_to_lock())?;
         match want.filter(|want| *want != found.sha256) {
             Some(want) => Err(crate::fetch::wrong(&format!("{url} of the lock file"), want, found.sha256))
-                .exit(exit::LOCKFILE),
+                .exit(exit::LOCKFILE)
+                .hint(self.how_to_lock()),
             None => Ok(Want::all(found.sha256, found.size)),
         }
+    }
+
+    /// Downloads a source; `want` is the digest that the recipe says.
+    ///
+    /// # Errors
+    /// As [`Context::pinned`] and [`Fetcher::get`].
+    pub fn fetch(&self, url: &str, want: Option<Sha256>) -> anyhow::Result<Download> {
+        let want = self.pinned(url, want)?;
+        // The cache may have what the address meant before.
+        let anew = (self.anew || self.rehash.is_some()) && want.sha256.is_none();
+        self.held_to_lock(if anew { self.fetcher.fresh(url) } else { self.fetcher.get(url, want) })
+    }
+
+    /// What came of looking at a source: where it is another than the lock file has, how to write down what is there now.
+    ///
+    /// # Errors
+    /// Those that came of it.
+    pub fn held_to_lock<T>(&self, found: anyhow::Result<T>) -> anyhow::Result<T> {
+        match found {
+            Err(e) if self.locked.is_some() && exit_code(&e) == exit::INTEGRITY => {
+                Err(e).hint(self.how_to_lock())
+            }
+            found => found,
+        }
+    }
+
+    fn how_to_lock(&self) -> String {
+        format!("if that is right, `recipe lock --update {}` writes down what there is now", self.package)
     }
 
     /// Whoever publishes at a URL may be asked.

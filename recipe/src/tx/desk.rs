@@ -37,6 +37,8 @@ pub struct Desk {
     pub locked: bool,
     /// Whether nothing is made that was not reviewed, whatever the prefix says.
     pub require_trust: bool,
+    /// Whether what has no digest is downloaded again, whatever the cache has.
+    pub anew: bool,
     /// Downloads.
     pub fetcher: Arc<Fetcher>,
     /// ^C.
@@ -74,6 +76,7 @@ impl Desk {
             lockfile: Lockfile::read(&places.recipes, locked)?,
             locked,
             require_trust: false,
+            anew: false,
             fetcher: Arc::new(Fetcher::new(&places.cache, offline, interrupt.clone())),
             interrupt: interrupt.clone(),
             beside: BTreeMap::new(),

@@ -154,6 +154,7 @@ pub fn program(desk: &Desk, tx: &str, code: &Code, locked: Option<Vec<Source>>) 
             .unwrap_or_else(|| recipe.path.parent().unwrap_or(Path::new(".")).to_owned()),
         cage,
         fetcher: desk.fetcher.clone(),
+        anew: desk.anew,
         downloads: Vec::new(),
         also_used: Vec::new(),
         programs: Vec::new(),

@@ -188,7 +188,10 @@ fn dependencies_that_are_none_are_shown_where_they_stand() {
     // All of them.
     rig.write("recipes/p.rhai", text("deps: [\"a =>\"], build_deps: [\"b ~ 1\"]"));
     let out = rig.run(&["lint", "p"]).fails(10, "found \"a =>\"");
-    assert!(out.stderr.contains("4:34: expected a dependency") && out.stderr.contains("\"b ~ 1\""), "{out:#?}");
+    assert!(
+        out.stderr.contains("4:34: expected a dependency") && out.stderr.contains("\"b ~ 1\""),
+        "{out:#?}"
+    );
     // What is installed can be removed, also if its recipe was spoilt since, and so can others.
     rig.write("recipes/p.rhai", text("deps: [\"lib\"]"));
     rig.run(&["install", "p"]).ok();

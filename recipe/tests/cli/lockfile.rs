@@ -207,3 +207,90 @@ fn a_digest_of_the_recipe_is_held_against_the_lock_files() {
     rig.write("recipes/recipe.lock", lock.replace(&sha256, &"0".repeat(64)));
     rig.run(&["install", "--locked", "--reinstall", "p"]).fails(20, "p-1.tar.gz of the lock file");
 }
+
+/// Entries that say the wrong thing of what is installed, and of what a server has now.
+#[test]
+fn entries_are_mended_by_what_is_installed_or_made_again() {
+    let rig = rig();
+    rig.run(&["install", "b"]).ok();
+    rig.run(&["lock"]).ok();
+    let lock = rig.read("recipes/recipe.lock");
+    let url = rig.server.url("/b-1.tar.gz");
+    let digest = |rig: &Rig| {
+        common::hash::Sha256::of(&std::fs::read(rig.path("www/b-1.tar.gz")).expect("packed")).to_string()
+    };
+    let first = digest(&rig);
+    for (from, to) in [(&url, format!("{url}x")), (&first, "0".repeat(64))] {
+        rig.write("recipes/recipe.lock", lock.replace(from.as_str(), &to));
+        let out = rig.run(&["lock", "--check"]);
+        let says = "b: the lock file has it made from other files than what is installed\n";
+        assert_eq!((out.code, out.stdout.as_str()), (Some(20), says), "{out:#?}");
+        let out = rig.run(&["install", "--locked", "--reinstall", "b"]);
+        assert!(out.stderr.contains("hint: ") && out.stderr.contains("`recipe lock --update b`"), "{out:#?}");
+        assert_eq!(rig.run(&["lock", "b"]).ok().stdout, "~ b 1 -> 1\n");
+        assert_eq!(rig.read("recipes/recipe.lock"), lock);
+    }
+    // The server has another file by now: only who is asked to look there knows.
+    rig.release("b", "1", &[("bin/b", "another")]);
+    let second = digest(&rig);
+    assert_ne!(first, second);
+    assert_eq!(rig.run(&["lock", "b"]).ok().stdout, "");
+    std::fs::remove_dir_all(rig.path("cache")).expect("removed");
+    let out = rig.run(&["install", "--locked", "--reinstall", "b"]).fails(14, "is not the file that was");
+    assert!(out.stderr.contains("`recipe lock --update b`"), "{out:#?}");
+    assert_eq!(rig.run(&["lock", "-n", "--update", "b"]).ok().stdout, "~ b 1 -> 1\n");
+    assert_eq!(rig.read("recipes/recipe.lock"), lock);
+    let out = rig.run(&["lock", "--update", "b"]).ok();
+    assert_eq!(out.stdout, "~ b 1 -> 1\n");
+    assert!(out.stderr.contains("b 1 is made, to see from what"), "{out:#?}");
+    assert_eq!(
+        rig.read("recipes/recipe.lock"),
+        lock.replace(&first, &second).replace(
+            &format!("size = {}", size(&lock)),
+            &format!("size = {}", std::fs::metadata(rig.path("www/b-1.tar.gz")).expect("packed").len()),
+        )
+    );
+    assert_eq!(rig.run(&["lock"]).ok().stdout, "", "what is true of the recipe stays, if it was not named");
+    rig.run(&["lock", "--update", "--offline", "b"]).fails(13, "is not in the cache");
+    rig.run(&["install", "--locked", "--reinstall", "b"]).ok();
+    assert_eq!(rig.read("prefix/bin/b"), "another");
+    rig.run(&["lock", "--check"]).ok();
+    // What is not installed is made from what is there now, too; what was not named stays.
+    elsewhere(&rig);
+    rig.run(&["lock", "a"]).ok();
+    rig.release("a", "1", &[("bin/a", "another")]);
+    rig.release("b", "1", &[("bin/b", "a third")]);
+    assert_eq!(rig.run(&["lock", "--update", "a"]).ok().stdout, "~ a 1 -> 1\n");
+    rig.run(&["lock", "--update", "--check"]).fails(2, "cannot be used with");
+}
+
+fn size(lock: &str) -> String {
+    let size = lock.lines().find_map(|line| line.strip_prefix("size = ")).expect("a size");
+    size.to_owned()
+}
+
+#[test]
+fn each_platform_has_its_own_sources() {
+    let rig = rig();
+    let (here, other) = (format!("linux-{}", std::env::consts::ARCH), "linux-other");
+    rig.run(&["lock", "b"]).ok();
+    let lock = rig.read("recipes/recipe.lock");
+    let theirs = lock.replace(&here, other);
+    rig.write("recipes/recipe.lock", &theirs);
+    let says = format!("b: the lock file has it for {other}, not for {here}");
+    rig.run(&["install", "--locked", "b"]).fails(20, &says);
+    assert_eq!(rig.run(&["lock", "--check"]).stdout, format!("{says}\n"));
+    assert_eq!(rig.run(&["lock", "b"]).ok().stdout, "~ b 1 -> 1\n");
+    let both = rig.read("recipes/recipe.lock");
+    assert_eq!((both.matches(&here).count(), both.matches(other).count()), (1, 1), "{both}");
+    rig.run(&["install", "--locked", "b"]).ok();
+    // Those of others stay as long as the recipe says the same.
+    assert_eq!(rig.run(&["lock", "--update", "b"]).ok().stdout, "");
+    assert_eq!(rig.run(&["lock"]).ok().stdout, "");
+    assert_eq!(rig.read("recipes/recipe.lock"), both);
+    rig.write("recipes/recipe.lock", both.replace("linux-other", "linux-another"));
+    rig.write("recipes/b.rhai", rig.recipe("b").replace("fn install() {", "fn install() { print(1);"));
+    rig.run(&["lock", "b"]).ok();
+    let new = rig.read("recipes/recipe.lock");
+    assert_eq!((new.matches(&here).count(), new.matches("another").count()), (1, 0), "{new}");
+}

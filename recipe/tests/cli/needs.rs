@@ -230,7 +230,10 @@ fn what_the_base_has_too_can_be_removed() {
     system.run(&["install", "curl", "new"]).ok();
     let out = system.run(&["remove", "openssl"]).fails(12, "openssl >= 3.5 is needed by new");
     assert!(!out.stderr.contains("curl"), "{out:#?}");
-    assert_eq!(system.run(&["remove", "-n", "--cascade", "openssl"]).ok().stdout, "- new 1\n- openssl 3.5.0\n");
+    assert_eq!(
+        system.run(&["remove", "-n", "--cascade", "openssl"]).ok().stdout,
+        "- new 1\n- openssl 3.5.0\n"
+    );
     system.run(&["remove", "new"]).ok();
     assert_eq!(system.run(&["remove", "openssl"]).ok().stdout, "- openssl 3.5.0\n");
     let tree = system.run(&["tree", "curl"]).ok().stdout;

@@ -62,12 +62,7 @@ fn digest(hex: &str) -> anyhow::Result<Sha256> {
 }
 
 fn get(context: &mut Context, url: &str, want: Option<Sha256>) -> anyhow::Result<Text> {
-    let want = context.pinned(url, want)?;
-    let download = match &context.rehash {
-        // The cache may have what the address meant before.
-        Some(_) if want.sha256.is_none() => context.fetcher.fresh(url)?,
-        _ => context.fetcher.get(url, want)?,
-    };
+    let download = context.fetch(url, want)?;
     let path = download.path.to_string_lossy().into_owned();
     context.downloads.push(download);
     Ok(path.into())
@@ -105,7 +100,8 @@ fn used(
 ) -> anyhow::Result<()> {
     let url = format!("{BESIDE}{path}");
     context.granted.allows(Kind::File, &file(path, Some(&sha256)))?;
-    context.pinned(&url, want)?.is_met(&format!("{path} beside the recipe"), sha256, size)?;
+    let found = context.pinned(&url, want)?.is_met(&format!("{path} beside the recipe"), sha256, size);
+    context.held_to_lock(found)?;
     context.also_used.push(Source { url, sha256, size });
     Ok(())
 }

@@ -156,8 +156,7 @@ fn small(context: &mut Context, url: &str) -> anyhow::Result<String> {
 
 /// As [`small`], whatever it is.
 pub(super) fn small_bytes(context: &mut Context, url: &str) -> anyhow::Result<Vec<u8>> {
-    let want = context.pinned(url, None)?;
-    let download = context.fetcher.get(url, want)?;
+    let download = context.fetch(url, None)?;
     context.also_used.push(Source { url: url.to_owned(), sha256: download.sha256, size: download.size });
     let read = || -> anyhow::Result<Vec<u8>> {
         ensure!(download.size <= SMALL, "it is larger than {SMALL} bytes");
