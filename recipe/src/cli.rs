@@ -120,6 +120,11 @@ enum Command {
         #[arg(long)]
         reverse: bool,
     },
+    /// Show what would be affected if an installed package went, or became what its recipe has now.
+    Impact {
+        /// Name of a package.
+        name: String,
+    },
     /// List packages that came for others which are gone.
     Orphans,
     /// Remove packages that came for others which are gone.
@@ -248,6 +253,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Lint { files } => commands::lint::run(&settings, &files),
         Command::Why { name } => commands::needs::why(&settings, &name),
         Command::Tree { name, reverse } => commands::needs::tree(&settings, &name, reverse),
+        Command::Impact { name } => commands::impact::run(&settings, &name),
         Command::Orphans => commands::needs::orphans(&settings),
         Command::Autoremove { dry_run } => commands::remove::autoremove(&settings, dry_run),
         Command::Mark { reason, names } => commands::needs::mark(&settings, reason, &names),

@@ -13,6 +13,7 @@ pub mod which;
 pub mod check;
 pub mod doctor;
 pub mod needs;
+pub mod impact;
 pub mod helpers;
 pub mod lint;
 pub mod hash;

@@ -46,6 +46,7 @@ const NAMES: &[(&str, &str, Kind)] = &[
     ("check", "names", Kind::Installed),
     ("why", "name", Kind::Installed),
     ("tree", "name", Kind::Installed),
+    ("impact", "name", Kind::Installed),
     ("mark", "names", Kind::Installed),
     ("pin", "packages", Kind::Installed),
     ("unpin", "names", Kind::Installed),

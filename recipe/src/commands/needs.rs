@@ -190,7 +190,8 @@ pub fn mark(settings: &Settings, reason: Reason, names: &[String]) -> anyhow::Re
     Ok(ExitCode::SUCCESS)
 }
 
-fn read_graph(settings: &Settings) -> anyhow::Result<Graph> {
+/// What is installed.
+pub(super) fn read_graph(settings: &Settings) -> anyhow::Result<Graph> {
     // Without a prefix nothing is installed.
     let own = Dir::open(&settings.places.prefix_here().join(OWN));
     match own {

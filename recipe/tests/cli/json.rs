@@ -103,6 +103,7 @@ fn every_command_prints_the_json_that_is_published() {
         (&["which", "sh"], 0),
         (&["why", "b"], 0),
         (&["tree", "a"], 0),
+        (&["impact", "b"], 0),
         (&["orphans"], 0),
         (&["lock"], 0),
         (&["lock", "--check"], 0),

@@ -11,6 +11,7 @@ mod lists;
 mod kept;
 mod names;
 mod needs;
+mod impact;
 mod archives;
 mod locks;
 mod moves;
