@@ -109,3 +109,26 @@ fn a_rename_that_fails_is_named() {
     }
     assert_eq!(said.into_iter().collect::<Vec<_>>(), ["install", "remove", "replace"]);
 }
+
+/// Whoever waits may wait for what he names to be installed.
+#[test]
+fn what_is_removed_is_looked_for_when_it_is_its_turn() {
+    let rig = Rig::new();
+    rig.release("p", "1", &[("bin/p", "p")]);
+    rig.add("p", "1", "install_bin(\"p\");");
+    let before = rig.recipe("p");
+    rig.run(&["install", "p"]).ok();
+    let installed = rig.recipe("p");
+    rig.write("recipes/p.rhai", before);
+    let lock = std::fs::File::open(rig.prefix(".recipe/lock")).expect("it is there");
+    lock.lock().expect("locked");
+    rig.run(&["remove", "p"]).fails(11, "p is not installed");
+    let mut cmd = rig.cmd(&["remove", "--wait", "30", "p"]).std();
+    let waiting = cmd.stdout(std::process::Stdio::piped()).spawn().expect("it starts");
+    std::thread::sleep(Duration::from_millis(300));
+    rig.write("recipes/p.rhai", installed);
+    lock.unlock().expect("unlocked");
+    let out = waiting.wait_with_output().expect("waited");
+    assert_eq!((out.status.code(), String::from_utf8_lossy(&out.stdout).as_ref()), (Some(0), "- p 1\n"));
+    rig.run(&["remove", "--wait", "1", "p"]).fails(11, "p is not installed");
+}
