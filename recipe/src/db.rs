@@ -154,12 +154,18 @@ pub fn installed(own: &Dir, recipe: &Recipe) -> anyhow::Result<Option<Record>> {
     }
 }
 
+/// Where a recipe's text is as it was installed, in our own directory.
+#[must_use]
+pub fn text(name: &str, tx: &str) -> String {
+    format!("{DB}/{name}/{tx}.rhai")
+}
+
 /// The recipe's text as it was installed, if it was kept.
 ///
 /// # Errors
 /// It cannot be read.
 pub fn recipe(own: &Dir, name: &str, tx: &str) -> anyhow::Result<Option<String>> {
-    let path = format!("{DB}/{name}/{tx}.rhai");
+    let path = text(name, tx);
     match own.read(&path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         file => {

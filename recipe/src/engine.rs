@@ -48,6 +48,8 @@ pub struct Program {
     ast: AST,
     context: Shared,
     code: Code,
+    /// Where its text is, for messages.
+    source: String,
 }
 
 /// The functions that `recipe` calls itself.
@@ -66,13 +68,21 @@ impl Program {
         let (source, text) = (code.recipe.path.display().to_string(), &code.text);
         let mut ast =
             engine.compile(text).map_err(|e| report::syntax(&source, text, &e)).exit(exit::RECIPE)?;
-        ast.set_source(source);
+        ast.set_source(&source);
         let granted = Capabilities::of(&code, &digest_beside(&context.borrow().beside))?;
         context.borrow_mut().granted = granted;
-        let program = Self { engine, ast, context, code };
+        let program = Self { engine, ast, context, code, source };
         program.check()?;
         program.read_globals(&globals)?;
         Ok(program)
+    }
+
+    /// The same, where its text is not that of its recipe file, but of this one: messages have its lines.
+    #[must_use]
+    pub fn with_text_at(mut self, file: &Path) -> Self {
+        self.source = file.display().to_string();
+        self.ast.set_source(&self.source);
+        self
     }
 
     /// What is wrong with a recipe, without making it ready.
@@ -111,7 +121,7 @@ impl Program {
         );
         self.context.borrow_mut().phase = None;
         self.context.borrow().interrupt.check()?;
-        result.map_err(|e| report::runtime(&self.code, phase, &e))
+        result.map_err(|e| report::runtime(&self.code, &self.source, phase, &e))
     }
 
     fn check(&self) -> anyhow::Result<()> {
@@ -130,7 +140,7 @@ impl Program {
     fn read_globals(&self, globals: &Globals) -> anyhow::Result<()> {
         let mut scope = Scope::new();
         let result = self.engine.run_ast_with_scope(&mut scope, &self.ast);
-        result.map_err(|e| report::runtime(&self.code, "", &e)).exit(exit::RECIPE)?;
+        result.map_err(|e| report::runtime(&self.code, &self.source, "", &e)).exit(exit::RECIPE)?;
         let values = scope.iter().map(|(name, _, value)| (name.to_owned(), value));
         globals.borrow_mut().extend(values);
         Ok(())

@@ -41,11 +41,11 @@ pub(super) fn syntax(source: &str, text: &str, error: &ParseError) -> anyhow::Er
     anyhow::anyhow!("{}", place(source, text, error.position(), &error.err_type().to_string()))
 }
 
-/// Code that failed while it ran.
-pub(super) fn runtime(code: &Code, phase: &str, error: &EvalAltResult) -> anyhow::Error {
+/// Code that failed while it ran; the text of its recipe is shown as that of the file `recipe`.
+pub(super) fn runtime(code: &Code, recipe: &str, phase: &str, error: &EvalAltResult) -> anyhow::Error {
     // From the outermost call inwards: who was called where.
     let mut calls = Vec::new();
-    let mut source = code.recipe.path.display().to_string();
+    let mut source = recipe.to_owned();
     let mut inner = error;
     loop {
         match inner {
@@ -78,7 +78,8 @@ pub(super) fn runtime(code: &Code, phase: &str, error: &EvalAltResult) -> anyhow
             other
         }
     };
-    let text = code.text_of(source.as_ref()).unwrap_or_default();
+    let text = if source == recipe { Some(&*code.text) } else { code.text_of(source.as_ref()) };
+    let text = text.unwrap_or_default();
     let mut out = place(&source, text, inner.position(), &message);
     for (name, source, position) in calls.iter().rev() {
         // The phase itself is called by nobody in the recipe.

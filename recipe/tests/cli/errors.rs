@@ -201,3 +201,26 @@ fn dependencies_that_are_none_are_shown_where_they_stand() {
     assert!(out.stderr.contains(warned), "{out:#?}");
     assert_eq!(rig.run(&["remove", "p"]).ok().stdout, "- p 1\n");
 }
+
+/// What removes is what was installed, whatever its file says by now.
+#[test]
+fn a_remove_that_fails_says_which_text_it_is_of() {
+    let rig = of(
+        "fn install() { write_file(\"p\", \"\"); install_bin(\"p\"); }\nfn remove() { fail(\"broken\"); }",
+    );
+    rig.run(&["install", "p"]).ok();
+    let hint = "hint: what runs is remove() as it was installed; `recipe install --reinstall p` installs that of its file";
+    let out = rig.run(&["remove", "p"]).fails(17, "error: remove of p failed\n");
+    assert!(out.stderr.contains(".rhai:3:15: broken") && out.stderr.contains(hint), "{out:#?}");
+    rig.write("recipes/p.rhai", rig.recipe("p").replace("fail(\"broken\");", "\n    print(\"mended\");"));
+    let out = rig.run(&["remove", "p"]).fails(17, hint);
+    let text = rig.prefix(".recipe/db/p").display().to_string();
+    assert!(out.stderr.contains(&format!("  caused by: {text}/")), "{out:#?}");
+    assert!(
+        out.stderr.contains(".rhai:3:15: broken") && out.stderr.contains("| fn remove() { fail"),
+        "{out:#?}"
+    );
+    assert!(!out.stderr.contains("recipes/p.rhai"), "{out:#?}");
+    rig.run(&["install", "--reinstall", "p"]).ok();
+    rig.run(&["remove", "p"]).ok();
+}
