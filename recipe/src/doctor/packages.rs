@@ -35,7 +35,8 @@ pub(super) fn examine(places: &Places, found: &mut Found) {
     for recipe in installed.values() {
         let record = record(own.as_ref(), recipe, found);
         let deps = record.filter(|_| recipe.is_outdated()).map_or_else(|| recipe.deps.clone(), |r| r.deps);
-        dependencies(recipe, &deps, &|name| claimed.contains(name), &installed, &base, found);
+        let supply = Supply { recipes: &recipes, claimed: &claimed, installed: &installed, base: &base };
+        dependencies(recipe, &deps, &supply, found);
     }
     // What somebody is writing just now is not in its place yet.
     if let Some(own) = own.as_ref().filter(|own| lock::holder(own).is_none()) {
@@ -195,12 +196,19 @@ fn missing(places: &Places, prefix: Option<&Dir>, file: &str) -> Option<String> 
     }
 }
 
+/// What can satisfy dependencies.
+struct Supply<'a> {
+    recipes: &'a [Recipe],
+    /// Names of packages whose recipes say what is not true here.
+    claimed: &'a BTreeSet<&'a str>,
+    installed: &'a BTreeMap<&'a str, &'a Recipe>,
+    base: &'a Base,
+}
+
 fn dependencies(
     recipe: &Recipe,
     deps: &[String],
-    claimed: &dyn Fn(&str) -> bool,
-    installed: &BTreeMap<&str, &Recipe>,
-    base: &Base,
+    Supply { recipes, claimed, installed, base }: &Supply<'_>,
     found: &mut Found,
 ) {
     let name = &recipe.name;
@@ -220,15 +228,24 @@ fn dependencies(
             (Some(version), _) => format!("it needs {wanted}, and {version} is installed"),
             (None, Answer::Enough(_)) => continue,
             // That it is not here is a finding already.
-            (None, _) if claimed(&wanted.name) => continue,
+            (None, _) if claimed.contains(wanted.name.as_str()) => continue,
             (None, Answer::Other(has)) => format!("it needs {wanted}, and the base has {has}"),
             (None, Answer::Nothing) => format!("it needs {wanted}, which nothing satisfies"),
         };
-        found.add(
-            "dependency",
-            name,
-            problem,
-            format!("`recipe install --reinstall {name}` brings what it needs"),
-        );
+        let needed = &wanted.name;
+        let hint = match recipes.iter().find(|r| r.name == *needed) {
+            Some(other) if wanted.accepts(&other.version) => {
+                format!("`recipe install --reinstall {name}` brings what it needs")
+            }
+            Some(other) => format!(
+                "the recipe of {needed} has {}: `recipe update {needed}` asks for a newer one, or mend `deps` of {name}",
+                other.version
+            ),
+            None if wanted.names_recipe() => {
+                format!("no recipe of {needed} can be read; write or mend it, or mend `deps` of {name}")
+            }
+            None => format!("only the base could have it: mend `deps` of {name}"),
+        };
+        found.add("dependency", name, problem, hint);
     }
 }

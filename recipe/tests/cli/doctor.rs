@@ -160,6 +160,21 @@ fn dependencies_that_nothing_satisfies_are_found() {
     let text = rig.recipe("a").replace("deps: [\"b\"]", "deps: [\"b >= 2\", \"b ~ 1\"]");
     rig.write("recipes/a.rhai", text);
     finds(&rig, &["expected a dependency like", "dependency: a: it needs b >= 2, and 1 is installed"]);
+    // A hint is something that helps.
+    let hint = |of: &str| {
+        let out = doctor(&rig).stdout;
+        out.lines().filter_map(|l| l.strip_prefix("  hint: ")).find(|l| l.contains(of)).map(str::to_owned)
+    };
+    let none = "the recipe of b has 1: `recipe update b` asks for a newer one, or mend `deps` of a";
+    assert_eq!(hint("of b").as_deref(), Some(none));
+    rig.write("recipes/a.rhai", rig.recipe("a").replace("\"b >= 2\", \"b ~ 1\"", "\"gone\""));
+    assert_eq!(
+        hint("gone").as_deref(),
+        Some("no recipe of gone can be read; write or mend it, or mend `deps` of a")
+    );
+    rig.write("recipes/a.rhai", rig.recipe("a").replace("\"gone\"", "\"b >= 2\""));
+    rig.write("recipes/b.rhai", rig.recipe("b").replace("version: \"1\"", "version: \"2\""));
+    assert_eq!(hint("`").as_deref(), Some("`recipe install --reinstall a` brings what it needs"));
 }
 
 #[test]
