@@ -60,7 +60,8 @@ pub fn run(settings: &Settings, names: &[String]) -> anyhow::Result<ExitCode> {
         output::json_of("findings", &findings)?;
     } else {
         for f in &findings {
-            output::line(format!("{}: {}: {}", f.package, f.path, f.problem))?;
+            let path = if f.path.is_empty() { String::new() } else { format!("{}: ", f.path) };
+            output::line(format!("{}: {path}{}", f.package, f.problem))?;
         }
         crate::voice::note(&format!("{files} files of {packages} packages, {} differ", findings.len()));
     }

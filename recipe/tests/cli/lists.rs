@@ -195,3 +195,15 @@ fn search_finds_the_best_first() {
     assert_eq!(json["recipes"][0]["name"], "ripgrep");
     assert_eq!(rig.run(&["outdated"]).ok().stdout, "");
 }
+
+#[test]
+fn a_finding_without_a_path_has_none() {
+    let rig = Rig::new();
+    rig.release("p", "1", &[("bin/p", "p")]);
+    rig.add("p", "1", "install_bin(\"p\");");
+    rig.run(&["install", "p"]).ok();
+    std::fs::remove_dir_all(rig.prefix(".recipe/db")).expect("removed");
+    let out = rig.run(&["check"]);
+    assert_eq!(out.code, Some(14), "{out:#?}");
+    assert!(out.stdout.starts_with("p: its recipe says that 1 is installed"), "{out:#?}");
+}
