@@ -119,7 +119,14 @@ pub fn rollback(settings: &Settings, options: &RollbackOptions) -> anyhow::Resul
     };
     let records = db::all(&desk.own, &recipe.name)?;
     let found = records.iter().rev().find(|(_, record)| is_wanted(record)).map(|(tx, _)| tx.clone());
-    let known: Vec<_> = records.iter().map(|(_, r)| r.version.as_str()).filter(|v| *v != now).collect();
+    let mut known: Vec<_> = records.iter().map(|(_, r)| r.version.as_str()).filter(|v| *v != now).collect();
+    // One that was installed several times is said once, where it was the last time.
+    let all = known.clone();
+    let mut at = 0;
+    known.retain(|version| {
+        at += 1;
+        !all[at..].contains(version)
+    });
     let wanted = options.version.as_deref().unwrap_or("an older version");
     let from = found
         .with_context(|| format!("{wanted} of {} is not known", recipe.name))

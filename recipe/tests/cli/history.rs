@@ -118,6 +118,9 @@ fn a_package_goes_back_to_a_version_it_had() {
     rig.run(&["rollback", "p"]).fails(11, "no other version of it is kept");
     rig.run(&["upgrade"]).ok();
     rig.run(&["rollback", "p", "7"]).fails(11, "known are 1");
+    rig.run(&["undo"]).ok();
+    rig.run(&["install", "--reinstall", "--as-dep", "p"]).ok();
+    rig.run(&["rollback", "p", "7"]).fails(11, "known are 1\n");
     assert_eq!(rig.run(&["rollback", "p", "1"]).ok().stdout, "~ p 2 -> 1\n");
     assert_eq!(rig.tree(), one);
     rig.run(&["rollback", "nobody"]).fails(11, "nobody");
