@@ -77,7 +77,10 @@ fn attempt(desk: &Desk, plan: &Plan) -> anyhow::Result<()> {
         }
     }
     apply::forward(desk, journal)?;
-    plan.changes.iter().try_for_each(|change| (change.after)())?;
+    for (package, change) in journal.packages.iter().zip(&plan.changes) {
+        let failed = || format!("post_install of {} failed; nothing was changed", package.name);
+        (change.after)().with_context(failed)?;
+    }
     match journal.packages.first() {
         Some(first) => commit::write(&first.recipe, &first.state, &journal.tx),
         None => Ok(()),

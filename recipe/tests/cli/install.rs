@@ -152,6 +152,7 @@ fn a_failing_post_install_takes_everything_back() {
     rig.write("recipes/p.rhai", rig.recipe("p") + "fn post_install() { fail(\"not today\"); }\n");
     let (before, tree) = (rig.recipe("p"), rig.tree());
     rig.run(&["install", "p"]).fails(17, "recipes/p.rhai:10:21: not today");
+    rig.run(&["install", "p"]).fails(17, "error: post_install of p failed; nothing was changed\n");
     assert_eq!((rig.recipe("p"), rig.tree()), (before, tree));
     assert!(!rig.prefix(".recipe/journal.json").exists() && !rig.prefix(".recipe/db/p").exists());
 }
