@@ -212,3 +212,40 @@ fn a_dry_run_makes_the_package_and_changes_nothing() {
     rig.run(&["remove", "-n", "p"]).ok();
     assert_eq!((rig.recipe("p"), rig.tree().len()), (before, 2));
 }
+
+/// `download` gives a path: also of several files, also of one that is called otherwise.
+#[test]
+fn what_was_downloaded_is_installed_by_its_path() {
+    let rig = Rig::new();
+    for name in ["tool", "tool.1", "_tool"] {
+        rig.write(&format!("www/{name}"), name);
+    }
+    let url = |name: &str| rig.server.url(&format!("/{name}"));
+    let text = format!(
+        "let pkg = #{{ name: \"p\", version: \"1\" }};\nfn install() {{\n    let tool = download(\"{}\");\n    \
+         let page = download(\"{}\");\n    let zsh = download(\"{}\");\n    install_bin(tool);\n    \
+         install_bin(tool, \"other\");\n    install_man(page);\n    install_completion(zsh);\n    \
+         install_file(tool, \"share/p/tool\");\n}}\n",
+        url("tool"),
+        url("tool.1"),
+        url("_tool")
+    );
+    rig.write("recipes/p.rhai", &text);
+    rig.run(&["install", "p"]).ok();
+    for (path, content) in [
+        ("bin/tool", "tool"),
+        ("bin/other", "tool"),
+        ("share/man/man1/tool.1", "tool.1"),
+        ("share/zsh/site-functions/_tool", "_tool"),
+        ("share/p/tool", "tool"),
+    ] {
+        assert_eq!(rig.read(&format!("prefix/{path}")), content, "{path}");
+    }
+    // Nothing else of the cache is.
+    let other = rig.write("cache/downloads/other", "x").display().to_string();
+    rig.write(
+        "recipes/p.rhai",
+        rig.recipe("p").replace("install_bin(tool)", &format!("install_bin(\"{other}\")")),
+    );
+    rig.run(&["install", "--reinstall", "p"]).fails(17, "leads out of the build directory");
+}

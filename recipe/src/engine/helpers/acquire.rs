@@ -21,9 +21,10 @@ pub(super) const TABLE: &[Helper] = &[
         name: "download",
         group: Group::Acquire,
         usage: "download(url) -> path\ndownload(url, sha256) -> path",
-        about: "Downloads a file into the cache and remembers it for `extract`, `verify_*` and `install_*`. With a digest any \
-                other file is refused. Interrupted downloads go on where they ended, without a digest only if the server \
-                says that it has the same file still; https never turns into http.",
+        about: "Downloads a file into the cache and remembers it for `extract`, `verify_*` and `install_*`; these mean the last \
+                one, `install_*` also the one whose path they are given. With a digest any other file is refused. Interrupted \
+                downloads go on where they ended, without a digest only if the server says that it has the same file still; \
+                https never turns into http.",
         add: |r| {
             r.f1(download);
             r.f2(download_sha256);

@@ -9,6 +9,7 @@ use super::acquire::last;
 use crate::dir::{self, Dir};
 use crate::engine::context::Context;
 use crate::exit;
+use crate::fetch::Download;
 
 /// How many candidates an error names.
 const SHOWN: usize = 8;
@@ -47,17 +48,22 @@ pub(super) fn file(context: &Context, word: &str) -> anyhow::Result<String> {
     }
 }
 
-/// As [`file`], opened. What was downloaded last and never unpacked is there by its own name too.
+/// As [`file`], opened. What was downloaded is there by the path that `download` gave, and the last of it, if it was never
+/// unpacked, by its own name too.
 ///
 /// # Errors
 /// As [`file`]; it is not a regular file.
 pub(super) fn open(context: &Context, word: &str) -> anyhow::Result<(String, File)> {
+    let opened = |download: &Download| {
+        let file = File::open(&download.path).with_context(|| format!("failed to open {word}"))?;
+        Ok((download.name.clone(), file))
+    };
+    if let Some(download) = downloaded(context, word) {
+        return opened(download);
+    }
     let path = match file(context, word) {
         Err(e) => match last(context) {
-            Ok(download) if download.name == word => {
-                let file = File::open(&download.path).with_context(|| format!("failed to open {word}"))?;
-                return Ok((word.to_owned(), file));
-            }
+            Ok(download) if download.name == word => return opened(download),
             _ => return Err(e),
         },
         Ok(path) => follow(context, path)?,
@@ -67,6 +73,19 @@ pub(super) fn open(context: &Context, word: &str) -> anyhow::Result<(String, Fil
         bail!("{path} is not a file");
     }
     Ok((path, file))
+}
+
+/// The name that a file has by itself, without the directories it is in.
+pub(super) fn name<'a>(context: &'a Context, word: &'a str) -> &'a str {
+    match downloaded(context, word) {
+        Some(download) => &download.name,
+        None => dir::split(word.trim_end_matches('/')).1,
+    }
+}
+
+/// The download that a path is of, if it is one that `download` gave.
+fn downloaded<'a>(context: &'a Context, word: &str) -> Option<&'a Download> {
+    context.downloads.iter().rev().find(|download| download.path.to_string_lossy() == word)
 }
 
 /// A link of an archive to a file in it is as good as the file.

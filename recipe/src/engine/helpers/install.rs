@@ -93,7 +93,7 @@ pub(super) const TABLE: &[Helper] = &[
 ];
 
 fn bin(context: &mut Context, word: Text) -> anyhow::Result<()> {
-    let name = last_name(&word).to_owned();
+    let name = find::name(context, &word).to_owned();
     put(context, &word, &format!("bin/{name}"), 0o755)
 }
 
@@ -102,7 +102,7 @@ fn bin_as(context: &mut Context, word: Text, name: Text) -> anyhow::Result<()> {
 }
 
 fn lib(context: &mut Context, word: Text) -> anyhow::Result<()> {
-    let name = last_name(&word).to_owned();
+    let name = find::name(context, &word).to_owned();
     put(context, &word, &format!("lib/{name}"), 0o755)
 }
 
@@ -111,7 +111,7 @@ fn lib_as(context: &mut Context, word: Text, name: Text) -> anyhow::Result<()> {
 }
 
 fn man(context: &mut Context, word: Text) -> anyhow::Result<()> {
-    let name = last_name(&word).to_owned();
+    let name = find::name(context, &word).to_owned();
     let bare = [".gz", ".xz", ".zst", ".bz2"].iter().find_map(|e| name.strip_suffix(e)).unwrap_or(&name);
     let section = bare.rsplit_once('.').and_then(|(_, ending)| ending.chars().next());
     let section = section.filter(|c| ('1'..='9').contains(c)).with_context(|| {
@@ -121,7 +121,7 @@ fn man(context: &mut Context, word: Text) -> anyhow::Result<()> {
 }
 
 fn completion(context: &mut Context, word: Text) -> anyhow::Result<()> {
-    let name = last_name(&word).to_owned();
+    let name = find::name(context, &word).to_owned();
     let (shell, command) = completion_of(&name)
         .with_context(|| format!("the name {name:?} does not say whose completion it is"))
         .hint("install_completion(file, \"bash\", \"command\") says so")?;
@@ -158,7 +158,7 @@ fn completion_path(shell: &str, command: &str) -> anyhow::Result<String> {
 }
 
 fn desktop(context: &mut Context, word: Text) -> anyhow::Result<()> {
-    let name = last_name(&word).to_owned();
+    let name = find::name(context, &word).to_owned();
     ensure!(name.ends_with(".desktop"), "expected a file whose name ends in .desktop, found {name:?}");
     put(context, &word, &format!("share/applications/{name}"), 0o644)
 }
@@ -244,8 +244,4 @@ fn target(path: &str) -> anyhow::Result<&str> {
 fn plain(name: &str) -> anyhow::Result<&str> {
     ensure!(!name.contains('/'), "expected a name without a slash, found {name:?}");
     dir::check(name)
-}
-
-fn last_name(word: &str) -> &str {
-    dir::split(word.trim_end_matches('/')).1
 }
