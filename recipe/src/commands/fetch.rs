@@ -8,7 +8,7 @@ use common::cli::Mark;
 
 use super::{Settings, output};
 use crate::exit;
-use crate::fetch::{Fetcher, many::JOBS};
+use crate::fetch::{Fetcher, many::JOBS, store};
 use crate::lockfile::{Lockfile, NAME, Package};
 use crate::shelf::similar;
 
@@ -45,6 +45,8 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     files.sort_by(|a, b| a.url.cmp(&b.url));
     files.dedup();
     if options.dry_run {
+        let cached = store::list(&settings.places.cache)?;
+        files.retain(|file| !cached.iter().any(|item| item.is(file)));
         let urls: Vec<_> = files.iter().map(|file| &file.url).collect();
         return if settings.json { output::json_of("urls", &urls) } else { lines(&urls) }
             .map(|()| ExitCode::SUCCESS);

@@ -48,7 +48,10 @@ fn the_same_packages_are_made_elsewhere_without_a_network() {
     let before = rig.server.log().len();
     let urls = rig.run(&["fetch", "--dry-run"]).ok().stdout;
     assert_eq!((urls.lines().count(), rig.server.log().len()), (2, before), "{urls}");
+    rig.run(&["fetch", "b"]).ok();
+    assert_eq!(rig.run(&["fetch", "-n"]).ok().stdout, format!("{}\n", rig.server.url("/a-1.tar.gz")));
     assert_eq!(rig.run(&["fetch"]).ok().stdout.lines().count(), 2);
+    assert_eq!(rig.run(&["fetch", "-n"]).ok().stdout, "", "it would download nothing any more");
     assert_eq!(rig.server.log().len(), before + 2);
     assert_eq!(rig.run(&["install", "--locked", "--offline", "a"]).ok().stdout, "+ b 1\n+ a 1\n");
     assert_eq!(rig.server.log().len(), before + 2, "nothing is asked for");
