@@ -19,7 +19,7 @@ use crate::shelf;
 
 /// How a package would be affected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "lowercase")]
 enum Effect {
     /// It is the package itself.
     Goes,
@@ -62,7 +62,7 @@ impl Affected {
 /// Runs it.
 ///
 /// # Errors
-/// The package is not installed, or the base's list or a record cannot be read.
+/// The package is not installed (exit code [`crate::exit::NOT_FOUND`]), or the base's list or a record cannot be read.
 pub fn run(settings: &Settings, name: &str) -> anyhow::Result<ExitCode> {
     let recipe = shelf::installed(&settings.places, name)?;
     let (graph, base) = (read_graph(settings)?, Base::of(&settings.places.sysroot));

@@ -145,16 +145,21 @@ fn entry(desk: &Desk, recipe: &Recipe, before: &Lockfile, how: How) -> anyhow::R
     let code = Code::load(&recipe.path)?;
     let recipe = &code.recipe;
     let deps = deps(&desk.places, &desk.base, recipe)?;
-    let installed = installed_from(&desk.own, &code)?.filter(|_| how != How::Anew);
-    let keep = how == How::Kept || (how == How::Compared && installed.is_none());
-    if let State::Same(package) = before.state_of(&code)?
-        && keep
-    {
-        return Ok(Some(package.clone().with_deps(deps)));
+    let kept = match before.state_of(&code)? {
+        State::Same(package) if how != How::Anew => Some(package.clone().with_deps(deps.clone())),
+        _ => None,
+    };
+    if how == How::Kept && kept.is_some() {
+        return Ok(kept);
     }
     let (digest, old) = (code.digest()?, before.get(&recipe.name));
-    if let Some(sources) = installed {
+    if how != How::Anew
+        && let Some(sources) = installed_from(&desk.own, &code)?
+    {
         return Ok(Some(Package::new(recipe, &digest, deps, sources).with_others(old)));
+    }
+    if kept.is_some() {
+        return Ok(kept);
     }
     for text in &recipe.build_deps {
         let requirement = resolve::parse(recipe, text)?;
