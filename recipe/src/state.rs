@@ -1,7 +1,7 @@
 //! The state of a package, as it stands in its recipe file.
 //!
-//! Top-level variables <-> [`State`]. `grep -l "let installed = true;"` must always be right, so the form of these lines never
-//! varies: one space around `=`, one path a line.
+//! Top-level variables <-> [`State`]. `grep -l "installed = true"` must always be right, so the form of these lines, once written,
+//! never varies: one space around `=`, one path a line. Where people wrote what deceives it, [`misleading`] says so.
 
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +89,37 @@ impl State {
             &NAMES,
         )
     }
+}
+
+/// What people look for.
+const SOUGHT: &str = "installed = true";
+
+/// Where `grep "installed = true"` finds something else than the state of an installed package, or does not find that: places with
+/// what is wrong there.
+///
+/// # Errors
+/// The text is not a recipe.
+pub fn misleading(text: &str) -> Result<Vec<SyntaxError>, SyntaxError> {
+    let top = Top::of(text)?;
+    let block = top.get("installed");
+    // Where it stands in the statement that recipe writes.
+    let own = block.map(|found| found.span.start + "let ".len());
+    let found: Vec<usize> = text.match_indices(SOUGHT).map(|(at, _)| at).collect();
+    let mut out: Vec<_> = found
+        .iter()
+        .filter(|at| Some(**at) != own)
+        .map(|at| SyntaxError {
+            offset: *at,
+            message: format!("`grep \"{SOUGHT}\"` finds this, be the package installed or not"),
+        })
+        .collect();
+    let hidden =
+        block.filter(|b| b.literal == Some(Value::Bool(true)) && own.is_none_or(|o| !found.contains(&o)));
+    out.extend(hidden.map(|block| SyntaxError {
+        offset: block.span.start,
+        message: format!("expected `let {SOUGHT};`, as `grep \"{SOUGHT}\"` finds it"),
+    }));
+    Ok(out)
 }
 
 fn text(top: &Top, name: &str) -> Result<Option<String>, SyntaxError> {

@@ -6,6 +6,7 @@
 mod scan;
 mod literal;
 mod top;
+mod comments;
 mod splice;
 mod edit;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::code::Code;
 use crate::engine::Program;
 use crate::exit;
 use crate::shelf;
+use crate::state::{located, misleading};
 
 #[derive(Debug, Serialize)]
 struct Result {
@@ -28,7 +29,7 @@ pub fn run(settings: &Settings, words: &[String]) -> anyhow::Result<ExitCode> {
     };
     let mut results = Vec::new();
     for path in &paths {
-        let checked = Code::load(path).and_then(Program::lint).exit(exit::RECIPE);
+        let checked = Code::load(path).inspect(warn).and_then(Program::lint).exit(exit::RECIPE);
         if let Err(e) = &checked {
             tell(&report(e));
         }
@@ -44,4 +45,11 @@ pub fn run(settings: &Settings, words: &[String]) -> anyhow::Result<ExitCode> {
         crate::voice::note(&format!("{} recipes, {wrong} with mistakes", results.len()));
     }
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { exit::RECIPE.into() })
+}
+
+/// What is no mistake, but deceives people.
+fn warn(code: &Code) {
+    for found in misleading(&code.text).unwrap_or_default() {
+        tell(&format!("warning: {:#}", located(&code.recipe.path, &code.text, &found)));
+    }
 }

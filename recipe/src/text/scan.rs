@@ -127,12 +127,12 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, SyntaxError> {
 }
 
 /// The end of the line that a byte is in.
-fn line_end(text: &str, at: usize) -> usize {
+pub(super) fn line_end(text: &str, at: usize) -> usize {
     text[at..].find('\n').map_or(text.len(), |i| at + i)
 }
 
 /// Block comments nest in Rhai. The third character of `/**` is no part of the end, so that `/**/` goes on.
-fn block_comment(bytes: &[u8], start: usize) -> Result<usize, SyntaxError> {
+pub(super) fn block_comment(bytes: &[u8], start: usize) -> Result<usize, SyntaxError> {
     let is_doc = bytes.get(start + 2) == Some(&b'*');
     let (mut depth, mut at) = (1usize, start + 2 + usize::from(is_doc));
     while at < bytes.len() {

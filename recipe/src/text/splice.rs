@@ -1,7 +1,10 @@
-//! Text + new values of variables -> text. Only the values change: comments, order and formatting stay as they are.
+//! Text + new values of variables -> text. Their statements have one form, whatever they had before, for whoever looks for them
+//! with `grep`; comments in them come behind them. Everything else stays as it is.
 
+use super::comments::{comments, end_of_line};
 use super::scan::SyntaxError;
-use super::top::Top;
+use super::top::{Let, Top};
+use super::words;
 
 /// A variable and the source of its new value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +15,13 @@ pub struct Change {
     pub source: String,
 }
 
+impl Change {
+    /// All of the statement.
+    fn statement(&self, newline: &str) -> String {
+        format!("let {} = {};", self.name, self.source.replace('\n', newline))
+    }
+}
+
 /// Puts new values in; variables that are not there are added behind the last of the `family`, or behind `pkg`.
 ///
 /// # Errors
@@ -19,7 +29,6 @@ pub struct Change {
 pub fn splice(text: &str, changes: &[Change], family: &[&str]) -> Result<String, SyntaxError> {
     let top = Top::of(text)?;
     let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    let source = |change: &Change| change.source.replace('\n', newline);
     // (where, how much is replaced, by what)
     let mut edits = Vec::new();
     let mut missing = String::new();
@@ -30,22 +39,22 @@ pub fn splice(text: &str, changes: &[Change], family: &[&str]) -> Result<String,
                 let message = format!("expected `let {}`, found `const`: it changes", change.name);
                 return Err(SyntaxError::new(found.span.start, message));
             }
-            Some(found) => edits.push((found.value.clone(), source(change))),
-            None => missing.push_str(&format!("let {} = {};{newline}", change.name, source(change))),
+            Some(found) => {
+                let new = format!("{}{}", change.statement(newline), moved(text, found, newline)?);
+                edits.push((found.span.clone(), new));
+            }
+            None => missing.extend([&change.statement(newline), newline]),
         }
     }
     if !missing.is_empty() {
         let behind = anchor.or_else(|| top.get("pkg").map(|l| l.span.end)).unwrap_or(0);
-        // A comment behind the statement stays with it; whatever else follows in its line is another statement.
-        let line_end = text[behind..].find('\n').map_or(text.len(), |i| behind + i + 1);
-        let rest = text[behind..line_end].trim();
-        let at = if rest.is_empty() || rest.starts_with("//") { line_end } else { behind };
+        // A comment behind the statement stays with it.
+        let at = end_of_line(text, behind)?.unwrap_or(behind);
         let ended = at == 0 || text[..at].ends_with('\n');
         let before = if ended { "" } else { newline };
-        let title = if anchor.is_none() {
-            format!("{newline}// State: written by recipe.{newline}")
-        } else {
-            String::new()
+        let title = match anchor {
+            None => format!("{newline}// State: written by recipe.{newline}"),
+            Some(_) => String::new(),
         };
         edits.push((at..at, format!("{before}{title}{missing}")));
     }
@@ -58,22 +67,45 @@ pub fn splice(text: &str, changes: &[Change], family: &[&str]) -> Result<String,
         last = span.end;
     }
     out.push_str(&text[last..]);
-    check(&top, &out, changes)?;
+    check(text, &out, changes)?;
     Ok(out)
 }
 
-/// What must hold of the result, whatever was done to get it.
-fn check(before: &Top, text: &str, changes: &[Change]) -> Result<(), SyntaxError> {
-    let after = Top::of(text)?;
-    let changed = |name: &str| changes.iter().any(|c| c.name == name);
-    let mut kept = before.lets.iter().filter(|l| !changed(&l.name));
-    let same = before.functions.iter().map(|f| &f.0).eq(after.functions.iter().map(|f| &f.0))
-        && kept.all(|l| after.get(&l.name).is_some_and(|new| new.literal == l.literal))
-        && changes.iter().all(|c| {
-            let value = after.get(c.name).map(|l| text[l.value.clone()].replace('\r', ""));
-            value.as_deref() == Some(&c.source)
-        });
-    if same { Ok(()) } else { Err(SyntaxError::new(0, "the new state does not fit into this text")) }
+/// The comments within a statement, as they come behind it.
+fn moved(text: &str, found: &Let, newline: &str) -> Result<String, SyntaxError> {
+    let statement = &text[found.span.clone()];
+    let mut out = String::new();
+    let mut open = false;
+    for comment in comments(statement)? {
+        out.push_str(if open { newline } else { " " });
+        out.push_str(&statement[comment.clone()]);
+        open = statement[comment].starts_with("//");
+    }
+    let rest = text[found.span.end..].trim_start_matches([' ', '\t', '\r']);
+    if open && !rest.is_empty() && !rest.starts_with('\n') {
+        out.push_str(newline);
+    }
+    Ok(out)
+}
+
+/// What must hold of the result, whatever was done to get it: the changed statements are as they should be, every other token is
+/// as it was, and every comment is there.
+fn check(before: &str, after: &str, changes: &[Change]) -> Result<(), SyntaxError> {
+    let top = Top::of(after)?;
+    let names: Vec<&str> = changes.iter().map(|c| c.name).collect();
+    let are_there = changes.iter().all(|c| {
+        let statement = top.get(c.name).map(|l| after[l.span.clone()].replace('\r', ""));
+        statement == Some(c.statement("\n"))
+    });
+    let mut found = comments(after)?.into_iter();
+    let mut said = comments(before)?.into_iter();
+    let same = words(before, &names)? == words(after, &names)?
+        && said.all(|old| found.any(|new| after[new] == before[old.clone()]));
+    if are_there && same {
+        Ok(())
+    } else {
+        Err(SyntaxError::new(0, "the new state does not fit into this text"))
+    }
 }
 
 #[cfg(test)]
@@ -116,10 +148,9 @@ mod tests {
     /// Whatever went wrong before, this sees it.
     #[test]
     fn a_result_that_is_not_what_was_wanted_is_refused() {
-        let top = Top::of(TEXT).unwrap();
         let changes = [change("a", "3")];
         let good = TEXT.replace("2;", "3;");
-        assert_eq!(check(&top, &good, &changes), Ok(()));
+        assert_eq!(check(TEXT, &good, &changes), Ok(()));
         for bad in [
             TEXT.to_owned(),
             good.replace("= 1", "= 9"),
@@ -128,8 +159,11 @@ mod tests {
             good.replace("fn f() {}", ""),
             good.replace("let a = 3;", ""),
             good.replace("3;", "3"),
+            good.replace("= 3", "=3"),
+            good.replace("// two", ""),
+            good.replace("{}", "{ 1 }"),
         ] {
-            assert!(check(&top, &bad, &changes).is_err(), "{bad}");
+            assert!(check(TEXT, &bad, &changes).is_err(), "{bad}");
         }
     }
 }

@@ -412,3 +412,83 @@ fn numbers_end_before_what_is_none_of_them() {
         assert_eq!(words(text, &[]).unwrap().join(" "), expected, "{text}");
     }
 }
+
+/// Whatever stands around it and in it: behind each splice the statement has the one form, `grep` agrees with the state, Rhai reads
+/// the text as before, and nothing grows.
+#[test]
+fn grep_is_right_behind_every_splice() {
+    const SPACE: &[&str] = &[
+        " ",
+        "  ",
+        "\t",
+        "\n",
+        "\r\n",
+        " /* a */ ",
+        "/* \n */",
+        "//\n",
+        " // b\r\n",
+        "/**/ */",
+        "/* /* */ */",
+    ];
+    const AROUND: &[&str] = &[
+        "let a = 1;",
+        "const b = `\n`;",
+        "fn f() { let installed = 5; }",
+        "fn installed() {}",
+        "\n",
+        "import \"x\" as x;",
+    ];
+    const STATE: &[(&str, &[&str])] = &[
+        ("installed", &["true", "false"]),
+        ("installed_version", &["()", "\"1\"", "`1`"]),
+        ("installed_files", &["[]", "[ \"/a\" /* x */, // y\n]"]),
+        ("pinned", &["\"< 2\""]),
+    ];
+    let mut rhai = Engine::new_raw();
+    rhai.set_optimization_level(rhai::OptimizationLevel::None);
+    let mut random = Random::new(20_261_127);
+    let mut random = |below: usize| usize::try_from(random.below(below as u64)).unwrap();
+    let mut compiled = 0;
+    for round in 0..6_000 {
+        let mut text = String::new();
+        let mut left = STATE.to_vec();
+        left.push(("pkg", &["1"]));
+        for _ in 0..2 + random(8) {
+            let mut space = |least: usize| -> String {
+                (0..least + random(3)).map(|_| SPACE[random(SPACE.len())]).collect()
+            };
+            let (one, some, more) = (space(1), space(0), space(0));
+            let (end, behind) = (space(0), space(0));
+            if left.is_empty() || random(3) == 0 {
+                text.push_str(AROUND[random(AROUND.len())]);
+                text.push_str(&behind);
+            } else {
+                let (name, values) = left.swap_remove(random(left.len()));
+                let value = values[random(values.len())];
+                text.push_str(&format!("let{one}{name}{some}={more}{value}{end};{behind}"));
+            }
+        }
+        let Ok(before) = Top::of(&text) else { continue };
+        let was = rhai.compile(&text);
+        let state = crate::state::State {
+            installed: round % 2 == 0,
+            version: (round % 3 == 0).then(|| "1".into()),
+            files: (0..round % 4).map(|n| format!("/f{n}")).collect(),
+            ..Default::default()
+        };
+        let new = state.splice(&text).unwrap_or_else(|e| panic!("{text:?}: {e:?}"));
+        let top = Top::of(&new).unwrap();
+        assert_eq!(crate::state::State::of(&top), Ok(state.clone()), "{text:?}");
+        assert_eq!(new.contains("installed = true"), state.installed, "{text:?}: {new:?}");
+        assert_eq!(crate::state::misleading(&new), Ok(vec![]), "{new:?}");
+        assert_eq!(state.splice(&new).as_ref(), Ok(&new), "{text:?}");
+        let names = crate::state::NAMES;
+        assert_eq!(words(&text, &names), words(&new, &names), "{text:?}: {new:?}");
+        assert_eq!(before.get("pinned").is_some(), top.get("pinned").is_some());
+        if was.is_ok() {
+            compiled += 1;
+            rhai.compile(&new).unwrap_or_else(|e| panic!("{text:?}: {new:?}: {e}"));
+        }
+    }
+    assert!(compiled > 1_000, "{compiled}");
+}

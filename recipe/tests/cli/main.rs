@@ -6,6 +6,7 @@ mod install;
 mod upgrade;
 mod conflicts;
 mod errors;
+mod edited;
 mod download;
 mod lists;
 mod kept;
