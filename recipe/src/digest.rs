@@ -11,6 +11,7 @@ use anyhow::Context;
 use common::hash::Sha256;
 use sha2::{Digest, Sha512};
 
+use crate::dir::read_text;
 use crate::recipe::check_name;
 use crate::shelf;
 use crate::state;
@@ -105,7 +106,7 @@ fn imports(text: &str, lib: &Path, found: &mut Libraries) -> anyhow::Result<()> 
             if found.contains_key(&name) || !path.exists() {
                 continue;
             }
-            let text = common::fs::read_to_string(&path)?;
+            let text = read_text(&path)?;
             found.insert(name, text.clone());
             imports(&text, lib, found).with_context(|| format!("cannot read {}", path.display()))?;
         }

@@ -4,8 +4,10 @@
 //! plain name in an open directory. Paths here are relative, of plain names ([`check`]).
 //!
 //! - [`names`]: what is in a directory
+//! - [`text`]: files that are read as a whole
 
 mod names;
+mod text;
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -18,6 +20,8 @@ use anyhow::{Context, ensure};
 use common::beneath::{self, DIR};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
+
+pub use text::read_text;
 
 /// An open directory.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::code::Code;
 use crate::db::{self, Source};
-use crate::dir::Dir;
+use crate::dir::{Dir, read_text};
 use crate::exit;
 use crate::recipe::Recipe;
 
@@ -168,7 +168,7 @@ impl Lockfile {
             return Ok(None);
         }
         let read = || -> anyhow::Result<Self> {
-            let text = common::fs::read_to_string(&path)?;
+            let text = read_text(&path)?;
             let wrong = || format!("{} is not a lock file of recipe", path.display());
             // First the version: a newer one may have fields that this one does not know.
             let table: toml::Table = toml::from_str(&text).with_context(wrong)?;

@@ -9,6 +9,7 @@ use anyhow::Context;
 use common::cli::Mark;
 use serde::Serialize;
 
+use crate::dir;
 use crate::exit;
 use crate::pin::Pin;
 use crate::state::{State, located};
@@ -61,7 +62,7 @@ impl Recipe {
     /// # Errors
     /// It cannot be read, or see [`Recipe::parse`].
     pub fn load(path: &Path) -> anyhow::Result<Self> {
-        Self::parse(&common::fs::read_to_string(path).exit(exit::RECIPE)?, path)
+        Self::parse(&dir::read_text(path).exit(exit::RECIPE)?, path)
     }
 
     /// Reads a recipe from its text; `path` gives messages and the expected name.
@@ -219,7 +220,7 @@ pub fn check_needed(name: &str) -> Result<(), String> {
     };
     let path = || {
         let path = name.strip_prefix('/')?;
-        crate::dir::check(path).ok().map(drop)
+        dir::check(path).ok().map(drop)
     };
     match name.len() <= 256 && (path().is_some() || capability().is_some()) {
         true => Ok(()),
@@ -232,7 +233,7 @@ pub fn check_needed(name: &str) -> Result<(), String> {
 /// # Errors
 /// As [`Recipe::load`].
 pub fn with_text(path: &Path) -> anyhow::Result<(Recipe, String)> {
-    let text = common::fs::read_to_string(path).exit(exit::RECIPE)?;
+    let text = dir::read_text(path).exit(exit::RECIPE)?;
     let recipe =
         Recipe::parse(&text, path).with_context(|| format!("{} is not a valid recipe", path.display()))?;
     Ok((recipe, text))

@@ -48,8 +48,11 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    /// None for what is larger than recipes are.
+    /// None for what is no file, or larger than recipes are.
     pub(super) fn of(stat: &Stat) -> Option<Self> {
+        if !crate::dir::kind(stat).is_file() {
+            return None;
+        }
         let nanoseconds = |n| u32::try_from(n).ok();
         Some(Self {
             file: (stat.st_dev, stat.st_ino),

@@ -116,15 +116,17 @@ fn load(dir: &Dir, name: &str, buffer: &mut [u8], kept: Option<&Kept>) -> anyhow
             return Recipe::parse(text, &path());
         }
     }
-    let opened = rustix::fs::openat(dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    // Pipes are not waited for.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let opened = rustix::fs::openat(dir, name, flags, Mode::empty());
     let opened = opened.map_err(std::io::Error::from).map(std::fs::File::from);
     let stamp = kept
         .zip(opened.as_ref().ok())
         .and_then(|(kept, file)| Some((kept, Stamp::of(&rustix::fs::fstat(file).ok()?)?)));
     let read = opened.and_then(|mut file| file.read(buffer));
     match read.map(|len| std::str::from_utf8(&buffer[..len])) {
-        // The kernel gives a regular file's bytes as far as there are any.
-        Ok(Ok(text)) if text.len() < LARGE => {
+        // The kernel gives a regular file's bytes as far as there are any. Nothing is what pipes and devices give, too.
+        Ok(Ok(text)) if !text.is_empty() && text.len() < LARGE => {
             if let Some((kept, stamp)) = stamp {
                 kept.keep(stamp, text);
             }

@@ -58,3 +58,43 @@ fn nothing_is_locked() {
     rig.run(&["lock"]).fails(10, TWICE);
     assert!(!rig.path("recipes/recipe.lock").exists());
 }
+
+/// What cannot be read to its end is not waited for, wherever a recipe or a library of one is expected, or a link leads to it.
+#[test]
+fn what_is_no_file_is_said_to_be_none() {
+    let rig = Rig::new();
+    rig.release("a", "1", &[("bin/a", "a")]);
+    rig.add("a", "1", "install_bin(\"bin/a\");");
+    let fifo = |path: &str| {
+        let made = common::cmd::Cmd::new("mkfifo").arg(rig.path(path)).run();
+        made.expect("mkfifo");
+    };
+    let run = |args: &[&str]| rig.ran(rig.cmd(args).under("timeout", &["-k1", "10"]));
+    fifo("recipes/pipe.rhai");
+    std::os::unix::fs::symlink("/dev/zero", rig.path("recipes/zero.rhai")).expect("linked");
+    std::fs::create_dir(rig.path("recipes/dir.rhai")).expect("made");
+    let _socket = std::os::unix::net::UnixListener::bind(rig.path("recipes/socket.rhai")).expect("bound");
+    let names = ["pipe", "zero", "dir", "socket"];
+    let says = |name: &str| format!("recipes/{name}.rhai is not a file");
+    for _ in ["nothing is kept", "kept"] {
+        let out = run(&["list"]);
+        assert_eq!((out.code, out.stdout.lines().count()), (Some(10), 1), "{out:#?}");
+        assert!(names.iter().all(|name| out.stderr.contains(&says(name))), "{out:#?}");
+    }
+    for name in names {
+        for command in ["info", "install", "lint", "review"] {
+            run(&[command, name]).fails(10, &says(name));
+        }
+    }
+    run(&["install", "a"]).ok();
+    for name in names {
+        let _ = std::fs::remove_dir(rig.path(&format!("recipes/{name}.rhai")));
+        let _ = std::fs::remove_file(rig.path(&format!("recipes/{name}.rhai")));
+    }
+    std::fs::create_dir_all(rig.path("recipes/lib")).expect("made");
+    fifo("recipes/lib/x.rhai");
+    rig.write("recipes/a.rhai", rig.recipe("a").replacen("let pkg", "import \"x\" as x;\nlet pkg", 1));
+    run(&["install", "--reinstall", "a"]).fails(10, "lib/x.rhai is not a file");
+    fifo("recipes/recipe.lock");
+    run(&["install", "--locked", "a"]).fails(20, "recipe.lock is not a file");
+}
