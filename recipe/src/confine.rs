@@ -14,12 +14,12 @@ mod outer;
 mod owner;
 mod wait;
 
-use std::ffi::OsString;
+use std::io::{BufRead, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use common::cmd::Cmd;
 use serde::{Deserialize, Serialize};
 
@@ -74,21 +74,40 @@ pub fn role() -> Option<ExitCode> {
         inner::NAME => inner::main,
         _ => return None,
     };
-    let result = args.next().context("no order").and_then(|json| {
-        serde_json::from_slice::<Order>(json.as_encoded_bytes()).context("this is for recipe itself")
-    });
-    Some(ExitCode::from(result.and_then(|order| role(&order)).unwrap_or_else(|e| {
+    Some(ExitCode::from(receive().and_then(|order| role(&order)).unwrap_or_else(|e| {
         common::cli::tell(&format!("{OURS}{e:#}"));
         FAILED
     })))
 }
 
+/// The order, from standard input: an argument may be no longer than 128 KiB. It stays open behind that, for as long as who gave it
+/// is there.
+fn receive() -> anyhow::Result<Order> {
+    let mut json = Vec::new();
+    std::io::stdin().lock().read_until(b'\n', &mut json).context("failed to read the order")?;
+    ensure!(json.ends_with(b"\n"), "the order is cut off");
+    serde_json::from_slice(&json).context("this is for recipe itself")
+}
+
 /// This program again, in another role.
-fn again(name: &str, order: &Order) -> anyhow::Result<std::process::Command> {
-    let json: OsString = serde_json::to_string(order).context("failed to hand on the order")?.into();
-    let mut command = Cmd::new("/proc/self/exe").arg(json).std();
-    command.arg0(name).env_clear();
-    Ok(command)
+fn again(name: &str) -> Command {
+    let mut command = Cmd::new("/proc/self/exe").std();
+    command.arg0(name).env_clear().stdin(Stdio::piped());
+    command
+}
+
+/// Starts what [`again`] made. It reads the order before anything else, so that this waits for nothing; its standard input is left open.
+fn start(command: &mut Command, order: &Order) -> anyhow::Result<Child> {
+    let mut json = serde_json::to_vec(order).context("failed to write the order")?;
+    json.push(b'\n');
+    let mut child = command.spawn().context("failed to start recipe again")?;
+    let handed = child.stdin.as_mut().map_or(Ok(()), |stdin| stdin.write_all(&json));
+    if handed.is_err() {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    handed.context("failed to hand on the order")?;
+    Ok(child)
 }
 
 /// Runs a program. With `capture` its standard output is kept apart from what is shown when it fails.
@@ -98,15 +117,15 @@ fn again(name: &str, order: &Order) -> anyhow::Result<std::process::Command> {
 pub fn run(order: &Order, capture: bool, interrupt: &Interrupt) -> anyhow::Result<Ended> {
     let what = "failed to start recipe again";
     let (read, write) = std::io::pipe().context(what)?;
-    let mut command = again(outer::NAME, order)?;
-    command.stdin(Stdio::piped()).stderr(write.try_clone().context(what)?);
+    let mut command = again(outer::NAME);
+    command.stderr(write.try_clone().context(what)?);
     if capture {
         command.stdout(Stdio::piped());
     } else {
         command.stdout(write.try_clone().context(what)?);
     }
     drop(write);
-    let child = command.spawn().context(what)?;
+    let child = start(&mut command, order)?;
     // Its ends of the pipes go with the command.
     drop(command);
     wait::wait(child, read, interrupt)

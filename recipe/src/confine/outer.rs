@@ -1,7 +1,7 @@
 //! The process that makes the namespaces, and waits for what is in them.
 
 use std::os::unix::process::ExitStatusExt;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 
 use anyhow::{Context, ensure};
 use rustix::process::{Signal, set_parent_process_death_signal, setsid};
@@ -9,7 +9,7 @@ use rustix::thread::{
     CapabilitySet, CapabilitySets, UnshareFlags, configure_capability_in_ambient_set, set_capabilities,
 };
 
-use super::{Order, again, inner};
+use super::{Order, again, inner, start};
 
 /// What it is called.
 pub(super) const NAME: &str = "recipe-outer";
@@ -41,8 +41,7 @@ pub(super) fn main(order: &Order) -> anyhow::Result<u8> {
         configure_capability_in_ambient_set(admin, true).context(what)?;
     }
     // The inner one sees by its standard input whether we are still there.
-    let mut child =
-        again(inner::NAME, order)?.stdin(Stdio::piped()).spawn().context("failed to start again")?;
+    let mut child = start(&mut again(inner::NAME), order)?;
     let held = child.stdin.take();
     let status = child.wait().context("failed to wait")?;
     drop(held);

@@ -141,3 +141,42 @@ fn arguments_that_no_program_can_have_are_refused() {
         rig.run(&["install", "p"]).fails(10, says);
     }
 }
+
+/// The kernel takes a quarter of the stack's limit for all arguments together, and 128 KiB for one.
+#[test]
+fn programs_can_have_as_many_arguments_as_the_kernel_takes() {
+    let many = "let a = []; for i in 0..5000 { a.push(`file-with-a-quite-long-name-number-${i}.c`); }";
+    let long = "let s = \"true # \"; while s.len() < 200_000 { s += \"0123456789\\t'\"; }";
+    let rig = of(&format!(
+        "fn install() {{\n    {many}\n    print(output([\"sh\", \"-c\", \"echo $# ${{5000}}\", \"sh\"] + a));\n    {long}\n    \
+         s = s[0..131_000]; shell(s, [s, s]); write_file(\"x\", \"\"); install_file(\"x\", \"x\");\n}}"
+    ));
+    let out = rig.run(&["install", "p"]);
+    assert!(
+        out.code == Some(0) && out.stderr.contains("p: 5000 file-with-a-quite-long-name-number-4999.c\n"),
+        "{:?} {:.2000}",
+        out.code,
+        out.stderr
+    );
+    for (call, code, says) in [
+        (format!("{many} exec(\"false\", a);"), 17, "... (5000 arguments)` failed (exit status 1)"),
+        (format!("{many} exec(\"/missing\", a);"), 17, "/missing: there is no such program"),
+        (format!("{long} shell(s);"), 10, "expected arguments below 128 KiB, found one of 200011 bytes"),
+        (format!("{long} exec(\"echo\", [s]);"), 10, "hint: write_file() puts a long text"),
+        (
+            format!("{long} s = s[0..130_000]; let a = []; a.pad(60, s); exec(\"true\", a);"),
+            17,
+            "true: cannot be started: Argument list too long",
+        ),
+    ] {
+        let rig = of(&format!("fn install() {{\n    {call}\n}}"));
+        let out = rig.run(&["install", "p"]);
+        let said: String = out.stderr.chars().take(2000).collect();
+        assert!(out.code == Some(code) && said.contains(says), "{call}: {:?} {said}", out.code);
+        assert!(out.stderr.len() < 2000, "{call}: {} bytes", out.stderr.len());
+    }
+    let rig = of(&format!(
+        "fn install() {{\n    {long}\n    write_file(\"long.sh\", s); exec(\"sh\", [\"-eu\", \"long.sh\"]); install_file(\"long.sh\", \"x\");\n}}"
+    ));
+    rig.run(&["install", "p"]).ok();
+}

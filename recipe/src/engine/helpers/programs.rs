@@ -42,8 +42,8 @@ pub(super) const TABLE: &[Helper] = &[
         group: Group::Programs,
         usage: "exec([program, argument, ...])\nexec(program, [argument, ...])",
         about: "Runs a program in the current directory of the build directory; no shell, every argument is passed as it is. \
-                Fails, with the last 40 lines it printed, unless it exits with 0. What programs may do is in \
-                [confinement](confinement.md).",
+                Fails, with the last 40 lines it printed, unless it exits with 0. One argument is shorter than \
+                128 KiB, all of them about 2 MiB at most, as the kernel has it. What programs may do is in [confinement](confinement.md).",
         add: |r| {
             r.f1(|c, argv: Array| asked(c, &words(&argv)?, false).map(drop));
             r.f2(|c, program: Text, args: Array| asked(c, &with(&program, &words(&args)?), false).map(drop));
@@ -161,17 +161,34 @@ pub(super) fn only_in(context: &Context, helper: &str, phases: &[&str]) -> anyho
         .exit(exit::RECIPE)
 }
 
+/// How much of a command messages show, in characters: some lines of a terminal.
+const LINE: usize = 400;
+/// The kernel passes no argument that is as long as this, with the NUL at its end or without (MAX_ARG_STRLEN).
+const MAX_ARGUMENT: usize = 128 << 10;
+
+/// A command as messages show it.
 fn line(argv: &[String]) -> String {
-    common::cmd::Cmd::new(argv.first().cloned().unwrap_or_default())
-        .args(&argv[1.min(argv.len())..])
-        .display()
+    let (program, args) = argv.split_first().map_or(("", argv), |(program, args)| (program.as_str(), args));
+    let line = common::cmd::Cmd::new(program).args(args).display();
+    match line.char_indices().nth(LINE) {
+        Some((end, _)) => format!("{}... ({} arguments)", &line[..end], args.len()),
+        None => line,
+    }
 }
 
-fn run(context: &mut Context, argv: &[String], capture: bool) -> anyhow::Result<Ended> {
+fn check(argv: &[String]) -> anyhow::Result<()> {
     if argv.first().is_none_or(String::is_empty) {
         return Err(anyhow::anyhow!("expected a program and its arguments, found nothing"))
             .exit(exit::RECIPE);
     }
+    let Some(long) = argv.iter().map(String::len).find(|len| *len >= MAX_ARGUMENT) else { return Ok(()) };
+    Err(anyhow::anyhow!("expected arguments below 128 KiB, found one of {long} bytes"))
+        .exit(exit::RECIPE)
+        .hint("write_file() puts a long text into a file, which programs can read")
+}
+
+fn run(context: &mut Context, argv: &[String], capture: bool) -> anyhow::Result<Ended> {
+    check(argv)?;
     let phase = context.phase.clone().unwrap_or_default();
     let owner = Owner::find()?;
     let installs = phase == "install";
