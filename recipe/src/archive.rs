@@ -17,7 +17,7 @@ use anyhow::{Context, bail};
 
 use crate::dir::{self, Dir};
 use crate::interrupt::Interrupt;
-pub use format::{Format, NAMES, Packing, Shape};
+pub use format::{Format, NAMES, Packing, Shape, packed};
 use sink::Sink;
 
 /// How large an archive's content may be: this, and so many times what it is packed. gzip and xz pack zeros a thousand

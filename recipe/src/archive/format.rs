@@ -2,8 +2,9 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read};
+use std::os::unix::fs::FileExt;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 /// How the bytes are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +55,10 @@ pub const NAMES: &[Format] = &[
     format("tar.bz2", Shape::Tar, Packing::Bzip2),
     format("tgz", Shape::Tar, Packing::Gzip),
     format("txz", Shape::Tar, Packing::Xz),
+    format("tzst", Shape::Tar, Packing::Zstd),
     format("tbz2", Shape::Tar, Packing::Bzip2),
+    format("tbz", Shape::Tar, Packing::Bzip2),
+    format("tb2", Shape::Tar, Packing::Bzip2),
     format("crate", Shape::Tar, Packing::Gzip),
     format("tar", Shape::Tar, Packing::Plain),
     format("zip", Shape::Zip, Packing::Plain),
@@ -66,6 +70,23 @@ pub const NAMES: &[Format] = &[
     format("bare", Shape::Single, Packing::Plain),
 ];
 
+/// Endings of what is packed in formats that are not among these.
+const OTHERS: &[&str] =
+    &["7z", "rar", "lz", "lzma", "lz4", "lzo", "br", "z", "tlz", "taz", "cab", "cpio", "deb", "rpm"];
+
+/// How a file is packed, by its first bytes: the name of a format.
+#[must_use]
+pub fn packed(head: &[u8]) -> Option<&'static str> {
+    match head {
+        [0x1f, 0x8b, ..] => Some("tar.gz"),
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => Some("tar.xz"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("tar.zst"),
+        [b'B', b'Z', b'h', ..] => Some("tar.bz2"),
+        [b'P', b'K', 3, 4, ..] => Some("zip"),
+        _ => None,
+    }
+}
+
 impl Format {
     /// The format of this name.
     ///
@@ -73,10 +94,34 @@ impl Format {
     /// There is none; the error lists all.
     pub fn named(name: &str) -> anyhow::Result<Self> {
         let found = NAMES.iter().find(|f| f.ending == name).copied();
-        found.with_context(|| {
-            let all: Vec<_> = NAMES.iter().map(|f| f.ending).collect();
-            format!("expected one of {}, found {name:?}", all.join(", "))
-        })
+        found.with_context(|| format!("expected one of {}, found {name:?}", all()))
+    }
+
+    /// The format of a file by its name, where nothing of the file says that it is packed otherwise.
+    ///
+    /// # Errors
+    /// Its name ends as those of other formats do, or says nothing, but its first bytes do.
+    pub fn of(name: &str, file: &File) -> anyhow::Result<Self> {
+        let format = Self::of_file(name);
+        if !format.is_bare() {
+            return Ok(format);
+        }
+        let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+        if let Some(other) = OTHERS.iter().find(|other| ending.as_deref() == Some(other)) {
+            bail!("{name} is packed as {other}, which is none of {}", all());
+        }
+        let mut head = [0; 8];
+        let len = file.read_at(&mut head, 0).with_context(|| format!("failed to read {name}"))?;
+        match packed(&head[..len]) {
+            Some(found) => bail!("{name} is not called so, but looks like a {found} file"),
+            None => Ok(format),
+        }
+    }
+
+    /// Whether nothing is packed.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.shape == Shape::Single && self.packing == Packing::Plain
     }
 
     /// The format that a file's name ends in; one that ends in none is bare.
@@ -92,6 +137,10 @@ impl Format {
     pub fn single_name<'a>(&self, name: &'a str) -> &'a str {
         name.strip_suffix(self.ending).and_then(|n| n.strip_suffix('.')).unwrap_or(name)
     }
+}
+
+fn all() -> String {
+    NAMES.iter().map(|f| f.ending).collect::<Vec<_>>().join(", ")
 }
 
 impl Packing {

@@ -24,7 +24,7 @@ use common::cli::{Mark, code, tell};
 use serde_json::json;
 
 use super::{Settings, output};
-use crate::archive::{self, Format, Packing, Shape};
+use crate::archive::{self, Format, Shape};
 use crate::code::Code;
 use crate::dir::Dir;
 use crate::engine::Program;
@@ -184,8 +184,8 @@ fn look_into(
     let file = with_version(&origin.file_name, package.version).0;
     let mut format = Format::of_file(&origin.file_name);
     let mut said = None;
-    if format.shape == Shape::Single && format.packing == Packing::Plain {
-        said = tree::packed(&head);
+    if format.is_bare() {
+        said = archive::packed(&head);
         match said {
             Some(name) => format = Format::named(name)?,
             None => {

@@ -28,6 +28,9 @@ fn every_format_is_unpacked_as_its_own_tool_packs_it() {
         ("p.tar", "tar -cf $OUT p-1"),
         ("p.tar.gz", "tar -czf $OUT p-1"),
         ("p.tgz", "tar -cf - p-1 | gzip > $OUT"),
+        ("p.tbz", "tar -cf - p-1 | bzip2 > $OUT"),
+        ("P.TB2", "tar -cf - p-1 | bzip2 > $OUT"),
+        ("p.tzst", "tar -cf - p-1 | zstd -q > $OUT"),
         ("p.tar.xz", "tar -cJf $OUT p-1"),
         ("p.tar.zst", "tar -cf - p-1 | zstd -q > $OUT"),
         ("p.tar.bz2", "tar -cf - p-1 | bzip2 > $OUT"),
@@ -83,6 +86,49 @@ fn single_files_are_called_by_their_name() {
         rig.run(&["install", "p"]).ok();
         assert_eq!(rig.read("prefix/bin/tool"), "a program", "{file}");
     }
+}
+
+/// What is packed is never taken for a program because its name does not say so.
+#[test]
+fn packed_files_that_are_not_called_so_are_refused() {
+    for (file, pack, says) in [
+        (
+            "p.tar.lzma",
+            "xz --format=lzma -c tool > $OUT",
+            "p.tar.lzma is packed as lzma, which is none of tar.gz, tar.xz,",
+        ),
+        ("P.7Z", "cat tool > $OUT", "P.7Z is packed as 7z, which is none of"),
+        ("latest", "gzip -c tool > $OUT", "latest is not called so, but looks like a tar.gz file"),
+        ("tool-1.0", "xz -c tool > $OUT", "looks like a tar.xz file"),
+        ("tool.bin", "zstd -q -c tool > $OUT", "looks like a tar.zst file"),
+        ("tool.php", "bzip2 -c tool > $OUT", "looks like a tar.bz2 file"),
+        ("tool.jar", "bsdtar --format=zip -cf $OUT tool", "looks like a zip file"),
+    ] {
+        let rig = rig(file, "extract();");
+        rig.write("src/tool", "a program");
+        let cmd =
+            Cmd::new("sh").args(["-ec", pack]).env("OUT", rig.path("www").join(file)).dir(rig.path("src"));
+        cmd.run().expect("packed");
+        let out = rig.run(&["install", "p"]).fails(10, says);
+        assert!(out.stderr.contains("hint: name its format") && out.stderr.contains("p.rhai:2:"), "{out:?}");
+        std::fs::copy(rig.path("www").join(file), rig.path("recipes").join(file)).expect("copied");
+        let text = rig.recipe("p");
+        let own = format!("copy_source(\"{file}\"); extract_file(\"{file}\");");
+        rig.write("recipes/p.rhai", text.replace("extract();", &own));
+        rig.run(&["install", "p"]).fails(10, says);
+        rig.write("recipes/p.rhai", text.replace("extract();", "extract(\"bare\");"));
+        rig.run(&["install", "p"]).ok();
+        assert!(rig.prefix("share/p").join(file).exists());
+    }
+    // What is called so is asked for by what answers with it.
+    let rig = rig("dl?file=p-1.tar.gz", "extract(\"gz\");");
+    rig.write("src/tool", "a program");
+    let cmd = Cmd::new("sh").args(["-ec", "gzip -c tool > $OUT"]).env("OUT", rig.path("www/dl"));
+    cmd.dir(rig.path("src")).run().expect("packed");
+    rig.run(&["install", "p"]).ok();
+    assert_eq!(rig.read("prefix/share/p/dl"), "a program");
+    rig.write("recipes/p.rhai", rig.recipe("p").replace("\"gz\"", ""));
+    rig.run(&["install", "--reinstall", "p"]).fails(10, "dl is not called so, but looks like a tar.gz file");
 }
 
 /// Installs what `bytes` unpack to. Whatever it says: nothing outside of the prefix may have changed.

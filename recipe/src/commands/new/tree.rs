@@ -109,15 +109,3 @@ pub(super) fn of(head: &[u8]) -> Kind {
         _ => Kind::Other,
     }
 }
-
-/// How a file is packed, by its first bytes: the name of a format for `extract`.
-pub(super) fn packed(head: &[u8]) -> Option<&'static str> {
-    match head {
-        [0x1f, 0x8b, ..] => Some("tar.gz"),
-        [0xfd, b'7', b'z', b'X', b'Z', ..] => Some("tar.xz"),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("tar.zst"),
-        [b'B', b'Z', b'h', ..] => Some("tar.bz2"),
-        [b'P', b'K', 3, 4, ..] => Some("zip"),
-        _ => None,
-    }
-}

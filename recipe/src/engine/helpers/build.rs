@@ -19,11 +19,12 @@ pub(super) const TABLE: &[Helper] = &[
         group: Group::Build,
         usage: "extract()\nextract(format)",
         about: "Unpacks the last download: tar.gz, tar.xz, tar.zst, tar.bz2, tar, zip, crate, whl; gz, xz, zst, bz2 for a \
-                single file; bare for a file that is not packed. Without a format the name decides. If all of it lies in one \
+                single file; bare for a file that is not packed. Without a format the name decides; what is packed but not \
+                called so is refused. If all of it lies in one \
                 directory, the helpers after it begin there.",
         add: |r| {
-            r.f0(extract);
-            r.f1(extract_format);
+            r.f0(|c| extract(c, None));
+            r.f1(|c, format: Text| extract(c, Some(&format)));
         },
     },
     Helper {
@@ -33,10 +34,8 @@ pub(super) const TABLE: &[Helper] = &[
         about: "Unpacks an archive that lies in the build directory, as `copy_source` puts it there or another archive has it in \
                 it, and removes it. Else as `extract`.",
         add: |r| {
-            r.f1(|c, file: Text| extract_file(c, &file, Format::of_file(&file)));
-            r.f2(|c, file: Text, format: Text| {
-                extract_file(c, &file, Format::named(&format).exit(exit::RECIPE)?)
-            });
+            r.f1(|c, file: Text| extract_file(c, &file, None));
+            r.f2(|c, file: Text, format: Text| extract_file(c, &file, Some(&format)));
         },
     },
     Helper {
@@ -48,24 +47,16 @@ pub(super) const TABLE: &[Helper] = &[
     },
 ];
 
-fn extract(context: &mut Context) -> anyhow::Result<()> {
-    let format = Format::of_file(&last(context)?.name);
-    unpack(context, format)
-}
-
-fn extract_format(context: &mut Context, format: Text) -> anyhow::Result<()> {
-    unpack(context, Format::named(&format).exit(exit::RECIPE)?)
-}
-
-fn unpack(context: &mut Context, format: Format) -> anyhow::Result<()> {
+fn extract(context: &mut Context, format: Option<&str>) -> anyhow::Result<()> {
     let download = last(context)?.clone();
     let file =
         File::open(&download.path).with_context(|| format!("failed to open {}", download.path.display()))?;
+    let format = format_of(&file, &download.name, format)?;
     unpack_here(context, &file, &download.name, format)
 }
 
-/// As [`unpack`], for a file of the build directory.
-fn extract_file(context: &mut Context, path: &str, format: Format) -> anyhow::Result<()> {
+/// As [`extract`], for a file of the build directory.
+fn extract_file(context: &mut Context, path: &str, format: Option<&str>) -> anyhow::Result<()> {
     let path = context.inside(path)?;
     let failed = || format!("failed to open {path}");
     let file = context.build.read(&path).with_context(failed)?;
@@ -73,9 +64,21 @@ fn extract_file(context: &mut Context, path: &str, format: Format) -> anyhow::Re
         file.metadata().with_context(failed)?.is_file(),
         "expected an archive, found that {path} is no file"
     );
+    let name = dir::split(&path).1;
+    let format = format_of(&file, name, format)?;
     // What it holds may be called as it is.
     context.build.remove_file(&path).with_context(|| format!("failed to remove {path}"))?;
-    unpack_here(context, &file, dir::split(&path).1, format)
+    unpack_here(context, &file, name, format)
+}
+
+/// The format that a recipe names, else what the file's name says.
+fn format_of(file: &File, name: &str, asked: Option<&str>) -> anyhow::Result<Format> {
+    match asked {
+        Some(asked) => Format::named(asked).exit(exit::RECIPE),
+        None => Format::of(name, file)
+            .exit(exit::RECIPE)
+            .hint("name its format, as in `extract(\"tar.gz\")`; \"bare\" takes it as it is"),
+    }
 }
 
 fn unpack_here(context: &mut Context, file: &File, name: &str, format: Format) -> anyhow::Result<()> {
