@@ -5,7 +5,7 @@
 //! nothing: [`Books::settle`] puts it aside, so that everybody else sees what is here. Reads, and changes nothing.
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -17,8 +17,10 @@ use crate::dir::Dir;
 use crate::exit;
 use crate::places::{OWN, Places};
 use crate::recipe::Recipe;
+use crate::shelf;
 use crate::state::State;
 use crate::tx::history::History;
+use crate::tx::journal::Journal;
 
 /// A prefix's own books.
 pub struct Books<'a> {
@@ -92,6 +94,26 @@ impl<'a> Books<'a> {
             }
         }
         Ok(here)
+    }
+
+    /// What is here although no recipe file says so: its transaction and its record. `recipes`: all that can be read, settled.
+    ///
+    /// # Errors
+    /// The books cannot be read.
+    pub fn unclaimed(&self, recipes: &[Recipe]) -> anyhow::Result<Vec<(String, Record)>> {
+        let Some(own) = &self.own else { return Ok(Vec::new()) };
+        let says = |r: &&Recipe| r.state.installed || r.claim.is_some();
+        let known: BTreeSet<_> = recipes.iter().filter(says).map(|r| r.name.as_str()).collect();
+        let mut recorded = db::packages(own);
+        recorded.retain(|name| !known.contains(name.as_str()));
+        // What a file says that cannot be read is not known; nor is what a transaction is changing just now.
+        let is_read = |name: &String| recipes.iter().any(|r| r.name == *name);
+        recorded.retain(|name| is_read(name) || !self.places.recipe(name).exists());
+        if !recorded.is_empty() {
+            let changing: Vec<_> = Journal::open(own)?.into_iter().flat_map(|j| j.packages).collect();
+            recorded.retain(|name| changing.iter().all(|package| package.name != *name));
+        }
+        recorded.iter().filter_map(|name| self.present(name).transpose()).collect()
     }
 
     /// The state that a recipe file would have if nobody had touched it.
@@ -211,6 +233,46 @@ pub fn untrue(places: &Places, recipe: &Recipe) -> Option<String> {
             recipe.name
         ),
     })
+}
+
+/// All packages that are here, although no recipe file says so.
+///
+/// # Errors
+/// The books or the recipes' directory cannot be read.
+pub fn all_unclaimed(places: &Places) -> anyhow::Result<Vec<Record>> {
+    let (recipes, _) = shelf::all(places)?;
+    let all = Books::open(places)?.unclaimed(&recipes)?;
+    Ok(all.into_iter().map(|(_, record)| record).collect())
+}
+
+/// Which of these packages has installed a file; `path` is below the prefix.
+#[must_use]
+pub fn owner<'a>(unclaimed: &'a [Record], path: &str) -> Option<&'a Record> {
+    unclaimed.iter().find(|record| record.files.iter().any(|entry| entry.path == path))
+}
+
+/// What to say of a package that is here, though its recipe file, if there is one, says nothing of it, and what can be done. None if it
+/// is not here, or nobody can tell.
+#[must_use]
+pub fn lost(places: &Places, name: &str) -> Option<(String, String)> {
+    let books = Books::open(places).ok()?;
+    // Most names that are asked for were never here: for these no history is read.
+    let (_, record) =
+        (!books.numbers(name).ok()?.is_empty()).then(|| books.present(name).ok().flatten())??;
+    Some((unclaimed(places, &record), adopt(name)))
+}
+
+/// What to say of a package that is here, although no recipe file says so.
+#[must_use]
+pub fn unclaimed(places: &Places, record: &Record) -> String {
+    let Record { name, version, .. } = record;
+    format!("{name} {version} is here, in {}, but no recipe file says so", places.prefix.display())
+}
+
+/// What can be done about it.
+#[must_use]
+pub fn adopt(name: &str) -> String {
+    format!("`recipe sync-state --adopt {name}` writes it into its recipe file again, --remove removes it")
 }
 
 /// What can be done about claims that are not true.

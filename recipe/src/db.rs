@@ -132,6 +132,12 @@ pub fn all(own: &Dir, name: &str) -> anyhow::Result<Vec<(String, Record)>> {
     records.filter_map(Result::transpose).collect()
 }
 
+/// Names of all packages that records are kept of, sorted. What cannot be listed has none.
+#[must_use]
+pub fn packages(own: &Dir) -> Vec<String> {
+    own.sub(DB).and_then(|dir| dir.utf8_names()).unwrap_or_default()
+}
+
 /// Names and transactions of all records that are kept. What cannot be listed has none.
 #[must_use]
 pub fn names(own: &Dir) -> Vec<(String, String)> {
@@ -140,7 +146,7 @@ pub fn names(own: &Dir) -> Vec<(String, String)> {
         let files = list(&format!("{DB}/{name}")).into_iter();
         files.filter_map(move |f| Some((name.clone(), f.strip_suffix(".json")?.to_owned())))
     };
-    list(DB).into_iter().flat_map(of).collect()
+    packages(own).into_iter().flat_map(of).collect()
 }
 
 /// The record of what is installed of a recipe.

@@ -9,7 +9,7 @@ mod read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use common::cli::Mark;
+use common::cli::{Mark, exit_code};
 
 use crate::claims::{self, Books};
 use crate::exit;
@@ -103,6 +103,9 @@ pub fn find(places: &Places, word: &str) -> anyhow::Result<PathBuf> {
         return Ok(path);
     }
     let missing = anyhow::anyhow!("there is no recipe {word:?} in {}", places.recipes.display());
+    if let Some((why, hint)) = claims::lost(places, word) {
+        return Err(missing).context(why).exit(exit::NOT_FOUND).hint(hint);
+    }
     let files = files(&places.recipes)?;
     let similar = similar(word, files.iter().filter_map(|p| p.file_stem()?.to_str()));
     let missing = Err(missing).exit(exit::NOT_FOUND);
@@ -134,8 +137,8 @@ pub fn installed(places: &Places, word: &str) -> anyhow::Result<Recipe> {
                 None => Err(missing),
             }
         }
-        Err(e) if common::cli::exit_code(&e) == exit::NOT_FOUND => Err(like_installed(places, word, e)),
-        Err(e) => Err(e),
+        Err(e) if exit_code(&e) != exit::NOT_FOUND || claims::lost(places, word).is_some() => Err(e),
+        Err(e) => Err(like_installed(places, word, e)),
     }
 }
 
@@ -143,6 +146,9 @@ pub fn installed(places: &Places, word: &str) -> anyhow::Result<Recipe> {
 #[must_use]
 pub fn not_installed(places: &Places, name: &str) -> anyhow::Error {
     let error = Err::<(), _>(anyhow::anyhow!("{name} is not installed")).exit(exit::NOT_FOUND);
+    if let Some((why, hint)) = claims::lost(places, name) {
+        return error.context(why).hint(hint).unwrap_err();
+    }
     let error = error.hint("`recipe list --installed` shows what is").unwrap_err();
     like_installed(places, name, error)
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`desk`]: the prefix, opened, locked, and clean
 //! - [`make`]: a recipe -> a staged package
+//! - [`retake`]: a package that is here, though its recipe file does not say so -> its state
 //! - [`plan`]: packages -> operations; [`conflict`]: what is in their way; [`config`]: files that users edit
 //! - [`journal`]: the operations, on disk
 //! - [`apply`]: doing and undoing them
@@ -11,6 +12,7 @@
 
 pub mod desk;
 pub mod make;
+mod retake;
 pub mod plan;
 mod conflict;
 pub(crate) mod config;
@@ -26,6 +28,7 @@ pub use desk::Desk;
 pub use edit::{edit, rewrite};
 pub use plan::{Change, Plan};
 pub use recover::LEFTOVERS;
+pub use retake::retake;
 
 use anyhow::Context;
 use common::cli::Mark;

@@ -8,12 +8,13 @@ use common::cli::Mark;
 use serde::Serialize;
 
 use super::{Settings, output};
+use crate::claims::{self, Books};
 use crate::dir::Dir;
 use crate::places::{OWN, Places};
 use crate::recipe::Recipe;
 use crate::stage::{What, examine};
 use crate::tx::journal::Journal;
-use crate::{claims, db, exit, lock, shelf};
+use crate::{db, exit, lock, shelf};
 
 /// How long a transaction is waited for at least that is moving files; --wait may say longer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -110,15 +111,39 @@ fn look(settings: &Settings, names: &[String]) -> anyhow::Result<Seen> {
         Ok(recipe) if recipe.claim.is_some() => Ok(recipe),
         _ => shelf::installed(places, name),
     };
-    let (mut recipes, unreadable) = shelf::named_or_all(&settings.places, names, load)?;
-    recipes.retain(|r| r.state.installed || r.claim.is_some());
     let mut findings = Vec::new();
+    let mut known = names.to_vec();
+    known.retain(|name| {
+        let lost = lost(&settings.places, name);
+        let is_known = lost.is_none();
+        findings.extend(lost);
+        is_known
+    });
+    let (mut recipes, unreadable) = match known.is_empty() && !names.is_empty() {
+        true => (Vec::new(), Vec::new()),
+        false => shelf::named_or_all(&settings.places, &known, load)?,
+    };
+    if names.is_empty() {
+        let here = Books::open(&settings.places)?.unclaimed(&recipes)?;
+        findings.extend(here.iter().filter_map(|(_, record)| lost(&settings.places, &record.name)));
+    }
+    recipes.retain(|r| r.state.installed || r.claim.is_some());
     for recipe in &recipes {
         package(settings, recipe, &mut findings)
             .with_context(|| format!("failed to check {}", recipe.name))?;
     }
     let files = recipes.iter().map(|recipe| recipe.state.files.len()).sum();
     Ok(Seen { packages: recipes.len(), files, findings, unreadable })
+}
+
+/// A package that is here, although its recipe file, if there is one, does not say so.
+fn lost(places: &Places, name: &str) -> Option<Finding> {
+    let says = match shelf::load(places, name) {
+        Ok(recipe) => recipe.state.installed || recipe.claim.is_some(),
+        Err(e) => common::cli::exit_code(&e) != exit::NOT_FOUND,
+    };
+    let (why, hint) = claims::lost(places, name).filter(|_| !says)?;
+    Some(Finding { package: name.to_owned(), path: String::new(), problem: format!("{why}; {hint}") })
 }
 
 fn package(settings: &Settings, recipe: &Recipe, findings: &mut Vec<Finding>) -> anyhow::Result<()> {

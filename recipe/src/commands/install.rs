@@ -270,7 +270,7 @@ impl Work<'_> {
                 Outcome::Present(recipe) => {
                     note(&format!("{} is there already, but not installed by recipe", recipe.name));
                 }
-                Outcome::Made(made) => {
+                Outcome::Made(mut made) => {
                     // What was asked for by name stays asked for.
                     let recipe = &made.code.recipe;
                     let state = recipe.claim.as_deref().unwrap_or(&recipe.state);
@@ -279,6 +279,9 @@ impl Work<'_> {
                         Why::Same if state.installed => state.as_dep,
                         _ => !state.installed || state.as_dep,
                     };
+                    if tx::retake(self.desk, &mut made.code.recipe)? {
+                        note(&format!("{} was here, though no recipe file said so", made.code.recipe.name));
+                    }
                     planner.install(*made, as_dep)?;
                 }
             }

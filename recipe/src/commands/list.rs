@@ -6,7 +6,11 @@ use clap::Args;
 use common::cli::tell;
 
 use super::{Settings, output};
-use crate::claims;
+use crate::claims::{self, Books};
+use crate::dir::Dir;
+use crate::lock;
+use crate::places::OWN;
+use crate::recipe::Recipe;
 use crate::shelf;
 
 /// Options.
@@ -44,6 +48,7 @@ impl Options {
 pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     let (mut recipes, errors) = shelf::shown(&settings.places)?;
     let untrue = recipes.iter().filter(|r| r.claim.is_some()).count();
+    let lost = lost(settings, &recipes);
     recipes.retain(|r| r.is_outdated() || !options.outdated);
     recipes.retain(|r| r.pinned.is_some() || !options.pinned);
     recipes.retain(|r| match (options.explicit, options.deps) {
@@ -77,7 +82,18 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     if untrue > 0 {
         tell(&format!("{untrue} recipe files say of their packages what is not true here; {}", claims::HINT));
     }
+    lost.iter().for_each(|line| tell(line));
     // The program ends; to give ten thousand recipes back one by one would take it a tenth of its time.
     std::mem::forget(recipes);
     Ok(output::unreadable(&errors))
+}
+
+/// What is here although no recipe file says so, for people. Not while somebody works: the books come after the files then. Books that
+/// cannot be read are for `doctor`: they hide no recipe.
+fn lost(settings: &Settings, recipes: &[Recipe]) -> Vec<String> {
+    let places = &settings.places;
+    let works = Dir::open(&places.prefix_here().join(OWN)).is_ok_and(|own| lock::holder(&own).is_some());
+    let here = Books::open(places).and_then(|books| books.unclaimed(recipes)).unwrap_or_default();
+    let here = here.iter().filter(|_| !works).map(|(_, record)| record);
+    here.map(|r| format!("{}; {}", claims::unclaimed(places, r), claims::adopt(&r.name))).collect()
 }

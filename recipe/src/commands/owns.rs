@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Settings, output};
 use crate::base::Base;
+use crate::claims::{self, Books};
 use crate::exit;
 use crate::recipe::Recipe;
 use crate::shelf;
@@ -93,7 +94,18 @@ pub fn run(settings: &Settings, paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
     let owners = Owners::read(settings)?;
     let found = paths.iter().map(|path| owners.of(path)).collect::<anyhow::Result<BTreeMap<_, _>>>()?;
     let missing = found.iter().filter(|(_, owner)| owner.is_none());
-    missing.clone().for_each(|(name, _)| tell(&format!("{name} belongs to no package")));
+    let places = &settings.places;
+    let unclaimed = match missing.clone().next() {
+        Some(_) => Books::open(places)?.unclaimed(&owners.recipes)?,
+        None => Vec::new(),
+    };
+    let unclaimed: Vec<_> = unclaimed.into_iter().map(|(_, record)| record).collect();
+    for (name, _) in missing.clone() {
+        tell(&format!("{name} belongs to no package"));
+        if let Some(record) = places.relative(name).and_then(|path| claims::owner(&unclaimed, path)) {
+            tell(&format!("{}; {}", claims::unclaimed(places, record), claims::adopt(&record.name)));
+        }
+    }
     if settings.json {
         let of = |value: fn(&Owner) -> Value| -> Value {
             found.iter().map(|(path, o)| (path.clone(), o.as_ref().map_or(Value::Null, value))).collect()

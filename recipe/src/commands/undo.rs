@@ -7,14 +7,14 @@ use common::cli::Mark;
 
 use super::remove::{Ending, conclude};
 use super::{Settings, graph, output};
-use crate::claims::Books;
+use crate::claims::{self, Books};
 use crate::db;
 use crate::exit;
 use crate::recipe::Recipe;
 use crate::resolve::{self, Changed};
 use crate::shelf;
 use crate::tx::history::History;
-use crate::tx::journal::Journal;
+use crate::tx::journal::{Journal, Package};
 use crate::tx::restore::restore;
 use crate::tx::{self, Desk, plan::Planner};
 
@@ -77,7 +77,8 @@ pub fn undo(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> 
     for package in journal.packages.iter().rev() {
         let recipe =
             Recipe::load(&package.recipe).and_then(|recipe| Books::open(&desk.places)?.settle(recipe));
-        let recipe = recipe.with_context(|| format!("{} has no recipe any more", package.name))?;
+        let recipe = recipe.with_context(|| format!("{} has no recipe any more", package.name));
+        let recipe = known(&desk, package, recipe)?;
         if recipe.state.tx.as_deref() != Some(&tx) {
             let since = recipe.state.tx.as_deref().unwrap_or("an edit of its recipe");
             return Err(anyhow::anyhow!("{} was changed since by {since}", package.name))
@@ -102,6 +103,22 @@ pub fn undo(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> 
         goals.push((recipe, goal));
     }
     Work { settings, desk: &desk, history: &history, undone: Some(&journal), how: options.how }.run(&goals)
+}
+
+/// The recipe of a package, unless its file lost its state, or is gone, though the package is here: then it is said how that comes back.
+fn known(desk: &Desk, package: &Package, recipe: anyhow::Result<Recipe>) -> anyhow::Result<Recipe> {
+    let lost = match &recipe {
+        Ok(recipe) => !recipe.state.installed && recipe.claim.is_none(),
+        Err(_) => !package.recipe.exists(),
+    };
+    match claims::lost(&desk.places, &package.name).filter(|_| lost) {
+        Some((why, hint)) => match recipe {
+            Ok(_) => Err(anyhow::anyhow!("{why}")).exit(exit::CONFLICT),
+            Err(e) => Err(e),
+        }
+        .hint(hint),
+        None => recipe,
+    }
 }
 
 /// Runs `recipe rollback`.

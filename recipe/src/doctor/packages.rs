@@ -126,12 +126,7 @@ fn strays(own: &Dir, installed: &BTreeMap<&str, &Recipe>, found: &mut Found) {
         }
         let path = own.path.join(format!("db/{name}/{tx}"));
         let (problem, hint) = match should_be {
-            true => (
-                "no recipe says that it is installed: its files are nobody's",
-                format!(
-                    "`recipe sync-state --adopt {name}` writes it into its recipe file again, --remove removes it"
-                ),
-            ),
+            true => ("no recipe says that it is installed: its files are nobody's", claims::adopt(&name)),
             false => ("nothing refers to this record", format!("remove {}.json", path.display())),
         };
         found.add("record", name, problem, hint);

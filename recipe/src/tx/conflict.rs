@@ -12,6 +12,8 @@ use rustix::fs::Stat;
 use super::apply::words;
 use super::desk::Desk;
 use crate::base::Owner;
+use crate::claims;
+use crate::db::Record;
 use crate::dir::{self, Dir};
 use crate::exit;
 use crate::shelf;
@@ -32,6 +34,10 @@ pub(super) struct Conflicts<'a> {
     owners: Option<BTreeMap<String, String>>,
     /// Where the prefix really is; found then, too.
     prefix: OnceCell<String>,
+    /// Packages that are here, though no recipe file says so; read when a file is in the way that seems to be nobody's.
+    unclaimed: Option<Vec<Record>>,
+    /// Those of them whose files are in the way.
+    lost: BTreeSet<String>,
     /// Files that are nobody's and may be replaced.
     overwrite: &'a dyn Fn(&str) -> bool,
 }
@@ -47,6 +53,8 @@ impl<'a> Conflicts<'a> {
             is_nobodys: false,
             owners: None,
             prefix: OnceCell::new(),
+            unclaimed: None,
+            lost: BTreeSet::new(),
             overwrite,
         }
     }
@@ -114,8 +122,14 @@ impl<'a> Conflicts<'a> {
         if (self.overwrite)(&self.desk.places.installed(path)) {
             return Ok(false);
         }
-        self.is_nobodys = true;
-        self.add(path, format!("{} that belongs to no package", words(stat)));
+        let what = match self.unclaimed_owner(path)? {
+            Some(owner) => format!("belongs to {owner}, though no recipe file says that it is installed"),
+            None => {
+                self.is_nobodys = true;
+                format!("{} that belongs to no package", words(stat))
+            }
+        };
+        self.add(path, what);
         Ok(true)
     }
 
@@ -135,10 +149,22 @@ impl<'a> Conflicts<'a> {
         }
         let (count, all) = (self.found.len(), self.found.join("\n  "));
         let error = Err(anyhow::anyhow!("{count} files are in the way:\n  {all}")).exit(exit::CONFLICT);
-        match self.is_nobodys {
-            true => error.hint("--overwrite PATTERN replaces files that belong to no package"),
-            false => error,
+        match (self.lost.first(), self.is_nobodys) {
+            (Some(name), _) => error.hint(claims::adopt(name)),
+            (None, true) => error.hint("--overwrite PATTERN replaces files that belong to no package"),
+            (None, false) => error,
         }
+    }
+
+    /// Which package has installed a file, though no recipe file says so.
+    fn unclaimed_owner(&mut self, path: &str) -> anyhow::Result<Option<String>> {
+        let unclaimed = match &self.unclaimed {
+            Some(unclaimed) => unclaimed,
+            None => self.unclaimed.insert(claims::all_unclaimed(&self.desk.places)?),
+        };
+        let owner = claims::owner(unclaimed, path).map(|record| record.name.clone());
+        self.lost.extend(owner.clone());
+        Ok(owner)
     }
 
     /// Whose an installed file is, and will be as far as the transaction says nothing else.

@@ -54,8 +54,11 @@ pub fn staged(tx: &str, name: &str) -> String {
 /// The recipe is wrong, not trusted, or not as locked, or one of its phases fails.
 pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
     let mut code = Code::load(path)?;
-    code.recipe = Books::open(&desk.places)?.settle(code.recipe)?;
-    let (name, was_installed) = (code.recipe.name.clone(), code.recipe.state.installed);
+    let books = Books::open(&desk.places)?;
+    code.recipe = books.settle(code.recipe)?;
+    let name = code.recipe.name.clone();
+    // By no other means, if it is by ours, whatever its file says.
+    let was_installed = code.recipe.state.installed || books.present(&name)?.is_some();
     desk.trusts(&code)?;
     let locked = match &desk.lockfile {
         Some(lockfile) if desk.locked => Some(lockfile.require(&code)?.sources().collect()),

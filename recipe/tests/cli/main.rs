@@ -24,6 +24,7 @@ mod trust;
 mod openpgp;
 mod hash;
 mod sync;
+mod lost;
 mod etc;
 mod run;
 mod verify;

@@ -1,6 +1,5 @@
 //! What recipe files say, and what a prefix has -> where these differ.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context;
@@ -9,7 +8,6 @@ use serde::Serialize;
 use crate::claims::Books;
 use crate::db::{self, Record};
 use crate::recipe::Recipe;
-use crate::shelf;
 use crate::tx::Desk;
 
 /// How they differ.
@@ -138,17 +136,10 @@ fn is_broken(desk: &Desk, record: &Record) -> anyhow::Result<bool> {
 
 /// What is here although no recipe file says so.
 fn unclaimed(desk: &Desk, books: &Books<'_>, recipes: &[Recipe]) -> anyhow::Result<Vec<Finding>> {
-    let files = shelf::files(&desk.places.recipes)?;
-    let all: BTreeSet<_> = files.iter().filter_map(|path| path.file_stem()?.to_str()).collect();
     let mut found = Vec::new();
-    for name in books.names()? {
+    for (tx, record) in books.unclaimed(recipes)? {
+        let name = record.name.clone();
         let file = recipes.iter().find(|r| r.name == name);
-        // What a file says that cannot be read is not known.
-        let unreadable = file.is_none() && all.contains(name.as_str());
-        if unreadable || file.is_some_and(|r| r.state.installed || r.claim.is_some()) {
-            continue;
-        }
-        let Some((tx, record)) = books.present(&name)? else { continue };
         let recipe = match file {
             Some(recipe) => Some(recipe.clone()),
             None => db::recipe(&desk.own, &name, &tx)?
