@@ -27,8 +27,8 @@ use crate::shelf;
 use crate::tx::make::{self, Outcome};
 use crate::tx::{self, Desk, Plan, plan::Planner};
 use crate::voice::{ask, note, progress, summary};
-use foresight::Coming;
-pub(super) use foresight::foresee;
+pub(super) use foresight::Coming;
+pub(super) use foresight::{foresee, foresee_among};
 pub(super) use preview::{json as plan_json, print as print_plan};
 
 /// Options.
@@ -139,25 +139,28 @@ pub(super) fn patterns(texts: &[String]) -> anyhow::Result<Vec<GlobMatcher>> {
     patterns.collect::<Result<Vec<_>, _>>().context("cannot use --overwrite").exit(code::USAGE)
 }
 
-/// All of it in one go, without a question and without a word on stdout: the last transaction's plan. Others leave in that one.
+/// All of it in one go, without a question and without a word on stdout. Others leave in the last transaction. `done`: the plans of what
+/// was done, also before a failure.
 pub(super) fn quietly(
     desk: &Desk,
     overwrite: &[GlobMatcher],
-    wanted: Vec<Recipe>,
+    mut coming: Vec<Coming>,
     leaving: &[Recipe],
-    why: Why,
-) -> anyhow::Result<Plan> {
+    done: &mut Vec<Plan>,
+) -> anyhow::Result<()> {
     let dry = Dry::default();
     let (notes, marked) = (Vec::new(), Vec::new());
     let work = Work { desk, dry, overwrite, json: true, by_name: true, notes, marked };
-    let mut coming = foresee(desk, wanted, why, false)?;
     work.look_ahead(&coming)?;
     downloads::ahead(desk, &coming)?;
-    let last = coming.pop().unwrap_or(Coming { steps: Vec::new(), why, to_build: None });
+    let last = coming.pop().unwrap_or(Coming { steps: Vec::new(), why: Why::Same, to_build: None });
     for transaction in coming {
-        work.carry_out(transaction, &[])?;
+        done.push(work.carry_out(transaction, &[])?);
     }
-    work.carry_out(last, leaving)
+    if !last.steps.is_empty() || !leaving.is_empty() {
+        done.push(work.carry_out(last, leaving)?);
+    }
+    Ok(())
 }
 
 /// Why packages are there afterwards.

@@ -164,7 +164,8 @@ fn make(
     desk.beside = all.iter().map(|(name, code)| (name.clone(), parent(&code.recipe))).collect();
     // stdout is the program's.
     let wanted = shelf::load(&desk.places, &recipe.name)?;
-    install::quietly(&desk, &[], vec![wanted], &[], Why::Asked)?;
+    let coming = install::foresee(&desk, vec![wanted], Why::Asked, false)?;
+    install::quietly(&desk, &[], coming, &[], &mut Vec::new())?;
     let mut beside = Vec::new();
     for recipe in shelf::every(&desk.places)?.iter().filter(|r| r.state.installed) {
         for source in db::installed(&desk.own, recipe)?.into_iter().flat_map(|record| record.sources) {

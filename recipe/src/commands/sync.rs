@@ -12,7 +12,7 @@ use common::cli::{Mark, tell};
 use serde_json::json;
 
 use self::compare::{Finding, Problem};
-use super::install::{self, Why};
+use super::install::{self, Coming};
 use super::{Settings, output};
 use crate::claims::Books;
 use crate::db;
@@ -20,6 +20,7 @@ use crate::exit;
 use crate::recipe::Recipe;
 use crate::resolve;
 use crate::shelf;
+use crate::state::State;
 use crate::tx::{self, Desk, Plan};
 
 /// Options.
@@ -64,21 +65,24 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     let books = Books::open(&desk.places)?;
     findings.iter().filter_map(|f| f.recipe.as_ref()).try_for_each(|recipe| books.not_of_another(recipe))?;
     decide(options, &mut findings);
-    let leaving = leaving(&desk, &recipes, &findings)?;
-    let plan = if options.dry_run {
-        dry(&desk, &findings, settings.json)?;
-        None
+    let wrong = of(&findings, |f| f.action == "correct");
+    let coming = foresee(&desk, &mut findings)?;
+    let leaving = leaving(&desk, &recipes, &coming, &findings)?;
+    let mut plans = Vec::new();
+    if options.dry_run {
+        dry(&coming, &findings, settings.json)?;
     } else {
-        // Files that are gone must be there before anything can be written into them.
-        bring_back(&desk, &mut findings)?;
-        let wanted = wanted(&findings);
-        let is_needed = !wanted.is_empty() || !leaving.is_empty();
-        let plan = is_needed.then(|| install::quietly(&desk, &overwrite, wanted, &leaving, Why::Same));
-        let plan = plan.transpose()?;
-        correct(&desk, &findings)?;
-        plan
-    };
-    print(settings, &desk, plan.as_ref(), &findings, !options.dry_run)?;
+        // Files that are gone must be there before anything can be written into them, and what they say is true before it is built on.
+        bring_back(&desk, &findings)?;
+        wrong.iter().try_for_each(|recipe| tx::rewrite(&desk, recipe, |_| {}))?;
+        let done = install::quietly(&desk, &overwrite, coming, &leaving, &mut plans);
+        if done.is_err() && !settings.json {
+            // What came to build the rest is here.
+            plans.iter().try_for_each(|plan| output::changes(plan, true, false))?;
+        }
+        done?;
+    }
+    print(settings, &desk, &plans, &findings, !options.dry_run)?;
     Ok(output::unreadable(&errors))
 }
 
@@ -115,16 +119,37 @@ fn decide(options: &Options, findings: &mut [Finding]) {
     }
 }
 
-/// What is to be made.
-fn wanted(findings: &[Finding]) -> Vec<Recipe> {
-    let made = findings.iter().filter(|f| matches!(f.action, "install" | "upgrade"));
-    made.filter_map(|f| f.recipe.clone()).collect()
+/// The recipes of some findings.
+fn of(findings: &[Finding], is_it: fn(&Finding) -> bool) -> Vec<Recipe> {
+    findings.iter().filter(|f| is_it(f)).filter_map(|f| f.recipe.clone()).collect()
 }
 
-/// What goes; nothing that stays may need it.
-fn leaving(desk: &Desk, recipes: &[Recipe], findings: &[Finding]) -> anyhow::Result<Vec<Recipe>> {
+/// All transactions. What is needed in another version than is here comes, whatever was decided about its file.
+fn foresee(desk: &Desk, findings: &mut [Finding]) -> anyhow::Result<Vec<Coming>> {
+    let wanted = of(findings, |f| matches!(f.action, "install" | "upgrade"));
+    let here = of(findings, |f| f.problem == Problem::Unclaimed && f.action != "none");
+    let leaving = of(findings, |f| f.action == "remove");
+    let coming = install::foresee_among(desk, wanted, &here, &leaving)?;
+    for step in coming.iter().flat_map(|transaction| &transaction.steps) {
+        let found = findings.iter_mut().find(|f| f.name == step.recipe.name && !f.gone);
+        if let Some(found) = found.filter(|f| f.action != "install") {
+            found.action = "upgrade";
+        }
+    }
+    Ok(coming)
+}
+
+/// What goes; nothing that stays or comes may need it.
+fn leaving(
+    desk: &Desk,
+    recipes: &[Recipe],
+    coming: &[Coming],
+    findings: &[Finding],
+) -> anyhow::Result<Vec<Recipe>> {
     let go: Vec<_> = findings.iter().filter(|f| f.action == "remove").collect();
-    for recipe in recipes.iter().filter(|r| r.state.installed || r.claim.is_some()) {
+    let stays = recipes.iter().filter(|r| r.state.installed || r.claim.is_some());
+    let comes = coming.iter().flat_map(|transaction| transaction.steps.iter().map(|step| &step.recipe));
+    for recipe in stays.chain(comes) {
         for text in &recipe.deps {
             let need = resolve::parse(recipe, text)?;
             let by_base = matches!(desk.base.answer(&need)?, crate::base::Answer::Enough(_));
@@ -135,38 +160,37 @@ fn leaving(desk: &Desk, recipes: &[Recipe], findings: &[Finding]) -> anyhow::Res
             }
         }
     }
-    Ok(go.into_iter().filter_map(|f| f.recipe.clone()).collect())
+    Ok(of(findings, |f| f.action == "remove"))
 }
 
-/// Makes the recipe files that are gone of what is to be removed or adopted.
-fn bring_back(desk: &Desk, findings: &mut [Finding]) -> anyhow::Result<()> {
-    for finding in findings.iter_mut().filter(|f| f.gone && f.action != "none") {
+/// Makes the recipe files that are gone of what is to be removed or adopted. What is to be removed is not installed, as far as these say:
+/// an interruption changes nothing about that.
+fn bring_back(desk: &Desk, findings: &[Finding]) -> anyhow::Result<()> {
+    for finding in findings.iter().filter(|f| f.gone && f.action != "none") {
         let Some(recipe) = &finding.recipe else {
             return Err(anyhow::anyhow!("the recipe of {} was not kept", finding.name)).exit(exit::NOT_FOUND);
         };
         let tx = recipe.state.tx.as_deref().unwrap_or_default();
         let text = db::recipe(&desk.own, &finding.name, tx)?
             .with_context(|| format!("the recipe of {} was not kept", finding.name))?;
-        let text = recipe.state.splice(&text).map_err(|e| crate::state::located(&recipe.path, &text, &e))?;
+        let state = if finding.action == "remove" { State::default() } else { recipe.state.clone() };
+        let text = state.splice(&text).map_err(|e| crate::state::located(&recipe.path, &text, &e))?;
         tx::bring_back(&recipe.path, &text)?;
         tell(&format!("{} is there again, as it was installed", recipe.path.display()));
     }
     Ok(())
 }
 
-/// Writes into recipe files what is true here.
-fn correct(desk: &Desk, findings: &[Finding]) -> anyhow::Result<()> {
-    let wrong = findings.iter().filter(|f| f.action == "correct");
-    wrong.filter_map(|f| f.recipe.as_ref()).try_for_each(|recipe| tx::rewrite(desk, recipe, |_| {}))
-}
-
-/// Says what a transaction would do, as far as that is known without making anything.
-fn dry(desk: &Desk, findings: &[Finding], json: bool) -> anyhow::Result<()> {
-    let mut find = |name: &str| shelf::load(&desk.places, name);
-    let steps = resolve::missing(wanted(findings), &desk.base, &mut find)?;
-    for step in steps.iter().filter(|_| !json) {
-        let recipe = &step.recipe;
-        output::line(output::change(&recipe.name, recipe.installed_version(), Some(&recipe.version)))?;
+/// Says what transactions would do, as far as that is known without making anything.
+fn dry(coming: &[Coming], findings: &[Finding], json: bool) -> anyhow::Result<()> {
+    let steps = coming.iter().flat_map(|transaction| &transaction.steps);
+    for recipe in steps.filter(|_| !json).map(|step| &step.recipe) {
+        let here = findings.iter().find(|f| f.name == recipe.name).and_then(|f| f.here.as_deref());
+        output::line(output::change(
+            &recipe.name,
+            recipe.installed_version().or(here),
+            Some(&recipe.version),
+        ))?;
     }
     Ok(())
 }
@@ -174,15 +198,16 @@ fn dry(desk: &Desk, findings: &[Finding], json: bool) -> anyhow::Result<()> {
 fn print(
     settings: &Settings,
     desk: &Desk,
-    plan: Option<&Plan>,
+    plans: &[Plan],
     findings: &[Finding],
     done: bool,
 ) -> anyhow::Result<()> {
     findings.iter().for_each(|f| tell(&f.text(&desk.places.prefix.display().to_string())));
     if settings.json {
         let packages: Vec<_> =
-            plan.iter().flat_map(|p| &p.journal.packages).map(output::change_json).collect();
-        let (tx, notes) = (plan.map(|p| &p.journal.tx), plan.map(|p| &p.notes[..]).unwrap_or_default());
+            plans.iter().flat_map(|p| &p.journal.packages).map(output::change_json).collect();
+        let tx = plans.last().map(|p| &p.journal.tx);
+        let notes: Vec<_> = plans.iter().flat_map(|p| &p.notes).collect();
         return output::json_of_all([
             ("tx", json!(tx)),
             ("done", done.into()),
@@ -191,9 +216,7 @@ fn print(
             ("notes", json!(notes)),
         ]);
     }
-    if let Some(plan) = plan {
-        output::changes(plan, true, false)?;
-    }
+    plans.iter().try_for_each(|plan| output::changes(plan, true, false))?;
     for finding in findings {
         let version = finding.here.as_deref().unwrap_or("is not installed");
         match (finding.action, finding.problem) {

@@ -24,6 +24,7 @@ mod trust;
 mod openpgp;
 mod hash;
 mod sync;
+mod carried;
 mod lost;
 mod etc;
 mod run;

@@ -17,13 +17,13 @@ fn first() -> Rig {
 }
 
 /// Another machine, to which the directory of recipes was copied.
-fn second(first: &Rig) -> Rig {
+pub(crate) fn second(first: &Rig) -> Rig {
     let rig = Rig::new();
     carry(first, &rig);
     rig
 }
 
-fn carry(from: &Rig, to: &Rig) {
+pub(crate) fn carry(from: &Rig, to: &Rig) {
     std::fs::remove_dir_all(to.path("recipes")).expect("removed");
     Cmd::new("cp").arg("-a").arg(from.path("recipes")).arg(to.path("recipes")).run().expect("copied");
 }

@@ -22,7 +22,7 @@ use crate::tx::Desk;
 #[derive(Debug)]
 pub(in crate::commands) struct Coming {
     /// Its packages, dependencies first.
-    pub(super) steps: Vec<Step>,
+    pub(in crate::commands) steps: Vec<Step>,
     /// Why they come.
     pub(super) why: Why,
     /// The package that cannot be built without them.
@@ -39,15 +39,35 @@ pub(in crate::commands) fn foresee(
     why: Why,
     no_deps: bool,
 ) -> anyhow::Result<Vec<Coming>> {
-    let mut foresight =
-        Foresight { desk, no_deps, future: BTreeMap::new(), chain: Vec::new(), coming: Vec::new() };
+    let (future, chain, coming) = (BTreeMap::new(), Vec::new(), Vec::new());
+    let mut foresight = Foresight { desk, no_deps, leaving: &[], future, chain, coming };
     foresight.transaction(wanted, why, None)?;
+    Ok(foresight.coming)
+}
+
+/// As [`foresee`], as before, where `here` is installed, though no recipe file says so, and `leaving`, which is among it, goes with the last
+/// transaction.
+///
+/// # Errors
+/// As [`foresee`].
+pub(in crate::commands) fn foresee_among(
+    desk: &Desk,
+    wanted: Vec<Recipe>,
+    here: &[Recipe],
+    leaving: &[Recipe],
+) -> anyhow::Result<Vec<Coming>> {
+    let future = here.iter().map(|recipe| (recipe.name.clone(), recipe.clone())).collect();
+    let (chain, coming) = (Vec::new(), Vec::new());
+    let mut foresight = Foresight { desk, no_deps: false, leaving, future, chain, coming };
+    foresight.transaction(wanted, Why::Same, None)?;
     Ok(foresight.coming)
 }
 
 struct Foresight<'a> {
     desk: &'a Desk,
     no_deps: bool,
+    /// What goes; what it needs is not asked.
+    leaving: &'a [Recipe],
     /// Recipes with the state that they will have.
     future: BTreeMap<String, Recipe>,
     /// Packages that are waiting to be built.
@@ -150,6 +170,7 @@ impl Foresight<'_> {
         let mut broken = graph_with(&self.desk.places, &self.desk.own, &self.future)?.broken(&changes);
         // What the steps themselves need was resolved.
         broken.retain(|b| steps.iter().all(|step| step.recipe.name != b.by));
+        broken.retain(|b| self.leaving.iter().all(|recipe| recipe.name != b.by));
         resolve::none_broken(broken, &self.desk.base)
     }
 
