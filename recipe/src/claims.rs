@@ -113,7 +113,24 @@ impl<'a> Books<'a> {
             let changing: Vec<_> = Journal::open(own)?.into_iter().flat_map(|j| j.packages).collect();
             recorded.retain(|name| changing.iter().all(|package| package.name != *name));
         }
-        recorded.iter().filter_map(|name| self.present(name).transpose()).collect()
+        recorded.iter().filter_map(|name| self.lost(name).transpose()).collect()
+    }
+
+    /// What is here of a package whose file in the recipes' directory, if there is one, says nothing of it. A file elsewhere may: recipes can
+    /// be named by their paths.
+    ///
+    /// # Errors
+    /// The books cannot be read.
+    pub fn lost(&self, name: &str) -> anyhow::Result<Option<(String, Record)>> {
+        // Most names that are asked for were never here: for these no history is read.
+        if self.numbers(name)?.is_empty() {
+            return Ok(None);
+        }
+        let is_said = |tx: &str, record: &Record| {
+            let file = record.recipe.as_ref().and_then(|path| Recipe::load(path).ok());
+            file.is_some_and(|file| file.state.installed && file.state.tx.as_deref() == Some(tx))
+        };
+        Ok(self.present(name)?.filter(|(tx, record)| !is_said(tx, record)))
     }
 
     /// The state that a recipe file would have if nobody had touched it.
@@ -255,10 +272,7 @@ pub fn owner<'a>(unclaimed: &'a [Record], path: &str) -> Option<&'a Record> {
 /// is not here, or nobody can tell.
 #[must_use]
 pub fn lost(places: &Places, name: &str) -> Option<(String, String)> {
-    let books = Books::open(places).ok()?;
-    // Most names that are asked for were never here: for these no history is read.
-    let (_, record) =
-        (!books.numbers(name).ok()?.is_empty()).then(|| books.present(name).ok().flatten())??;
+    let (_, record) = Books::open(places).and_then(|books| books.lost(name)).ok().flatten()?;
     Some((unclaimed(places, &record), adopt(name)))
 }
 
@@ -266,7 +280,8 @@ pub fn lost(places: &Places, name: &str) -> Option<(String, String)> {
 #[must_use]
 pub fn unclaimed(places: &Places, record: &Record) -> String {
     let Record { name, version, .. } = record;
-    format!("{name} {version} is here, in {}, but no recipe file says so", places.prefix.display())
+    let (prefix, recipes) = (places.prefix.display(), places.recipes.display());
+    format!("{name} {version} is here, in {prefix}, but no recipe file in {recipes} says so")
 }
 
 /// What can be done about it.

@@ -117,6 +117,14 @@ impl Places {
         is_own(path) || recipes.is_some_and(|dir| !dir.as_os_str().is_empty() && below(dir))
     }
 
+    /// The path of a recipe file, links resolved, that is not the one which this name has in the recipes' directory.
+    #[must_use]
+    pub fn outside(&self, name: &str, recipe: &Path) -> Option<PathBuf> {
+        let path = recipe.canonicalize().ok()?;
+        let usual = self.recipe(name).canonicalize().is_ok_and(|usual| usual == path);
+        (!usual).then_some(path)
+    }
+
     /// Where the recipe of this name is, or would be.
     #[must_use]
     pub fn recipe(&self, name: &str) -> PathBuf {

@@ -40,7 +40,8 @@ pub(super) fn examine(places: &Places, found: &mut Found) {
     }
     // What somebody is writing just now is not in its place yet.
     if let Some(own) = own.as_ref().filter(|own| lock::holder(own).is_none()) {
-        strays(own, &installed, found);
+        let lost = |name: &str| Books::open(places).and_then(|b| b.lost(name)).is_ok_and(|l| l.is_some());
+        strays(own, &installed, &lost, found);
     }
     files(places, prefix.as_ref(), &installed, &base, found);
 }
@@ -104,7 +105,7 @@ fn record(own: Option<&Dir>, recipe: &Recipe, found: &mut Found) -> Option<Recor
 }
 
 /// Records of what no recipe says it is installed: neither that, nor kept for undo.
-fn strays(own: &Dir, installed: &BTreeMap<&str, &Recipe>, found: &mut Found) {
+fn strays(own: &Dir, installed: &BTreeMap<&str, &Recipe>, lost: &dyn Fn(&str) -> bool, found: &mut Found) {
     let (kept, last) = match history(own) {
         Ok(known) => known,
         Err(e) => {
@@ -121,7 +122,7 @@ fn strays(own: &Dir, installed: &BTreeMap<&str, &Recipe>, found: &mut Found) {
         let is_installed = installed.get(name.as_str()).is_some_and(|r| r.state.tx.as_deref() == Some(&tx));
         // What the last transaction of a package has recorded should be installed.
         let should_be = last.get(&name) == Some(&tx) && !installed.contains_key(name.as_str());
-        if is_installed || (kept.contains(&(name.clone(), tx.clone())) && !should_be) {
+        if is_installed || (kept.contains(&(name.clone(), tx.clone())) && !(should_be && lost(&name))) {
             continue;
         }
         let path = own.path.join(format!("db/{name}/{tx}"));

@@ -119,12 +119,15 @@ impl<'a> Conflicts<'a> {
         if self.is_of_another(path, name)? {
             return Ok(true);
         }
-        if (self.overwrite)(&self.desk.places.installed(path)) {
-            return Ok(false);
-        }
+        let overwrite = (self.overwrite)(&self.desk.places.installed(path));
         let what = match self.unclaimed_owner(path)? {
-            Some(owner) => format!("belongs to {owner}, though no recipe file says that it is installed"),
-            None => {
+            // Whoever brings that one back would have the file of another, and remove it.
+            Some(owner) if owner != name || !overwrite => {
+                self.lost.insert(owner.clone());
+                format!("belongs to {owner}, though no recipe file says that it is installed")
+            }
+            _ if overwrite => return Ok(false),
+            _ => {
                 self.is_nobodys = true;
                 format!("{} that belongs to no package", words(stat))
             }
@@ -162,9 +165,7 @@ impl<'a> Conflicts<'a> {
             Some(unclaimed) => unclaimed,
             None => self.unclaimed.insert(claims::all_unclaimed(&self.desk.places)?),
         };
-        let owner = claims::owner(unclaimed, path).map(|record| record.name.clone());
-        self.lost.extend(owner.clone());
-        Ok(owner)
+        Ok(claims::owner(unclaimed, path).map(|record| record.name.clone()))
     }
 
     /// Whose an installed file is, and will be as far as the transaction says nothing else.

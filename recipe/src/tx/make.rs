@@ -58,7 +58,7 @@ pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
     code.recipe = books.settle(code.recipe)?;
     let name = code.recipe.name.clone();
     // By no other means, if it is by ours, whatever its file says.
-    let was_installed = code.recipe.state.installed || books.present(&name)?.is_some();
+    let was_installed = code.recipe.state.installed || books.lost(&name)?.is_some();
     desk.trusts(&code)?;
     let locked = match &desk.lockfile {
         Some(lockfile) if desk.locked => Some(lockfile.require(&code)?.sources().collect()),

@@ -21,7 +21,7 @@ pub fn retake(desk: &Desk, recipe: &mut Recipe) -> anyhow::Result<bool> {
         return Ok(false);
     }
     let books = Books::open(&desk.places)?;
-    let Some((tx, record)) = books.present(&recipe.name)? else { return Ok(false) };
+    let Some((tx, record)) = books.lost(&recipe.name)? else { return Ok(false) };
     let (recipes, _) = shelf::all(&desk.places)?;
     let theirs = recipes.into_iter().filter(|r| r.state.installed).flat_map(|r| r.state.files);
     let theirs: BTreeSet<_> = theirs.collect();

@@ -16,7 +16,7 @@ fn rig() -> Rig {
     rig
 }
 
-const SAYS: &str = "but no recipe file says so";
+const SAYS: &str = "but no recipe file in ";
 const HINT: &str = "`recipe sync-state --adopt a` writes it into its recipe file again, --remove removes it";
 
 #[test]
@@ -93,8 +93,40 @@ fn what_somebody_changed_since_or_others_have_is_not_taken() {
     rig.release("c", "1", &[("bin/a", "c")]);
     rig.add("c", "1", "install_bin(\"a\");");
     rig.run(&["install", "c"]).fails(15, "bin/a: belongs to a, though no recipe file says").fails(15, HINT);
-    rig.run(&["install", "c", "--overwrite", "*/bin/a"]).ok();
-    rig.run(&["install", "a"]).fails(15, "bin/a: belongs to c");
-    rig.run(&["install", "a", "--overwrite", "*"]).fails(15, "bin/a: belongs to c");
-    assert_eq!(rig.read("prefix/bin/a"), "c");
+    // It would go with a, once that is back.
+    rig.run(&["install", "c", "--overwrite", "*"]).fails(15, "bin/a: belongs to a, though").fails(15, HINT);
+    assert_eq!(rig.run(&["install", "a", "--overwrite", "*/bin/a"]).ok().stdout, "~ a 1 -> 1\n");
+    assert_eq!(rig.read("prefix/bin/a"), "a");
+    rig.run(&["check"]).ok();
+}
+
+/// Its state is in the file that was named.
+#[test]
+fn a_recipe_that_was_named_by_its_path_is_not_lost() {
+    let rig = Rig::new();
+    rig.release("a", "1", &[("bin/a", "a")]);
+    rig.add("a", "1", "install_bin(\"a\");");
+    let pristine = rig.recipe("a");
+    let path = rig.write("own/a.rhai", &pristine).display().to_string();
+    std::fs::remove_file(rig.path("recipes/a.rhai")).expect("removed");
+    rig.run(&["install", &path]).ok();
+    rig.run(&["check"]).ok();
+    assert_eq!(rig.run(&["list"]).ok().stderr, "");
+    for args in [&["sync-state"][..], &["sync-state", "--remove"]] {
+        assert_eq!(rig.run(args).ok().stdout, "");
+    }
+    assert!(!rig.run(&["doctor"]).stdout.contains("record: "));
+    rig.run(&["remove", "a"]).fails(11, "hint: `recipe list` shows all recipes");
+    // Nor is it taken from that file by another of that name.
+    rig.write("recipes/a.rhai", &pristine);
+    rig.run(&["install", "a"]).fails(15, "a file that belongs to no package");
+    rig.run(&["check", &path]).ok();
+    assert_eq!(rig.run(&["remove", &path]).ok().stdout, "- a 1\n");
+    // That file is gone, or lost its state.
+    std::fs::remove_file(rig.path("recipes/a.rhai")).expect("removed");
+    rig.run(&["install", &path]).ok();
+    rig.write("own/a.rhai", &pristine);
+    rig.run(&["remove", "a"]).fails(11, HINT);
+    assert_eq!(rig.run(&["sync-state", "--adopt"]).ok().stdout, "= a 1\n");
+    assert_eq!(rig.run(&["remove", "a"]).ok().stdout, "- a 1\n");
 }
