@@ -139,12 +139,12 @@ pub(super) fn patterns(texts: &[String]) -> anyhow::Result<Vec<GlobMatcher>> {
     patterns.collect::<Result<Vec<_>, _>>().context("cannot use --overwrite").exit(code::USAGE)
 }
 
-/// All of it in one go, without a question and without a word on stdout. Others leave in the last transaction. `done`: the plans of what
-/// was done, also before a failure.
+/// All of it in one go, without a question and without a word on stdout. Others leave: with the first transaction, since they may be in the
+/// way of what comes, but with the last if something is built with them. `done`: the plans of what was done, also before a failure.
 pub(super) fn quietly(
     desk: &Desk,
     overwrite: &[GlobMatcher],
-    mut coming: Vec<Coming>,
+    coming: Vec<Coming>,
     leaving: &[Recipe],
     done: &mut Vec<Plan>,
 ) -> anyhow::Result<()> {
@@ -153,12 +153,18 @@ pub(super) fn quietly(
     let work = Work { desk, dry, overwrite, json: true, by_name: true, notes, marked };
     work.look_ahead(&coming)?;
     downloads::ahead(desk, &coming)?;
-    let last = coming.pop().unwrap_or(Coming { steps: Vec::new(), why: Why::Same, to_build: None });
-    for transaction in coming {
-        done.push(work.carry_out(transaction, &[])?);
-    }
-    if !last.steps.is_empty() || !leaving.is_empty() {
-        done.push(work.carry_out(last, leaving)?);
+    let needed = foresight::built_with(&coming, leaving)?;
+    let (mut late, mut early): (Vec<_>, Vec<_>) =
+        leaving.iter().cloned().partition(|recipe| needed.contains(&recipe.name));
+    let mut coming = coming.into_iter().peekable();
+    while coming.peek().is_some() || !early.is_empty() || !late.is_empty() {
+        let transaction =
+            coming.next().unwrap_or(Coming { steps: Vec::new(), why: Why::Same, to_build: None });
+        let mut leaving = std::mem::take(&mut early);
+        if coming.peek().is_none() {
+            leaving.append(&mut late);
+        }
+        done.push(work.carry_out(transaction, &leaving)?);
     }
     Ok(())
 }

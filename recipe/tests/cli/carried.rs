@@ -131,6 +131,30 @@ fn a_file_is_corrected_before_its_package_is_upgraded() {
     settled(&b);
 }
 
+/// What goes makes room for what comes, also where that comes first to build the rest.
+#[test]
+fn what_goes_is_not_in_the_way_of_what_replaces_it() {
+    for more in ["deps: [\"new\"]", "build_deps: [\"new\"]"] {
+        let a = Rig::new();
+        package(&a, "old", "1", "");
+        a.run(&["install", "old"]).ok();
+        let b = second(&a);
+        b.run(&["sync-state"]).ok();
+        a.run(&["remove", "old"]).ok();
+        std::fs::remove_file(a.path("recipes/old.rhai")).expect("removed");
+        package(&a, "new", "1", "");
+        a.write("recipes/new.rhai", a.recipe("new").replace("share/new", "share/old"));
+        package(&a, "app", "1", more);
+        a.run(&["install", "app"]).ok();
+        carry(&a, &b);
+        b.run(&["sync-state"]).fails(15, "share/old: belongs to old").fails(15, "--remove removes it");
+        let out = b.run(&["sync-state", "--remove"]).ok();
+        assert_eq!(out.stdout, "- old 1\n+ new 1\n+ app 1\n", "{out:#?}");
+        assert_eq!(b.read("prefix/share/old"), "new 1");
+        settled(&b);
+    }
+}
+
 #[test]
 fn what_came_before_a_failure_is_said() {
     let (_a, b) = gone_on("2", "gen >= 2");

@@ -63,6 +63,28 @@ pub(in crate::commands) fn foresee_among(
     Ok(foresight.coming)
 }
 
+/// Names of what these are built with, and of what of `leaving` that needs.
+///
+/// # Errors
+/// A dependency is not written as one.
+pub(super) fn built_with(coming: &[Coming], leaving: &[Recipe]) -> anyhow::Result<BTreeSet<String>> {
+    let (mut all, mut todo) = (BTreeSet::new(), Vec::new());
+    for Step { recipe, .. } in coming.iter().flat_map(|transaction| &transaction.steps) {
+        for text in &recipe.build_deps {
+            todo.push(resolve::parse(recipe, text)?.name);
+        }
+    }
+    while let Some(name) = todo.pop() {
+        for recipe in leaving.iter().filter(|recipe| recipe.name == name && !all.contains(&name)) {
+            for text in &recipe.deps {
+                todo.push(resolve::parse(recipe, text)?.name);
+            }
+        }
+        all.insert(name);
+    }
+    Ok(all)
+}
+
 struct Foresight<'a> {
     desk: &'a Desk,
     no_deps: bool,
