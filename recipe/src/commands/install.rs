@@ -288,7 +288,8 @@ impl Work<'_> {
                         Why::Same if state.installed => state.as_dep,
                         _ => !state.installed || state.as_dep,
                     };
-                    if tx::retake(self.desk, &mut made.code.recipe)? {
+                    made.retaken = tx::retake(self.desk, &mut made.code.recipe)?;
+                    if made.retaken {
                         note(&format!("{} was here, though no recipe file said so", made.code.recipe.name));
                     }
                     planner.install(*made, as_dep)?;

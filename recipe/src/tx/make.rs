@@ -30,6 +30,8 @@ pub struct Made {
     pub sources: Vec<Source>,
     /// Programs that were run for it.
     pub programs: Vec<Ran>,
+    /// Whether its recipe's state is what [`super::retake`] has made of the records.
+    pub retaken: bool,
     /// For `post_install`.
     pub program: Rc<Program>,
 }
@@ -110,6 +112,7 @@ pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
         changed: BTreeMap::new(),
         sources,
         programs,
+        retaken: false,
         program: Rc::new(program),
     })))
 }

@@ -159,7 +159,7 @@ impl<'a> Planner<'a> {
         let recipe = &made.code.recipe;
         Books::open(&self.desk.places)?.not_of_another(recipe)?;
         let record = db::installed(&self.desk.own, recipe)?;
-        let old = self.files(recipe, record.as_ref())?;
+        let old = self.files(recipe, record.as_ref().filter(|_| !made.retaken))?;
         let new: BTreeSet<_> = made.listing.entries.iter().map(|e| e.path.clone()).collect();
         self.release(recipe, &old, record.as_ref(), &new)?;
         self.leave(record.as_ref(), &made.listing.dirs);
@@ -193,7 +193,7 @@ impl<'a> Planner<'a> {
     /// Puts a package into the prefix from which everything that goes is gone.
     fn place(&mut self, coming: Coming) -> anyhow::Result<()> {
         let Coming { made, as_dep, old, record } = coming;
-        let Made { code: Code { recipe, text, libraries }, listing, mut changed, sources, programs, program } =
+        let Made { code: Code { recipe, text, libraries }, listing, mut changed, sources, programs, program, .. } =
             made;
         let claimed = recipe.claim.is_some();
         let mut staged = Vec::new();

@@ -75,7 +75,7 @@ pub fn recover(desk: &Desk) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Clean);
     };
     let tx = journal.tx.clone();
-    if is_committed(&journal) {
+    if is_committed(&journal) || is_kept(desk, &journal)? {
         finish(desk, &journal)?;
         litter(desk)?;
         return Ok(Outcome::Forward { tx });
@@ -101,12 +101,20 @@ fn is_gone(path: &std::path::Path) -> bool {
     path.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound)
 }
 
+/// Whether its stage is in the history already. Nothing could be put back from there; and whatever recipe files say by now, they had been
+/// written: somebody has replaced them since.
+fn is_kept(desk: &Desk, journal: &Journal) -> anyhow::Result<bool> {
+    let kept = desk.own.stat(&format!("{HISTORY}/{}", journal.tx));
+    Ok(kept.context("failed to examine the history")?.is_some())
+}
+
 /// What comes after the commit.
 ///
 /// # Errors
 /// The disk does not take it; a later recovery will do the rest.
 pub(super) fn finish(desk: &Desk, journal: &Journal) -> anyhow::Result<()> {
-    for (i, package) in journal.packages.iter().enumerate() {
+    let unwritten = if is_kept(desk, journal)? { &[] } else { &journal.packages[..] };
+    for (i, package) in unwritten.iter().enumerate() {
         let committed =
             Recipe::load(&package.recipe).is_ok_and(|r| r.state.tx.as_deref() == Some(&journal.tx));
         if committed || i == 0 {

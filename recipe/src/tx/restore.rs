@@ -82,7 +82,7 @@ pub fn restore(
     }
     let Record { sources, .. } = record;
     let (programs, program) = (Vec::new(), Rc::new(program));
-    Ok(Made { code, listing, changed, sources, programs, program })
+    Ok(Made { code, listing, changed, sources, programs, retaken: false, program })
 }
 
 /// Where a package's older files may be.

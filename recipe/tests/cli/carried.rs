@@ -202,3 +202,51 @@ fn what_is_killed_is_done_by_the_next_one() {
     }
     assert!(killed > 30, "{killed}");
 }
+
+/// Whatever comes over the recipe files of an upgrade that was killed at any renaming: another machine's, those of before, or none.
+#[test]
+fn files_may_be_replaced_while_a_transaction_is_open() {
+    let a = Rig::new();
+    package(&a, "lib", "1", "");
+    package(&a, "app", "1", "deps: [\"lib\"]");
+    a.run(&["install", "app"]).ok();
+    let b = second(&a);
+    b.run(&["sync-state"]).ok();
+    let copy = |from: std::path::PathBuf, to: std::path::PathBuf| {
+        Cmd::new("cp").arg("-aT").arg(from).arg(to).run().expect("copied");
+    };
+    let places = ["prefix", "recipes"];
+    std::fs::create_dir(b.path("before")).expect("made");
+    places.iter().for_each(|place| copy(b.path(place), b.path(&format!("before/{place}"))));
+    for name in ["lib", "app"] {
+        package(&a, name, "2", if name == "app" { "deps: [\"lib\"]" } else { "" });
+    }
+    a.run(&["upgrade"]).ok();
+    let mut killed = 0;
+    for what in ["another's", "before", "none", "half"] {
+        for when in 1.. {
+            for place in places {
+                std::fs::remove_dir_all(b.path(place)).expect("removed");
+                copy(b.path(&format!("before/{place}")), b.path(place));
+            }
+            package(&b, "lib", "2", "");
+            package(&b, "app", "2", "deps: [\"lib\"]");
+            let upgrade = ["upgrade", "-y"];
+            let Some(out) = b.attacked(&upgrade, "renameat2", "signal=KILL", when) else { break };
+            assert!(out.killed(), "{out:#?}");
+            killed += 1;
+            match what {
+                "another's" => carry(&a, &b),
+                "before" => copy(b.path("before/recipes"), b.path("recipes")),
+                _ => std::fs::remove_file(b.path("recipes/app.rhai")).expect("removed"),
+            }
+            if what == "none" {
+                std::fs::remove_file(b.path("recipes/lib.rhai")).expect("removed");
+            }
+            b.run(&["sync-state", "--adopt"]).ok();
+            settled(&b);
+            assert_eq!(b.run(&["list", "-i"]).ok().stdout.lines().count(), 2, "{what} {when}");
+        }
+    }
+    assert!(killed > 20, "{killed}");
+}
