@@ -106,13 +106,9 @@ impl<'a> Books<'a> {
         let known: BTreeSet<_> = recipes.iter().filter(says).map(|r| r.name.as_str()).collect();
         let mut recorded = db::packages(own);
         recorded.retain(|name| !known.contains(name.as_str()));
-        // What a file says that cannot be read is not known; nor is what a transaction is changing just now.
+        // What a file says that cannot be read is not known.
         let is_read = |name: &String| recipes.iter().any(|r| r.name == *name);
         recorded.retain(|name| is_read(name) || !self.places.recipe(name).exists());
-        if !recorded.is_empty() {
-            let changing: Vec<_> = Journal::open(own)?.into_iter().flat_map(|j| j.packages).collect();
-            recorded.retain(|name| changing.iter().all(|package| package.name != *name));
-        }
         recorded.iter().filter_map(|name| self.lost(name).transpose()).collect()
     }
 
@@ -122,8 +118,13 @@ impl<'a> Books<'a> {
     /// # Errors
     /// The books cannot be read.
     pub fn lost(&self, name: &str) -> anyhow::Result<Option<(String, Record)>> {
-        // Most names that are asked for were never here: for these no history is read.
-        if self.numbers(name)?.is_empty() {
+        let Some(own) = &self.own else { return Ok(None) };
+        // Most names that are asked for were never here.
+        if db::numbers(own, name)?.is_empty() {
+            return Ok(None);
+        }
+        // The books of an open transaction come after the files.
+        if Journal::open(own)?.is_some_and(|open| open.packages.iter().any(|package| package.name == name)) {
             return Ok(None);
         }
         let is_said = |tx: &str, record: &Record| {

@@ -26,7 +26,10 @@ impl History {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
             dir => {
                 let dir = dir.context("failed to open the history")?;
-                Ok(Some(Self { numbers: dir.names()?, dir }))
+                let mut numbers = dir.names()?;
+                // The journal of one that is not finished comes last.
+                numbers.retain(|tx| !matches!(dir.stat(&format!("{tx}/{NAME}")), Ok(None)));
+                Ok(Some(Self { numbers, dir }))
             }
         }
     }

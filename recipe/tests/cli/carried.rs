@@ -235,6 +235,12 @@ fn files_may_be_replaced_while_a_transaction_is_open() {
             let Some(out) = b.attacked(&upgrade, "renameat2", "signal=KILL", when) else { break };
             assert!(out.killed(), "{out:#?}");
             killed += 1;
+            // Who takes no lock does not finish it, and is not stopped by it.
+            b.run(&["history"]).ok();
+            let out = b.run(&["list", "-i"]).ok();
+            assert!(out.stdout.lines().count() == 2 && !out.stderr.contains("no recipe file"), "{out:#?}");
+            let out = b.run(&["check"]);
+            assert!(out.code == Some(0) || out.code == Some(14), "{out:#?}");
             match what {
                 "another's" => carry(&a, &b),
                 "before" => copy(b.path("before/recipes"), b.path("recipes")),
