@@ -193,8 +193,15 @@ impl<'a> Planner<'a> {
     /// Puts a package into the prefix from which everything that goes is gone.
     fn place(&mut self, coming: Coming) -> anyhow::Result<()> {
         let Coming { made, as_dep, old, record } = coming;
-        let Made { code: Code { recipe, text, libraries }, listing, mut changed, sources, programs, program, .. } =
-            made;
+        let Made {
+            code: Code { recipe, text, libraries },
+            listing,
+            mut changed,
+            sources,
+            programs,
+            program,
+            ..
+        } = made;
         let claimed = recipe.claim.is_some();
         let mut staged = Vec::new();
         for entry in &listing.entries {
