@@ -204,15 +204,12 @@ pub fn installed(own: &Dir, recipe: &Recipe) -> anyhow::Result<Option<(Code, Cap
     Ok(Some((code, can)))
 }
 
-/// What a recipe can do that what is installed of it could not, as a sentence.
+/// What a recipe's file can do now that what is installed of it could not; nothing, if nothing is.
 ///
 /// # Errors
-/// As [`installed`].
-pub fn news(own: &Dir, code: &Code) -> anyhow::Result<Option<String>> {
-    let recipe = &code.recipe;
-    let Some((_, could)) = installed(own, recipe)? else { return Ok(None) };
-    let can = capabilities(code)?;
-    let new: Vec<_> = can.beyond(&could).map(|(what, _)| what.to_string()).collect();
-    let (from, to) = (recipe.installed_version().unwrap_or_default(), &recipe.version);
-    Ok((!new.is_empty()).then(|| format!("{} {from} -> {to}: new: {}", recipe.name, new.join(", "))))
+/// As [`installed`], or the file cannot be read.
+pub fn news(own: &Dir, recipe: &Recipe) -> anyhow::Result<Vec<String>> {
+    let Some((_, could)) = installed(own, recipe)? else { return Ok(Vec::new()) };
+    let can = capabilities(&Code::load(&recipe.path)?)?;
+    Ok(can.beyond(&could).map(|(what, _)| what.to_string()).collect())
 }

@@ -24,9 +24,11 @@ use crate::exit;
 use crate::recipe::Recipe;
 use crate::resolve::Step;
 use crate::shelf;
+use crate::trust;
 use crate::tx::make::{self, Outcome};
 use crate::tx::{self, Desk, Plan, plan::Planner};
-use crate::voice::{ask, note, progress, summary};
+use crate::voice::summary::{self, Row};
+use crate::voice::{ask, note, progress};
 pub(super) use foresight::Coming;
 pub(super) use foresight::{foresee, foresee_among};
 pub(super) use preview::{json as plan_json, print as print_plan};
@@ -140,18 +142,21 @@ pub(super) fn patterns(texts: &[String]) -> anyhow::Result<Vec<GlobMatcher>> {
 }
 
 /// All of it in one go, without a question and without a word on stdout. Others leave: with the first transaction, since they may be in the
-/// way of what comes, but with the last if something is built with them. `done`: the plans of what was done, also before a failure.
+/// way of what comes, but with the last if something is built with them. `done`: the plans of what was done, also before a failure. What is
+/// new is said; with `json` it is among the notes of the last plan, too.
 pub(super) fn quietly(
     desk: &Desk,
     overwrite: &[GlobMatcher],
     coming: Vec<Coming>,
     leaving: &[Recipe],
     done: &mut Vec<Plan>,
+    json: bool,
 ) -> anyhow::Result<()> {
     let dry = Dry::default();
     let (notes, marked) = (Vec::new(), Vec::new());
     let work = Work { desk, dry, overwrite, json: true, by_name: true, notes, marked };
     work.look_ahead(&coming)?;
+    let news = say_news(&preview::rows(desk, &coming)?);
     downloads::ahead(desk, &coming)?;
     let needed = foresight::built_with(&coming, leaving)?;
     let (mut late, mut early): (Vec<_>, Vec<_>) =
@@ -166,7 +171,17 @@ pub(super) fn quietly(
         }
         done.push(work.carry_out(transaction, &leaving)?);
     }
+    if let Some(last) = done.last_mut() {
+        last.notes.extend(news.into_iter().filter(|_| json));
+    }
     Ok(())
+}
+
+/// Says what packages can do that they could not before, and gives it back. Once code has run it is too late for that.
+fn say_news(rows: &[Row]) -> Vec<String> {
+    let news: Vec<_> = rows.iter().filter_map(Row::news).collect();
+    news.iter().for_each(|line| common::cli::tell(line));
+    news
 }
 
 /// Why packages are there afterwards.
@@ -201,15 +216,17 @@ impl Work<'_> {
         let rows = preview::rows(self.desk, &coming)?;
         if self.dry.dry_run == Some(DryRun::Plan) {
             summary::show(&rows, true);
+            say_news(&rows);
             self.notes.iter().for_each(|note| common::cli::tell(note));
             preview::print(&rows, self.json)?;
             return Ok(ExitCode::SUCCESS);
         }
-        let surprising = rows.iter().any(|row| row.why.is_some() || row.loses());
+        let surprising = rows.iter().any(Row::surprises);
         summary::show(&rows, surprising);
+        let news = say_news(&rows);
         if self.dry.dry_run.is_none() && !rows.is_empty() && (surprising || !self.by_name) {
-            ask::proceed(rows.iter().any(summary::Row::loses), &self.desk.interrupt)?;
-            unchanged(&coming)?;
+            ask::proceed(rows.iter().any(Row::loses), &self.desk.interrupt)?;
+            unchanged(self.desk, &coming, &rows)?;
         }
         // Who only says what would happen cannot make what must be built by something that has to come first.
         if self.dry.dry_run.is_none() || coming.len() == 1 {
@@ -232,7 +249,7 @@ impl Work<'_> {
             let is_done = !plan.changes.is_empty() && self.dry.dry_run.is_none();
             // Data on stdout is one document: that of what was asked for.
             if is_last || !self.json {
-                output::changes(&plan, is_done, self.json)?;
+                output::changes_after(&plan, &news, is_done, self.json)?;
             }
             if self.dry.dry_run.is_some() {
                 return details::print(&plan, self.json).map(|()| ExitCode::SUCCESS);
@@ -312,12 +329,13 @@ impl Work<'_> {
     }
 }
 
-/// Recipes must say what they said when they were shown: somebody may have thought about the question for an hour.
-fn unchanged(coming: &[Coming]) -> anyhow::Result<()> {
-    for Step { recipe, .. } in coming.iter().flat_map(|transaction| &transaction.steps) {
+/// Recipes must say, and be able to do, what they did when they were shown: somebody may have thought about the question for an hour.
+fn unchanged(desk: &Desk, coming: &[Coming], rows: &[Row]) -> anyhow::Result<()> {
+    let steps = coming.iter().flat_map(|transaction| &transaction.steps);
+    for (Step { recipe, .. }, row) in steps.zip(rows) {
         let now = Recipe::load(&recipe.path)?;
         let what = |r: &Recipe| (r.version.clone(), r.deps.clone(), r.build_deps.clone(), r.allow.clone());
-        if what(&now) != what(recipe) {
+        if what(&now) != what(recipe) || trust::news(&desk.own, recipe)? != row.new {
             return Err(anyhow::anyhow!("the recipe of {} was changed while you were asked", recipe.name))
                 .exit(exit::RECIPE)
                 .hint("do it again: what would happen is not what was shown");

@@ -49,7 +49,12 @@ pub(super) fn date(seconds: i64) -> Option<String> {
 
 /// What a transaction did, or would do. When it is done, not to be able to say so does not mean that it is not.
 pub(super) fn changes(plan: &Plan, done: bool, json: bool) -> anyhow::Result<()> {
-    match print(plan, done, json) {
+    changes_after(plan, &[], done, json)
+}
+
+/// As [`changes`], where some of what is to be said was said before: JSON has it all the same.
+pub(super) fn changes_after(plan: &Plan, said: &[String], done: bool, json: bool) -> anyhow::Result<()> {
+    match print(plan, said, done, json) {
         Err(e) if done && !common::cli::is_closed_pipe(&e) => {
             crate::tx::committed("done, but it could not be printed", &e)
         }
@@ -57,7 +62,7 @@ pub(super) fn changes(plan: &Plan, done: bool, json: bool) -> anyhow::Result<()>
     }
 }
 
-fn print(plan: &Plan, done: bool, json: bool) -> anyhow::Result<()> {
+fn print(plan: &Plan, said: &[String], done: bool, json: bool) -> anyhow::Result<()> {
     let Journal { tx, packages, .. } = &plan.journal;
     for note in &plan.notes {
         common::cli::tell(note);
@@ -73,7 +78,7 @@ fn print(plan: &Plan, done: bool, json: bool) -> anyhow::Result<()> {
             ("tx", tx.clone().into()),
             ("done", done.into()),
             ("packages", packages.into()),
-            ("notes", plan.notes.clone().into()),
+            ("notes", [said, &plan.notes].concat().into()),
         ];
         let more = if done { None } else { Some(details::json_of(plan)) };
         return json_of_all(all.into_iter().chain(more.into_iter().flatten()));

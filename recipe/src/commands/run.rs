@@ -165,7 +165,7 @@ fn make(
     // stdout is the program's.
     let wanted = shelf::load(&desk.places, &recipe.name)?;
     let coming = install::foresee(&desk, vec![wanted], Why::Asked, false)?;
-    install::quietly(&desk, &[], coming, &[], &mut Vec::new())?;
+    install::quietly(&desk, &[], coming, &[], &mut Vec::new(), false)?;
     let mut beside = Vec::new();
     for recipe in shelf::every(&desk.places)?.iter().filter(|r| r.state.installed) {
         for source in db::installed(&desk.own, recipe)?.into_iter().flat_map(|record| record.sources) {

@@ -75,7 +75,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
         // Files that are gone must be there before anything can be written into them, and what they say is true before it is built on.
         bring_back(&desk, &findings)?;
         wrong.iter().try_for_each(|recipe| tx::rewrite(&desk, recipe, |_| {}))?;
-        let done = install::quietly(&desk, &overwrite, coming, &leaving, &mut plans);
+        let done = install::quietly(&desk, &overwrite, coming, &leaving, &mut plans, settings.json);
         if done.is_err() && !settings.json {
             // What came to build the rest is here.
             plans.iter().try_for_each(|plan| output::changes(plan, true, false))?;

@@ -24,7 +24,6 @@ use crate::exit;
 use crate::recipe::Recipe;
 use crate::stage::{Entry, Pending, What};
 use crate::state::State;
-use crate::trust;
 
 /// A transaction that can be carried out.
 pub struct Plan {
@@ -155,7 +154,6 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// The prefix cannot be examined. What is in the way is an error of [`Planner::finish`].
     pub fn install(&mut self, made: Made, as_dep: bool) -> anyhow::Result<()> {
-        self.notes.extend(trust::news(&self.desk.own, &made.code)?);
         let recipe = &made.code.recipe;
         Books::open(&self.desk.places)?.not_of_another(recipe)?;
         let record = db::installed(&self.desk.own, recipe)?;

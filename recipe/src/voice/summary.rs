@@ -22,6 +22,8 @@ pub struct Row {
     pub download: Option<u64>,
     /// Why it is in the transaction, if nobody asked for it by name.
     pub why: Option<String>,
+    /// What its recipe can do that the installed version's could not.
+    pub new: Vec<String>,
 }
 
 impl Row {
@@ -29,6 +31,19 @@ impl Row {
     #[must_use]
     pub fn loses(&self) -> bool {
         self.order() == Order::Removed || self.order() == Order::Downgraded
+    }
+
+    /// Whether it is more than what was asked for: something comes or goes besides, is lost, or can do more.
+    #[must_use]
+    pub fn surprises(&self) -> bool {
+        self.why.is_some() || self.loses() || !self.new.is_empty()
+    }
+
+    /// What it can do that the installed version could not, as a sentence.
+    #[must_use]
+    pub fn news(&self) -> Option<String> {
+        let (from, to) = (self.from.as_deref().unwrap_or_default(), self.to.as_deref().unwrap_or_default());
+        (!self.new.is_empty()).then(|| format!("{} {from} -> {to}: new: {}", self.name, self.new.join(", ")))
     }
 
     fn order(&self) -> Order {

@@ -33,7 +33,7 @@ fn a_plan_is_what_then_happens_and_runs_nothing() {
     assert!(plan.stderr.contains("+ d        1        to build c\n"), "{plan:?}");
     assert!(!plan.stderr.contains("has run") && rig.tree().is_empty() && rig.server.log().is_empty());
     let json = rig.run(&["install", "--dry-run=plan", "--json", "a"]).ok().stdout;
-    let package = |name: &str, why: Value| json!({ "name": name, "from": null, "to": "1", "why": why, "download": null });
+    let package = |name: &str, why: Value| json!({ "name": name, "from": null, "to": "1", "why": why, "download": null, "new": [] });
     assert_eq!(
         parse(&json)["plan"],
         json!([

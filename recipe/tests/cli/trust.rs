@@ -1,5 +1,8 @@
 //! What recipes can do: shown, compared, and refused before any code runs.
 
+use serde_json::{Value, json};
+use testkit::terminal::Terminal;
+
 use crate::rig::Rig;
 
 /// `p` downloads from the server and imports `l`.
@@ -86,6 +89,62 @@ fn upgrade_says_what_is_new() {
     assert_eq!(json["notes"][0], "p 1 -> 2: new: variable TOKEN");
     let out = rig.run(&["install", "--reinstall", "p"]).ok();
     assert!(!out.stderr.contains("new:"), "{}", out.stderr);
+}
+
+/// Who is asked must know it, and what has run cannot be declined.
+#[test]
+fn what_is_new_is_said_before_any_of_it_runs() {
+    let rig = rig();
+    let fresh = rig.recipe("p");
+    rig.run(&["install", "p"]).ok();
+    rig.release("c", "1", &[("bin/c", "c")]);
+    rig.add("c", "1", "install_bin(\"c\");");
+    let tree = rig.tree();
+    edit(&rig, "recipes/p.rhai", "version: \"1\"", "version: \"2\", build_deps: [\"c\"]");
+    edit(&rig, "recipes/p.rhai", "download(", "shell(\"touch x\"); download(");
+    let news = "p 1 -> 2: new: script touch x, needs-to-build c\n";
+    let plan = rig.run(&["upgrade", "-n=plan"]).ok();
+    assert_eq!(plan.stdout, "+ c 1\n~ p 1 -> 2\n");
+    assert!(plan.stderr.ends_with(&format!("2 packages\n{news}")), "{}", plan.stderr);
+    let plan: Value =
+        serde_json::from_str(&rig.run(&["upgrade", "-n=plan", "--json"]).ok().stdout).expect("JSON");
+    assert_eq!(plan["plan"][0]["new"], json!([]));
+    assert_eq!(plan["plan"][1]["new"], json!(["script touch x", "needs-to-build c"]));
+
+    // It is a reason to ask, also who named the package and needs nothing else for it.
+    rig.run(&["install", "c"]).ok();
+    for args in [["upgrade", "p"], ["install", "p"]] {
+        let mut terminal = Terminal::start(&rig.cmd(&args));
+        let screen = terminal.wait_for(&["Proceed? [Y/n]"]);
+        assert!(screen.contains(&format!("1 package\n{news}Proceed?")), "{screen}");
+        terminal.send("n\n");
+        assert!(!terminal.end().with(29).last.contains("install"));
+    }
+    // What is done can do no more than what was shown.
+    let mut terminal = Terminal::start(&rig.cmd(&["upgrade", "p"]));
+    terminal.wait_for(&["Proceed?"]);
+    edit(&rig, "recipes/p.rhai", "touch x", "touch y");
+    terminal.send("y\n");
+    let ended = terminal.end().with(10);
+    assert!(ended.last.contains("the recipe of p was changed while you were asked"), "{}", ended.last);
+    rig.run(&["remove", "c"]).ok();
+    assert_eq!(rig.tree(), tree);
+    // Nobody is there to be asked: it is in front of the first code, and said once.
+    edit(&rig, "recipes/p.rhai", "touch y", "touch x");
+    let out = rig.run(&["upgrade"]).ok().stderr;
+    let at = |what: &str| out.find(what).unwrap_or_else(|| panic!("{what} is not in {out}"));
+    assert!(at(news) < at("c: install") && at(news) < at("code runs"), "{out}");
+    assert_eq!(out.matches(": new: ").count(), 1, "{out}");
+    // A file that was carried here says that the next version is installed: that is an upgrade, too.
+    let claim = "let installed = true;\nlet installed_version = \"3\";\nlet installed_tx = \"0\";\n";
+    rig.release("p", "3", &[("bin/p", "3")]);
+    let text =
+        fresh.replace("version: \"1\"", "version: \"3\"").replace("download(", "exec([\"true\"]); download(");
+    rig.write("recipes/p.rhai", format!("{claim}{text}"));
+    let out = rig.run(&["sync-state"]).ok().stderr;
+    let at = |what: &str| out.find(what).unwrap_or_else(|| panic!("{what} is not in {out}"));
+    assert!(at("p 2 -> 3: new: program true\n") < at("code runs"), "{out}");
+    assert_eq!(out.matches(": new: ").count(), 1, "{out}");
 }
 
 #[test]

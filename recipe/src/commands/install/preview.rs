@@ -6,6 +6,8 @@ use super::foresight::Coming;
 use crate::commands::output;
 use crate::fetch::store;
 use crate::lockfile::Package;
+use crate::resolve::Step;
+use crate::trust;
 use crate::tx::Desk;
 use crate::voice::{paint, summary::Row};
 
@@ -21,21 +23,22 @@ pub(super) fn rows(desk: &Desk, coming: &[Coming]) -> anyhow::Result<Vec<Row>> {
         let missing = Package::downloads(package).filter(|s| !cached.iter().any(|item| item.is(s)));
         Some(missing.map(|source| source.size).sum())
     };
-    let of = |transaction: &Coming| {
-        let rows = transaction.steps.iter().map(|step| {
-            let recipe = &step.recipe;
-            Row {
-                name: recipe.name.clone(),
-                from: recipe.installed_version().map(str::to_owned),
-                to: Some(recipe.version.clone()),
-                size: None,
-                download: download(&recipe.name, &recipe.version),
-                why: why(transaction, step.wanted),
-            }
-        });
-        rows.collect::<Vec<_>>()
+    let row = |transaction: &Coming, step: &Step| -> anyhow::Result<Row> {
+        let recipe = &step.recipe;
+        Ok(Row {
+            name: recipe.name.clone(),
+            from: recipe.installed_version().map(str::to_owned),
+            to: Some(recipe.version.clone()),
+            size: None,
+            download: download(&recipe.name, &recipe.version),
+            why: why(transaction, step.wanted),
+            new: trust::news(&desk.own, recipe)?,
+        })
     };
-    Ok(coming.iter().flat_map(of).collect())
+    let all = coming
+        .iter()
+        .flat_map(|transaction| transaction.steps.iter().map(move |step| row(transaction, step)));
+    all.collect()
 }
 
 fn why(transaction: &Coming, wanted: bool) -> Option<String> {
@@ -63,6 +66,7 @@ pub(in crate::commands) fn json(rows: &[Row]) -> Value {
     let package = |row: &Row| {
         json!({
             "name": row.name, "from": row.from, "to": row.to, "why": row.why, "download": row.download,
+            "new": row.new,
         })
     };
     rows.iter().map(package).collect()
