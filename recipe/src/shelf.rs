@@ -109,10 +109,40 @@ pub fn find(places: &Places, word: &str) -> anyhow::Result<PathBuf> {
     let files = files(&places.recipes)?;
     let similar = similar(word, files.iter().filter_map(|p| p.file_stem()?.to_str()));
     let missing = Err(missing).exit(exit::NOT_FOUND);
+    let here = Books::open(places).and_then(|books| books.present(word)).ok().flatten();
+    if let Some((_, record)) = here {
+        let version = record.version;
+        return missing.hint(format!(
+            "{word} {version} is installed; `recipe sync-state --adopt {word}` brings its recipe back"
+        ));
+    }
     match similar {
         Some(name) => missing.hint(format!("did you mean {name}?")),
         None => missing.hint("`recipe list` shows all recipes"),
     }
+}
+
+/// As [`find`], for what is or will be installed: its file must be one of the recipes' directory. The state is in the file, and what
+/// is installed by one that lies elsewhere would be seen by no other command.
+///
+/// # Errors
+/// As [`find`], or it lies elsewhere (exit code [`exit::NOT_FOUND`]).
+pub fn on_shelf(places: &Places, word: &str) -> anyhow::Result<PathBuf> {
+    let path = find(places, word)?;
+    let here = places.recipes.join(path.file_name().unwrap_or_default());
+    let real = |path: &Path| path.canonicalize().ok();
+    if here == path || (real(&here).is_some() && real(&here) == real(&path)) {
+        return Ok(here);
+    }
+    let dir = places.recipes.display();
+    let elsewhere =
+        anyhow::anyhow!("{word} is not in {dir}, and only recipes that are there can be installed");
+    Err(elsewhere).exit(exit::NOT_FOUND).hint(match here.exists() {
+        true => format!("{} is another file, and its package is what is installed", here.display()),
+        false => format!(
+            "`cp {word} {dir}/`, and what it imports and uses beside it; `recipe run {word}` needs no copy"
+        ),
+    })
 }
 
 /// The recipe that is asked for by name or path, with what is true of its state.
@@ -126,9 +156,10 @@ pub fn load(places: &Places, word: &str) -> anyhow::Result<Recipe> {
 /// As [`load`], for what must be installed.
 ///
 /// # Errors
-/// It is not (exit code [`exit::NOT_FOUND`]); an installed package that is like it is the hint.
+/// As [`on_shelf`], or it is not (exit code [`exit::NOT_FOUND`]); an installed package that is like it is the hint.
 pub fn installed(places: &Places, word: &str) -> anyhow::Result<Recipe> {
-    match load(places, word) {
+    let load = || Books::open(places)?.settle(Recipe::load(&on_shelf(places, word)?)?);
+    match load() {
         Ok(recipe) if recipe.state.installed => Ok(recipe),
         Ok(recipe) => {
             let missing = not_installed(places, &recipe.name);

@@ -36,7 +36,7 @@ pub(super) use preview::{json as plan_json, print as print_plan};
 /// Options.
 #[derive(Debug, Default, Args)]
 pub struct Options {
-    /// Names of recipes, or paths of recipe files.
+    /// Names of recipes, or paths of their files in the recipes' directory.
     #[arg(required_unless_present = "all")]
     names: Vec<String>,
     /// Install what recipe files say is installed, but is not here; as `recipe sync-state` does.
@@ -94,7 +94,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     }
     // Wrong names are said before anything is locked or made.
     let mut paths =
-        options.names.iter().map(|n| shelf::find(&settings.places, n)).collect::<Result<Vec<_>, _>>()?;
+        options.names.iter().map(|n| shelf::on_shelf(&settings.places, n)).collect::<Result<Vec<_>, _>>()?;
     let mut seen = BTreeSet::new();
     paths.retain(|p| seen.insert(p.clone()));
     let patterns = patterns(&options.overwrite)?;

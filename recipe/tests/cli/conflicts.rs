@@ -28,6 +28,92 @@ fn a_file_of_another_package_is_never_replaced() {
     assert_eq!(rig.read("prefix/bin/tool"), "b");
 }
 
+/// Nothing but its record says that it is here: its recipe was deleted, or a version of `recipe` installed it from a file elsewhere.
+#[test]
+fn a_package_without_a_recipe_keeps_its_files() {
+    let rig = two();
+    rig.run(&["install", "a"]).ok();
+    std::fs::rename(rig.path("recipes/a.rhai"), rig.path("a.rhai")).expect("moved");
+    let tree = rig.tree();
+    rig.run(&["install", "b", "--overwrite", "*"]).fails(15, "prefix/bin/tool: belongs to a");
+    assert_eq!(rig.tree(), tree);
+    let tool = rig.prefix("bin/tool").display().to_string();
+    assert_eq!(rig.run(&["owns", &tool]).ok().stdout, format!("{tool}: a 1\n"));
+    for args in [["remove", "a"], ["files", "a"], ["install", "a"]] {
+        let out = rig.run(&args).fails(11, "there is no recipe \"a\" in ");
+        assert!(
+            out.stderr.contains("a 1 is installed; `recipe sync-state --adopt a` brings its recipe back"),
+            "{out:#?}"
+        );
+    }
+    let out = rig.run(&["doctor"]).fails(14, "");
+    assert!(out.stdout.contains("no recipe file says that it is installed"), "{out:#?}");
+    // However long ago that was: a record of what is here is nothing to remove.
+    rig.release("c", "1", &[("bin/c", "c")]);
+    rig.add("c", "1", "install_bin(\"c\");");
+    for _ in 0..21 {
+        rig.run(&["install", "--reinstall", "c"]).ok();
+    }
+    let out = rig.run(&["doctor"]).fails(14, "");
+    assert!(
+        out.stdout.contains("`recipe sync-state --adopt a`") && !out.stdout.contains("remove /"),
+        "{out:#?}"
+    );
+    rig.run(&["sync-state", "--adopt", "a"]).ok();
+    rig.run(&["remove", "a"]).ok();
+    rig.run(&["install", "b"]).ok();
+}
+
+/// What is installed from there would be seen by no other command.
+#[test]
+fn a_recipe_elsewhere_is_not_installed() {
+    let rig = two();
+    let elsewhere = rig.path("elsewhere/a.rhai");
+    std::fs::create_dir(rig.path("elsewhere")).expect("made");
+    std::fs::rename(rig.path("recipes/a.rhai"), &elsewhere).expect("moved");
+    let says = format!("elsewhere/a.rhai is not in {}", rig.path("recipes").display());
+    let hint = format!("`cp elsewhere/a.rhai {}/`", rig.path("recipes").display());
+    for args in [&["install", "elsewhere/a.rhai"][..], &["install", "-n=plan", "elsewhere/a.rhai"]] {
+        let out = rig.run(args).fails(11, &says);
+        assert!(out.stderr.contains(&hint), "{out:#?}");
+    }
+    assert!(!rig.prefix(".recipe").exists() && rig.server.log().is_empty());
+    // What installs nothing takes it as it is.
+    rig.run(&["lint", "elsewhere/a.rhai"]).ok();
+    rig.run(&["review", "elsewhere/a.rhai"]).ok();
+    assert_eq!(rig.run(&["run", "-n", "elsewhere/a.rhai"]).ok().stdout, "+ a 1\n");
+
+    // A copy's state is the copy's: what is installed is what the recipes' directory says.
+    std::fs::copy(&elsewhere, rig.path("recipes/a.rhai")).expect("copied");
+    let out = rig.run(&["install", "elsewhere/a.rhai"]).fails(11, &says);
+    assert!(
+        out.stderr.contains(&format!("{} is another file", rig.path("recipes/a.rhai").display())),
+        "{out:#?}"
+    );
+    rig.run(&["install", "a"]).ok();
+    std::fs::copy(rig.path("recipes/a.rhai"), &elsewhere).expect("copied");
+    for command in ["upgrade", "remove", "rollback", "files"] {
+        rig.run(&[command, "elsewhere/a.rhai"]).fails(11, &says);
+    }
+    // A link is no copy.
+    std::fs::rename(rig.path("recipes/a.rhai"), &elsewhere).expect("moved");
+    symlink(&elsewhere, rig.path("recipes/a.rhai")).expect("linked");
+    rig.run(&["install", "--reinstall", "elsewhere/a.rhai"]).ok();
+}
+
+/// A package is the same by its file's path as by its name.
+#[test]
+fn a_path_of_the_recipes_directory_names_its_package() {
+    let rig = two();
+    rig.write("recipes/b.rhai", rig.recipe("b").replace("version: \"1\"", "version: \"1\", deps: [\"a\"]"));
+    rig.write("recipes/b.rhai", rig.recipe("b").replace("install_bin(\"tool\")", "install_bin(\"other\")"));
+    rig.run(&["install", "recipes/a.rhai", "a", "recipes/b.rhai"]).ok();
+    rig.run(&["remove", "recipes/a.rhai"]).fails(12, "a is needed by b");
+    let out = rig.run(&["remove", "recipes/b.rhai"]).ok();
+    assert!(!out.stderr.contains("not needed any more"), "{out:#?}");
+    rig.run(&["remove", "./recipes/a.rhai"]).ok();
+}
+
 #[test]
 fn two_packages_of_one_transaction_cannot_have_the_same_file() {
     let rig = two();
