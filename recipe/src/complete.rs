@@ -150,7 +150,7 @@ fn candidates(kind: Kind, word: &OsStr) -> Vec<CompletionCandidate> {
 fn names(kind: Kind, places: &Places, args: &[OsString]) -> Vec<String> {
     match kind {
         Kind::Recipes => {
-            let files = shelf::files(&places.recipes).unwrap_or_default();
+            let files = shelf::files(places.shelf()).unwrap_or_default();
             files.iter().filter_map(|file| Some(file.file_stem()?.to_str()?.to_owned())).collect()
         }
         Kind::Installed => installed(places).into_iter().map(|recipe| recipe.name).collect(),

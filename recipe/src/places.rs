@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! PREFIX/share/recipes/NAME.rhai   recipes, which hold their state
+//! /usr/share/recipe/recipes        those that came with the system: copied there when something is changed for the first time
 //! PREFIX/.recipe/                  lock, journal, stage, build, db, history: see TEAM/0015
 //! CACHE/                           downloads
 //! ```
@@ -36,6 +37,8 @@ pub struct Places {
     pub prefix: PathBuf,
     /// Directory of recipes, as a path of this system.
     pub recipes: PathBuf,
+    /// Recipes that came with the system; none where the user has said where his are.
+    pub defaults: Option<PathBuf>,
     /// Downloads.
     pub cache: PathBuf,
 }
@@ -63,6 +66,7 @@ impl Places {
         ensure!(prefix.is_absolute(), "expected an absolute prefix, found {}", prefix.display());
         ensure!(prefix.to_str().is_some(), "expected a prefix in UTF-8, found {}", prefix.display());
         let inside = |path: &Path| sysroot.join(path.strip_prefix("/").unwrap_or(path));
+        let defaults = wanted.recipes.is_none().then(|| inside(Path::new(DEFAULTS)));
         let recipes = match wanted.recipes {
             Some(dir) => absolute(dir)?,
             None => inside(&prefix).join(RECIPES),
@@ -75,7 +79,7 @@ impl Places {
                 None => home()?.join(".cache/recipe"),
             },
         };
-        Ok(Self { sysroot, prefix, recipes, cache })
+        Ok(Self { sysroot, prefix, recipes, defaults, cache })
     }
 
     /// The prefix as a path of this system, for messages and for reading.
@@ -125,12 +129,27 @@ impl Places {
         (!usual).then_some(path)
     }
 
+    /// The directory that recipes are read from. As long as a user has none they are those that came with the system; the first
+    /// change copies these ([`crate::shelf::open`]).
+    #[must_use]
+    pub fn shelf(&self) -> &Path {
+        let is_missing =
+            || matches!(self.recipes.symlink_metadata(), Err(e) if e.kind() == std::io::ErrorKind::NotFound);
+        match &self.defaults {
+            Some(defaults) if is_missing() && defaults.is_dir() => defaults,
+            _ => &self.recipes,
+        }
+    }
+
     /// Where the recipe of this name is, or would be.
     #[must_use]
     pub fn recipe(&self, name: &str) -> PathBuf {
-        self.recipes.join(format!("{name}.rhai"))
+        self.shelf().join(format!("{name}.rhai"))
     }
 }
+
+/// Where a system has the recipes that it comes with.
+const DEFAULTS: &str = "/usr/share/recipe/recipes";
 
 /// The directory of a prefix's own bookkeeping.
 pub const OWN: &str = ".recipe";

@@ -2,7 +2,9 @@
 //!
 //! - [`read`]: all files of the directory, as quickly as the disk gives them
 //! - [`kept`]: their texts, in the cache
+//! - [`first`]: where there are none yet
 
+mod first;
 pub(crate) mod kept;
 mod read;
 
@@ -15,6 +17,8 @@ use crate::claims::{self, Books};
 use crate::exit;
 use crate::places::Places;
 use crate::recipe::{Recipe, check_name};
+
+pub use first::open;
 
 /// Files of recipes, sorted by name.
 ///
@@ -42,7 +46,7 @@ pub fn shown(places: &Places) -> anyhow::Result<(Vec<Recipe>, Vec<anyhow::Error>
 }
 
 fn settled(places: &Places, cache: Option<&Path>) -> anyhow::Result<(Vec<Recipe>, Vec<anyhow::Error>)> {
-    let (recipes, errors) = as_they_say(&places.recipes, cache)?;
+    let (recipes, errors) = as_they_say(places.shelf(), cache)?;
     let books = Books::open(places)?;
     let recipes = recipes.into_iter().map(|recipe| books.settle(recipe));
     Ok((recipes.collect::<anyhow::Result<_>>()?, errors))
@@ -102,20 +106,13 @@ pub fn find(places: &Places, word: &str) -> anyhow::Result<PathBuf> {
     if path.exists() {
         return Ok(path);
     }
-    let missing = anyhow::anyhow!("there is no recipe {word:?} in {}", places.recipes.display());
+    let missing = anyhow::anyhow!("there is no recipe {word:?} in {}", places.shelf().display());
     if let Some((why, hint)) = claims::lost(places, word) {
         return Err(missing).context(why).exit(exit::NOT_FOUND).hint(hint);
     }
-    let files = files(&places.recipes)?;
+    let files = files(places.shelf())?;
     let similar = similar(word, files.iter().filter_map(|p| p.file_stem()?.to_str()));
     let missing = Err(missing).exit(exit::NOT_FOUND);
-    let here = Books::open(places).and_then(|books| books.present(word)).ok().flatten();
-    if let Some((_, record)) = here {
-        let version = record.version;
-        return missing.hint(format!(
-            "{word} {version} is installed; `recipe sync-state --adopt {word}` brings its recipe back"
-        ));
-    }
     match similar {
         Some(name) => missing.hint(format!("did you mean {name}?")),
         None => missing.hint("`recipe list` shows all recipes"),
@@ -129,7 +126,7 @@ pub fn find(places: &Places, word: &str) -> anyhow::Result<PathBuf> {
 /// As [`find`], or it lies elsewhere (exit code [`exit::NOT_FOUND`]).
 pub fn on_shelf(places: &Places, word: &str) -> anyhow::Result<PathBuf> {
     let path = find(places, word)?;
-    let here = places.recipes.join(path.file_name().unwrap_or_default());
+    let here = places.shelf().join(path.file_name().unwrap_or_default());
     let real = |path: &Path| path.canonicalize().ok();
     if here == path || (real(&here).is_some() && real(&here) == real(&path)) {
         return Ok(here);

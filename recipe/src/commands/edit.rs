@@ -20,6 +20,9 @@ use crate::shelf;
 /// There is no such recipe, no editor, the editor fails, or the recipe has mistakes (exit code [`exit::RECIPE`]); what the editor
 /// wrote stays in each case.
 pub fn run(settings: &Settings, name: &str) -> anyhow::Result<ExitCode> {
+    shelf::find(&settings.places, name)?;
+    // What is edited is the user's, not what came with the system.
+    shelf::open(&settings.places)?;
     let path = shelf::find(&settings.places, name)?;
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
     let fallback = || which("vi").map(|_| "vi".to_owned());

@@ -92,13 +92,15 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
         let all = super::sync::Options::all(options.dry.dry_run.is_some(), options.overwrite.clone());
         return super::sync::run(settings, &all);
     }
+    let find =
+        || options.names.iter().map(|n| shelf::on_shelf(&settings.places, n)).collect::<Result<Vec<_>, _>>();
     // Wrong names are said before anything is locked or made.
-    let mut paths =
-        options.names.iter().map(|n| shelf::on_shelf(&settings.places, n)).collect::<Result<Vec<_>, _>>()?;
-    let mut seen = BTreeSet::new();
-    paths.retain(|p| seen.insert(p.clone()));
+    find()?;
     let patterns = patterns(&options.overwrite)?;
     let desk = settings.desk()?;
+    // The first change copies the recipes.
+    let (mut paths, mut seen) = (find()?, BTreeSet::new());
+    paths.retain(|p| seen.insert(p.clone()));
     let books = Books::open(&settings.places)?;
     let (mut wanted, mut marked) = (Vec::new(), Vec::new());
     for path in &paths {

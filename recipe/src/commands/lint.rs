@@ -24,7 +24,7 @@ struct Result {
 /// A file is not found.
 pub fn run(settings: &Settings, words: &[String]) -> anyhow::Result<ExitCode> {
     let paths = match words {
-        [] => shelf::files(&settings.places.recipes)?,
+        [] => shelf::files(settings.places.shelf())?,
         words => words.iter().map(|w| shelf::find(&settings.places, w)).collect::<anyhow::Result<_>>()?,
     };
     let mut results = Vec::new();

@@ -30,6 +30,7 @@ use crate::dir::Dir;
 use crate::engine::Program;
 use crate::exit;
 use crate::recipe::{Recipe, check_name};
+use crate::shelf;
 use crate::state::quote;
 use crate::tx::{Desk, make};
 use contents::Package;
@@ -91,7 +92,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if !options.dry_run {
-        let dir = Dir::ensure(&settings.places.recipes)?;
+        let dir = shelf::open(&settings.places)?;
         let copied = origin.as_ref().map(|origin| beside(&dir, origin)).transpose()?.flatten();
         let written = put(&dir, &format!("{name}.rhai"), &mut text.as_bytes());
         if let (Err(_), Some(copy)) = (&written, copied) {

@@ -63,7 +63,7 @@ impl Owners {
     pub(super) fn read(settings: &Settings) -> anyhow::Result<Self> {
         let places = &settings.places;
         // Without recipes there may be a base.
-        let recipes = if places.recipes.exists() { shelf::all(places)?.0 } else { Vec::new() };
+        let recipes = if places.shelf().exists() { shelf::all(places)?.0 } else { Vec::new() };
         Ok(Self { recipes, base: Base::of(&places.sysroot), sysroot: places.sysroot.clone() })
     }
 

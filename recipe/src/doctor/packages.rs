@@ -48,7 +48,7 @@ pub(super) fn examine(places: &Places, found: &mut Found) {
 
 fn recipes(places: &Places, found: &mut Found) -> Vec<Recipe> {
     let dir = places.recipes.display().to_string();
-    let files = match shelf::files(&places.recipes) {
+    let files = match shelf::files(places.shelf()) {
         Ok(files) => files,
         Err(e) => {
             found.add(

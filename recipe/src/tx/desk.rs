@@ -15,6 +15,7 @@ use crate::interrupt::Interrupt;
 use crate::lock::Lock;
 use crate::lockfile::Lockfile;
 use crate::places::{OWN, Places};
+use crate::shelf;
 use crate::trust::Trust;
 
 use super::journal::Journal;
@@ -66,7 +67,7 @@ impl Desk {
         let own = prefix
             .make(OWN, 0o755)
             .with_context(|| format!("failed to open {}/{OWN}", prefix.path.display()))?;
-        let recipes = Dir::ensure(&places.recipes)?;
+        let recipes = shelf::open(places)?;
         let lock = Lock::take(&own, recipes, wait, interrupt)?;
         let desk = Self {
             places: places.clone(),

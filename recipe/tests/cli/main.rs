@@ -2,6 +2,7 @@
 
 mod rig;
 mod forge;
+mod first;
 mod install;
 mod upgrade;
 mod conflicts;
