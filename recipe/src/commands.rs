@@ -101,6 +101,16 @@ impl Settings {
         Ok(self.desk_and_outcome()?.0)
     }
 
+    /// As [`Settings::desk`]; if it is only to be said what would happen, without a lock and for everybody who can read.
+    fn desk_or_look(&self, only_look: bool) -> anyhow::Result<Desk> {
+        if !only_look {
+            return self.desk();
+        }
+        let mut desk = Desk::look(&self.places, self.offline, self.locked, &self.interrupt)?;
+        desk.require_trust = self.require_trust;
+        Ok(desk)
+    }
+
     /// As [`Settings::desk`], and what was cleaned up.
     fn desk_and_outcome(&self) -> anyhow::Result<(Desk, Outcome)> {
         let (mut desk, outcome) =

@@ -4,9 +4,11 @@
 //! plain name in an open directory. Paths here are relative, of plain names ([`check`]).
 //!
 //! - [`names`]: what is in a directory
+//! - [`nowhere`]: one for those that are not there
 //! - [`text`]: files that are read as a whole
 
 mod names;
+mod nowhere;
 mod text;
 
 use std::ffi::OsStr;
@@ -274,6 +276,15 @@ impl Dir {
 #[must_use]
 pub fn is_blocked(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::NOTDIR | Errno::LOOP))
+}
+
+/// Whether the system has refused something for want of permission.
+#[must_use]
+pub fn is_denied(error: &anyhow::Error) -> bool {
+    error.chain().any(|e| {
+        e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::PermissionDenied)
+            || matches!(e.downcast_ref::<Errno>(), Some(&(Errno::ACCESS | Errno::PERM)))
+    })
 }
 
 /// Renames a path below one directory to a path below another, in one of the ways of renameat2(2).

@@ -40,6 +40,7 @@ use crate::{db, exit, pristine};
 /// # Errors
 /// Before the commit: nothing has changed, or what had is back. After it: [`exit::NOT_DURABLE`].
 pub fn run(desk: &Desk, plan: &Plan) -> anyhow::Result<()> {
+    desk.may_change()?;
     desk.interrupt.check()?;
     let journal = &plan.journal;
     desk.own.make(&journal.stage(), 0o700).context("failed to open the stage")?;

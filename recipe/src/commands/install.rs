@@ -73,6 +73,13 @@ pub(super) struct Dry {
     dry_run: Option<DryRun>,
 }
 
+impl Dry {
+    /// No code runs: there is nothing to make.
+    pub(super) fn is_plan(self) -> bool {
+        self.dry_run == Some(DryRun::Plan)
+    }
+}
+
 /// Ways to only say what would happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DryRun {
@@ -97,7 +104,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     // Wrong names are said before anything is locked or made.
     find()?;
     let patterns = patterns(&options.overwrite)?;
-    let desk = settings.desk()?;
+    let desk = settings.desk_or_look(options.dry.is_plan())?;
     // The first change copies the recipes.
     let (mut paths, mut seen) = (find()?, BTreeSet::new());
     paths.retain(|p| seen.insert(p.clone()));
@@ -158,7 +165,7 @@ pub(super) fn quietly(
     let (notes, marked) = (Vec::new(), Vec::new());
     let work = Work { desk, dry, overwrite, json: true, by_name: true, notes, marked };
     work.look_ahead(&coming)?;
-    let news = say_news(&preview::rows(desk, &coming)?);
+    let news = preview::say_news(&preview::rows(desk, &coming)?);
     downloads::ahead(desk, &coming)?;
     let needed = foresight::built_with(&coming, leaving)?;
     let (mut late, mut early): (Vec<_>, Vec<_>) =
@@ -177,13 +184,6 @@ pub(super) fn quietly(
         last.notes.extend(news.into_iter().filter(|_| json));
     }
     Ok(())
-}
-
-/// Says what packages can do that they could not before, and gives it back. Once code has run it is too late for that.
-fn say_news(rows: &[Row]) -> Vec<String> {
-    let news: Vec<_> = rows.iter().filter_map(Row::news).collect();
-    news.iter().for_each(|line| common::cli::tell(line));
-    news
 }
 
 /// Why packages are there afterwards.
@@ -216,16 +216,16 @@ impl Work<'_> {
     pub(super) fn run(&self, coming: Vec<Coming>) -> anyhow::Result<ExitCode> {
         self.look_ahead(&coming)?;
         let rows = preview::rows(self.desk, &coming)?;
-        if self.dry.dry_run == Some(DryRun::Plan) {
+        if self.dry.is_plan() {
             summary::show(&rows, true);
-            say_news(&rows);
+            preview::say_news(&rows);
             self.notes.iter().for_each(|note| common::cli::tell(note));
             preview::print(&rows, self.json)?;
             return Ok(ExitCode::SUCCESS);
         }
         let surprising = rows.iter().any(Row::surprises);
         summary::show(&rows, surprising);
-        let news = say_news(&rows);
+        let news = preview::say_news(&rows);
         if self.dry.dry_run.is_none() && !rows.is_empty() && (surprising || !self.by_name) {
             ask::proceed(rows.iter().any(Row::loses), &self.desk.interrupt)?;
             unchanged(self.desk, &coming, &rows)?;

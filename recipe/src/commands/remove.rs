@@ -48,7 +48,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     if settings.wait.is_zero() {
         all()?;
     }
-    let desk = settings.desk()?;
+    let desk = settings.desk_or_look(options.dry_run)?;
     let asked = all()?;
     let graph = graph(&desk.places, &desk.own)?;
     let dependents = if options.cascade { graph.dependents(&asked, &desk.base)? } else { asked.clone() };
@@ -90,7 +90,7 @@ const LEFT: &str = "not needed any more";
 /// # Errors
 /// As [`run`].
 pub fn autoremove(settings: &Settings, dry_run: bool) -> anyhow::Result<ExitCode> {
-    let desk = settings.desk()?;
+    let desk = settings.desk_or_look(dry_run)?;
     let graph = graph(&desk.places, &desk.own)?;
     remove(settings, &desk, &graph, &graph.orphans(&BTreeSet::new()), dry_run, &|_| Some(LEFT.to_owned()))
 }

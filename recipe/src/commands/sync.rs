@@ -58,7 +58,7 @@ impl Options {
 /// The files are another prefix's, or as `recipe install`.
 pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     let overwrite = install::patterns(&options.overwrite)?;
-    let desk = settings.desk()?;
+    let desk = settings.desk_or_look(options.dry_run)?;
     let (recipes, errors) = shelf::all(&desk.places)?;
     let mut findings = compare::compare(&desk, &recipes)?;
     select(settings, &mut findings, &recipes, &options.names)?;

@@ -30,7 +30,7 @@ pub struct Options {
 /// As `recipe install`.
 pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     let overwrite = patterns(&options.overwrite)?;
-    let desk = settings.desk()?;
+    let desk = settings.desk_or_look(options.dry.is_plan())?;
     let (recipes, errors) = shelf::named_or_all(&settings.places, &options.names, shelf::installed)?;
     let old = recipes.into_iter().filter(Recipe::is_outdated);
     // Who names a pinned package is told why it cannot be; else it is left out.

@@ -6,12 +6,12 @@ use super::Found;
 use crate::base::{Answer, Base};
 use crate::claims::{self, Books};
 use crate::db::{self, Record};
-use crate::dir::Dir;
+use crate::dir::{self, Dir};
 use crate::lock;
 use crate::places::{OWN, Places};
 use crate::recipe::Recipe;
 use crate::shelf;
-use crate::tx::history::History;
+use crate::tx::history::{History, OWNERS};
 use crate::tx::journal::Journal;
 use crate::version::Requirement;
 
@@ -109,7 +109,12 @@ fn strays(own: &Dir, installed: &BTreeMap<&str, &Recipe>, lost: &dyn Fn(&str) ->
     let (kept, last) = match history(own) {
         Ok(known) => known,
         Err(e) => {
-            let hint = "what it would undo is lost; remove that directory";
+            let hint = match dir::is_denied(&e) {
+                true => OWNERS,
+                false => {
+                    "nothing can be undone as long as it is there; move that transaction's directory elsewhere"
+                }
+            };
             return found.add(
                 "record",
                 own.path.join("history").display().to_string(),

@@ -1,18 +1,19 @@
 //! The prefix, opened, locked, and free of what interrupted runs left: where a command that changes something begins.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use common::cli::{Mark, tell};
 
 use crate::base::Base;
 use crate::code::Code;
-use crate::dir::Dir;
+use crate::dir::{self, Dir};
 use crate::fetch::Fetcher;
 use crate::interrupt::Interrupt;
-use crate::lock::Lock;
+use crate::lock::{self, Lock};
 use crate::lockfile::Lockfile;
 use crate::places::{OWN, Places};
 use crate::shelf;
@@ -46,7 +47,8 @@ pub struct Desk {
     pub interrupt: Interrupt,
     /// Where files beside a recipe are, if that is not where the recipe is.
     pub beside: BTreeMap<String, PathBuf>,
-    _lock: Lock,
+    /// None where it is only looked at.
+    lock: Option<Lock>,
 }
 
 impl Desk {
@@ -63,29 +65,67 @@ impl Desk {
     ) -> anyhow::Result<(Self, Outcome)> {
         // Files get the modes that packages give them, whatever the user's shell says.
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-        let prefix = places.open_prefix()?;
-        let own = prefix
-            .make(OWN, 0o755)
-            .with_context(|| format!("failed to open {}/{OWN}", prefix.path.display()))?;
-        let recipes = shelf::open(places)?;
-        let lock = Lock::take(&own, recipes, wait, interrupt)?;
-        let desk = Self {
+        let (prefix, own, lock) = enter(places, wait, interrupt).map_err(|e| denied(places, e))?;
+        let desk = Self::new(places, (prefix, own), Some(lock), (offline, locked), interrupt)?;
+        let outcome = recover::recover(&desk)?;
+        outcome.tell();
+        Ok((desk, outcome))
+    }
+
+    /// Opens a prefix only to look at it, for everybody who can: takes no lock, makes nothing, and ends nothing. Where there is no
+    /// prefix, nothing is in it.
+    ///
+    /// # Errors
+    /// There is no lock file although it is needed, or the prefix cannot be read.
+    pub fn look(places: &Places, offline: bool, locked: bool, interrupt: &Interrupt) -> anyhow::Result<Self> {
+        let or_none = |dir: std::io::Result<Dir>, path: &Path| match dir {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Dir::nowhere(path),
+            dir => dir,
+        };
+        let path = places.prefix_here();
+        let open = || {
+            let prefix = or_none(Dir::open(&path), &path)?;
+            let own = or_none(prefix.sub(OWN), &path.join(OWN))?;
+            Ok::<_, std::io::Error>((prefix, own))
+        };
+        let dirs = open().with_context(|| format!("failed to open {}", path.display()))?;
+        let desk = Self::new(places, dirs, None, (offline, locked), interrupt)?;
+        if Journal::open(&desk.own)?.is_some() && lock::holder(&desk.own).is_none() {
+            tell("a transaction was interrupted; `recipe repair`, or the next change, ends it");
+        }
+        Ok(desk)
+    }
+
+    fn new(
+        places: &Places,
+        (prefix, own): (Dir, Dir),
+        lock: Option<Lock>,
+        (offline, locked): (bool, bool),
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
             places: places.clone(),
             prefix,
             own,
             base: Base::of(&places.sysroot),
-            lockfile: Lockfile::read(&places.recipes, locked)?,
+            lockfile: Lockfile::read(places.shelf(), locked)?,
             locked,
             require_trust: false,
             anew: false,
             fetcher: Arc::new(Fetcher::new(&places.cache, offline, interrupt.clone())),
             interrupt: interrupt.clone(),
             beside: BTreeMap::new(),
-            _lock: lock,
-        };
-        let outcome = recover::recover(&desk)?;
-        outcome.tell();
-        Ok((desk, outcome))
+            lock,
+        })
+    }
+
+    /// Whether something may be changed; it is asked before anything is.
+    ///
+    /// # Errors
+    /// The prefix was opened by [`Desk::look`].
+    pub(super) fn may_change(&self) -> anyhow::Result<()> {
+        ensure!(self.lock.is_some(), "{} is only looked at", self.prefix.path.display());
+        Ok(())
     }
 
     /// Whether a recipe may run; what users should know of it.
@@ -113,13 +153,36 @@ impl Desk {
 }
 
 impl Drop for Desk {
-    /// A command that failed leaves no stage behind. What is in the journal is recovery's.
+    /// A command that failed leaves no stage behind. What is in the journal is recovery's; who only looks leaves what another makes.
     fn drop(&mut self) {
-        if matches!(Journal::open(&self.own), Ok(None)) {
+        if self.lock.is_some() && matches!(Journal::open(&self.own), Ok(None)) {
             // The next command tries again.
             let _ = recover::litter(self);
         }
     }
+}
+
+/// Opens the prefix and our own directory in it, and locks both it and the recipes; what is missing is made.
+fn enter(places: &Places, wait: Duration, interrupt: &Interrupt) -> anyhow::Result<(Dir, Dir, Lock)> {
+    let prefix = places.open_prefix()?;
+    let own =
+        prefix.make(OWN, 0o755).with_context(|| format!("failed to open {}/{OWN}", prefix.path.display()))?;
+    let recipes = shelf::open(places)?;
+    let lock = Lock::take(&own, recipes, wait, interrupt)?;
+    Ok((prefix, own, lock))
+}
+
+/// The error, with what can be done where the prefix is somebody else's.
+fn denied(places: &Places, error: anyhow::Error) -> anyhow::Error {
+    if !dir::is_denied(&error) {
+        return error;
+    }
+    let hint = format!(
+        "{} is another user's: run recipe as its owner, or say with --prefix where packages go; \
+         `--dry-run=plan` and what only looks need no more than to read",
+        places.prefix_here().display()
+    );
+    Err::<(), _>(error).hint(hint).unwrap_err()
 }
 
 /// Seconds since 1970.

@@ -30,6 +30,7 @@ pub fn edit(
     recipe: &Recipe,
     change: impl Fn(&str) -> anyhow::Result<String>,
 ) -> anyhow::Result<()> {
+    desk.may_change()?;
     let path = recipe.path.canonicalize();
     let path = path.with_context(|| format!("failed to find {}", recipe.path.display()))?;
     let note = desk.own.write(NAME, path.as_os_str().as_bytes());

@@ -4,8 +4,11 @@ use anyhow::Context;
 use common::cli::Mark;
 
 use super::journal::{HISTORY, Journal, NAME};
-use crate::dir::Dir;
+use crate::dir::{self, Dir};
 use crate::exit;
+
+/// What to do where it cannot be read for want of permission: older versions let nobody else see it.
+pub const OWNERS: &str = "run recipe as the owner of the prefix";
 
 /// What is kept of them.
 #[derive(Debug)]
@@ -55,6 +58,10 @@ impl History {
         let read = || -> anyhow::Result<Journal> {
             Ok(serde_json::from_reader(std::io::BufReader::new(self.dir.read(&path)?))?)
         };
-        read().with_context(|| format!("failed to read {}/{path}", self.dir.path.display()))
+        let read = read().with_context(|| format!("failed to read {}/{path}", self.dir.path.display()));
+        match read {
+            Err(e) if dir::is_denied(&e) => Err(e).hint(OWNERS),
+            read => read,
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use common::cli::tell;
-use rustix::fs::RenameFlags;
+use rustix::fs::{Mode, RenameFlags};
 use serde::Serialize;
 
 use super::desk::Desk;
@@ -140,6 +140,7 @@ pub(super) fn finish(desk: &Desk, journal: &Journal) -> anyhow::Result<()> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => drop(history.make(&journal.tx, 0o755)?),
         done => done.context("failed to keep what was replaced")?,
     }
+    show(&history, &journal.tx).context("failed to let others see what was done")?;
     history.sync().context("failed to sync the history")?;
     let kept = format!("{HISTORY}/{}/{NAME}", journal.tx);
     let ino = |path: &str| own.stat(path).map(|stat| stat.map(|stat| stat.st_ino));
@@ -154,6 +155,20 @@ pub(super) fn finish(desk: &Desk, journal: &Journal) -> anyhow::Result<()> {
     own.sync().context("failed to sync")?;
     prune(desk, &history)?;
     litter(desk)
+}
+
+/// Everybody may know what was done, but only the owner what was replaced: it may have been a secret.
+fn show(history: &Dir, tx: &str) -> std::io::Result<()> {
+    let set = |path: &str, mode| -> std::io::Result<()> {
+        Ok(rustix::fs::fchmod(history.sub(path)?, Mode::from_raw_mode(mode))?)
+    };
+    for kept in ["old", "new"] {
+        match set(&format!("{tx}/{kept}"), 0o700) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            done => done?,
+        }
+    }
+    set(tx, 0o755)
 }
 
 /// Forgets the oldest transactions: what they replaced, and the records of it.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::rig::Rig;
+use crate::rig::{Rig, tree};
 use testkit::server::Answer;
 
 #[test]
@@ -12,7 +12,7 @@ fn a_second_recipe_is_told_who_works() {
     rig.add("a", "1", "install_bin(\"a\");");
     rig.run(&["install", "a"]).ok();
     rig.add("slow", "1", "");
-    rig.server.answer("/slow-1.tar.gz", Answer::Drip(Duration::from_millis(10)));
+    rig.server.answer("/slow-1.tar.gz", Answer::Drip(Duration::from_millis(100)));
     let mut slow = rig.cmd(&["install", "slow"]).std().spawn().expect("it starts");
     while rig.server.log().len() < 2 {
         std::thread::sleep(Duration::from_millis(10));
@@ -31,11 +31,14 @@ fn a_second_recipe_is_told_who_works() {
         "-r",
     ]);
     assert_eq!(cmd.arg(rig.path("recipes")).output().expect("it starts").status.code(), Some(16));
-    // Reading needs no lock.
+    // Reading needs no lock, and leaves what the other is making.
     rig.run(&["list"]).ok();
     // Who waits can be told to go.
     rig.interrupted(&["remove", "a", "--wait", "30"], || true);
     assert!(rig.prefix("bin/a").exists());
+    assert_eq!(rig.run(&["install", "-n=plan", "--reinstall", "a"]).ok().stdout, "~ a 1 -> 1\n");
+    rig.run(&["remove", "-n", "a"]).ok();
+    assert!(rig.prefix(".recipe/build").exists() && rig.prefix(".recipe/stage").exists());
     let waiting = rig.cmd(&["install", "--reinstall", "a", "--wait", "30"]).std().spawn().expect("it starts");
     std::thread::sleep(Duration::from_millis(300));
     // A dead holder holds nothing.
@@ -131,4 +134,98 @@ fn what_is_removed_is_looked_for_when_it_is_its_turn() {
     let out = waiting.wait_with_output().expect("waited");
     assert_eq!((out.status.code(), String::from_utf8_lossy(&out.stdout).as_ref()), (Some(0), "- p 1\n"));
     rig.run(&["remove", "--wait", "1", "p"]).fails(11, "p is not installed");
+}
+
+fn two() -> Rig {
+    let rig = Rig::new();
+    for (name, fields) in [("a", ""), ("b", ", deps: [\"a\"]"), ("c", "")] {
+        rig.release(name, "1", &[("etc/conf", name)]);
+        rig.add(name, "1", &format!("install_config(\"etc/conf\", \"{name}.conf\");"));
+        rig.write(
+            &format!("recipes/{name}.rhai"),
+            rig.recipe(name).replace(" }; // fixed", &format!("{fields} }};")),
+        );
+    }
+    rig
+}
+
+/// What only says what would happen makes nothing, not even the prefix.
+#[test]
+fn a_dry_run_of_a_new_prefix_leaves_nothing() {
+    let rig = two();
+    std::fs::remove_dir(rig.path("prefix")).expect("removed");
+    let before = tree(&rig.path(""));
+    assert_eq!(rig.run(&["install", "-n=plan", "b"]).ok().stdout, "+ a 1\n+ b 1\n");
+    for args in [
+        &["upgrade", "-n=plan"][..],
+        &["autoremove", "-n"],
+        &["sync-state", "-n"],
+        &["install", "--all", "-n"],
+    ] {
+        assert_eq!(rig.run(args).ok().stdout, "", "{args:?}");
+    }
+    rig.run(&["remove", "-n", "a"]).fails(11, "a is not installed");
+    assert_eq!(tree(&rig.path("")), before);
+}
+
+/// It does not end what was interrupted, either: that is a change.
+#[test]
+fn a_dry_run_leaves_what_was_interrupted() {
+    let rig = two();
+    rig.attacked(&["install", "a"], "renameat2", "signal=KILL", 1);
+    let left = tree(&rig.path("prefix"));
+    assert!(left.contains_key(".recipe/journal.json"), "{left:?}");
+    let out = rig.run(&["install", "-n=plan", "b"]).ok();
+    assert!(
+        out.stderr.contains("a transaction was interrupted; `recipe repair`, or the next change, ends it"),
+        "{out:#?}"
+    );
+    assert_eq!(tree(&rig.path("prefix")), left);
+}
+
+/// Others see what is there, what was done and what would be, but not the files that were replaced.
+#[test]
+fn other_users_can_look() {
+    use std::os::unix::fs::PermissionsExt;
+    if !testkit::is_root() {
+        return;
+    }
+    let rig = two();
+    rig.run(&["install", "b"]).ok();
+    rig.write("prefix/etc/a.conf", "secret");
+    let set = |path: &str, mode| {
+        std::fs::set_permissions(rig.path(path), PermissionsExt::from_mode(mode)).expect("set");
+    };
+    set("prefix/etc/a.conf", 0o600);
+    rig.release("a", "2", &[("etc/conf", "new")]);
+    rig.write("recipes/a.rhai", rig.recipe("a").replace("version: \"1\"", "version: \"2\""));
+    rig.run(&["upgrade"]).ok();
+    rig.write("recipes/b.rhai", rig.recipe("b").replace("version: \"1\"", "version: \"2\""));
+    let other = |args: &[&str]| rig.ran(rig.cmd_of_another(4242, args));
+    assert_eq!(other(&["history"]).ok().stdout, rig.run(&["history"]).ok().stdout);
+    other(&["etc"]).ok();
+    assert_eq!(other(&["install", "-n=plan", "c"]).ok().stdout, "+ c 1\n");
+    assert_eq!(other(&["upgrade", "-n=plan"]).ok().stdout, "~ b 1 -> 2\n");
+    assert_eq!(other(&["remove", "-n", "b"]).ok().stdout, "- b 1\n");
+    other(&["autoremove", "-n"]).ok();
+    other(&["sync-state", "-n"]).ok();
+    for args in [&["install", "c"][..], &["remove", "b"], &["upgrade"], &["undo"], &["install", "-n", "c"]] {
+        let out = other(args).fails(1, "Permission denied");
+        assert!(out.stderr.contains("is another user's: run recipe as its owner"), "{out:#?}");
+    }
+    let history = rig.prefix(".recipe/history").read_dir().expect("read");
+    for tx in history.map(|entry| entry.expect("read").path()) {
+        for kept in tx.read_dir().expect("read").map(|entry| entry.expect("read")) {
+            let meta = kept.metadata().expect("there");
+            let mode = meta.permissions().mode() & 0o777;
+            assert_eq!(mode, if meta.is_dir() { 0o700 } else { 0o644 }, "{kept:?}");
+        }
+        // As all were once.
+        std::fs::set_permissions(tx, PermissionsExt::from_mode(0o700)).expect("set");
+    }
+    let out = other(&["doctor"]).fails(14, "");
+    let finding =
+        out.stdout.lines().skip_while(|line| !line.starts_with("record: ")).nth(1).unwrap_or_default();
+    assert!(finding.contains("hint: run recipe as the owner of"), "{out:#?}");
+    other(&["history"]).fails(1, "run recipe as the owner of");
 }

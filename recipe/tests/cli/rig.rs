@@ -76,10 +76,17 @@ impl Rig {
 
     /// The same for somebody else, whose all of the rig is from now on; only root can.
     pub(crate) fn cmd_as(&self, id: u32, args: &[&str]) -> Cmd {
+        let cmd = self.cmd_of_another(id, args);
+        Cmd::new("chown").args(["-R", &format!("{id}:{id}")]).arg(self.path("")).run().expect("chown");
+        cmd
+    }
+
+    /// The same for somebody else, who owns nothing here, but can go everywhere; only root can.
+    pub(crate) fn cmd_of_another(&self, id: u32, args: &[&str]) -> Cmd {
         // The program may lie where others cannot go.
         let program = self.path("recipe");
         std::fs::copy(env!("CARGO_BIN_EXE_recipe"), &program).expect("copied");
-        Cmd::new("chown").args(["-R", &format!("{id}:{id}")]).arg(self.path("")).run().expect("chown");
+        std::fs::set_permissions(self.path(""), PermissionsExt::from_mode(0o755)).expect("set");
         let cmd =
             Cmd::new("setpriv").args([&format!("--reuid={id}"), &format!("--regid={id}"), "--clear-groups"]);
         let cmd = cmd.arg(program).args(args.iter().copied()).arg("-r").arg(self.path("recipes"));

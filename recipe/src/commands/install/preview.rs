@@ -51,6 +51,13 @@ fn why(transaction: &Coming, wanted: bool) -> Option<String> {
     }
 }
 
+/// Says what packages can do that they could not before, and gives it back. Once code has run it is too late for that.
+pub(super) fn say_news(rows: &[Row]) -> Vec<String> {
+    let news: Vec<_> = rows.iter().filter_map(Row::news).collect();
+    news.iter().for_each(|line| common::cli::tell(line));
+    news
+}
+
 /// The plan on stdout: a line a package, or JSON.
 pub(in crate::commands) fn print(rows: &[Row], json: bool) -> anyhow::Result<()> {
     if !json {
