@@ -182,8 +182,10 @@ impl<'a> Part<'a> {
         let Some(dir) = self.dir else { return Ok(()) };
         let path = |name: &str| -> PathBuf { dir.path.join(name) };
         let context = || format!("failed to write {}", path(name).display());
+        // Once `part` is gone the next one may be another recipe's, and so what is known of it.
+        dir.remove_file(OF).with_context(context)?;
         std::fs::rename(path(PART), path(name)).with_context(context)?;
-        dir.remove_file(OF).and_then(|()| dir.sync()).with_context(context)
+        dir.sync().with_context(context)
     }
 
     /// It was not needed: somebody else has downloaded the file.
@@ -196,7 +198,7 @@ impl<'a> Part<'a> {
     /// It is good for nothing, and goes. What cannot be removed is emptied by the next run.
     pub(super) fn discard(self) {
         if let Some(dir) = self.dir {
-            drop(dir.remove_file(PART).and_then(|()| dir.remove_file(OF)));
+            drop(dir.remove_file(OF).and_then(|()| dir.remove_file(PART)));
         }
     }
 }
