@@ -138,6 +138,10 @@ fn get<T>(
     read: impl Fn(&Value) -> Option<T>,
 ) -> Result<Option<T>, SyntaxError> {
     let Some(found) = top.get(name) else { return Ok(None) };
+    if found.constant {
+        let message = format!("expected `let {name}`, found `const`: it changes");
+        return Err(SyntaxError { offset: found.span.start, message });
+    }
     let value = found.literal.as_ref();
     let kind = value.map_or("an expression", Value::kind);
     value.and_then(read).map(Some).ok_or_else(|| SyntaxError {
@@ -239,7 +243,7 @@ fn install() { let installed = 5; \"let installed = 7;\" }
     #[test]
     fn files_without_the_block_get_it_wherever_pkg_stands() {
         for text in [
-            "let pkg = #{ name: \"a\" };",
+            "let pkg = #{ name: \"a\" }; fn install() {} // last",
             "let pkg = #{ name: \"a\" }; fn install() {}",
             "fn install() {}\r\nlet pkg = #{ name: \"a\" };\r\n\r\n",
         ] {

@@ -26,7 +26,7 @@ pub(super) fn comments(text: &str) -> Result<Vec<Range<usize>>, SyntaxError> {
     Ok(out)
 }
 
-/// Where the line ends that a statement ends in, behind the comments that begin there; none if more statements stand in it.
+/// Where the line ends that a statement ends in, behind the comments that begin there; none if more stands in it that is not its own.
 ///
 /// # Errors
 /// As [`comments`].
@@ -37,6 +37,10 @@ pub(super) fn end_of_line(text: &str, statement: usize) -> Result<Option<usize>,
     for comment in comments(rest)? {
         if comment.start > next || rest[end..comment.start].contains('\n') {
             break;
+        }
+        // That of the function behind it, which nothing may come between.
+        if rest[comment.clone()].starts_with("///") || rest[comment.clone()].starts_with("/**") {
+            return Ok(None);
         }
         end = comment.end;
     }
@@ -77,6 +81,8 @@ mod tests {
             ("a; b\n", None),
             ("a;\n/* x */ b", Some("/* x */ b")),
             ("a; // x", Some("")),
+            ("a; /// of f\nfn f() {}", None),
+            ("a; /* x */ /** of f */\nfn f() {}", None),
             ("a;", Some("")),
         ] {
             assert_eq!(end_of_line(text, 2).unwrap().map(|at| &text[at..]), rest, "{text:?}");

@@ -28,7 +28,13 @@ impl Change {
 /// The text is not a recipe, or would not be one afterwards.
 pub fn splice(text: &str, changes: &[Change], family: &[&str]) -> Result<String, SyntaxError> {
     let top = Top::of(text)?;
-    let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    // Half a text is none, as an editor that writes in place leaves it for a moment.
+    let pkg = top.get("pkg").filter(|_| top.has_function("install"));
+    let pkg =
+        pkg.ok_or_else(|| SyntaxError::new(0, "expected a recipe, with `let pkg` and `fn install()`"))?;
+    // As the first line ends.
+    let is_dos = text.find('\n').is_some_and(|at| text[..at].ends_with('\r'));
+    let newline = if is_dos { "\r\n" } else { "\n" };
     // (where, how much is replaced, by what)
     let mut edits = Vec::new();
     let mut missing = String::new();
@@ -47,11 +53,10 @@ pub fn splice(text: &str, changes: &[Change], family: &[&str]) -> Result<String,
         }
     }
     if !missing.is_empty() {
-        let behind = anchor.or_else(|| top.get("pkg").map(|l| l.span.end)).unwrap_or(0);
+        let behind = anchor.unwrap_or(pkg.span.end);
         // A comment behind the statement stays with it.
         let at = end_of_line(text, behind)?.unwrap_or(behind);
-        let ended = at == 0 || text[..at].ends_with('\n');
-        let before = if ended { "" } else { newline };
+        let before = if text[..at].ends_with('\n') { "" } else { newline };
         let title = match anchor {
             None => format!("{newline}// State: written by recipe.{newline}"),
             Some(_) => String::new(),
@@ -112,7 +117,7 @@ fn check(before: &str, after: &str, changes: &[Change]) -> Result<(), SyntaxErro
 mod tests {
     use super::*;
 
-    const TEXT: &str = "let pkg = 1;\nlet a = 2; // two\nfn f() {}\n";
+    const TEXT: &str = "let pkg = 1;\nlet a = 2; // two\nfn install() {}\n";
 
     fn change(name: &'static str, source: &str) -> Change {
         Change { name, source: source.to_owned() }
@@ -126,11 +131,13 @@ mod tests {
         assert_eq!(spliced(TEXT, &["b"]), TEXT.replacen('\n', &format!("\n{title}let b = 3;\n"), 1));
         // Another statement in the line is not moved; a last line without an end gets one.
         assert_eq!(
-            spliced("let pkg = 1; fn f() {}", &[]),
-            format!("let pkg = 1;\n{title}let b = 3;\n fn f() {{}}")
+            spliced("let pkg = 1; fn install() {}", &[]),
+            format!("let pkg = 1;\n{title}let b = 3;\n fn install() {{}}")
         );
-        assert_eq!(spliced("let pkg = 1; // x", &[]), format!("let pkg = 1; // x\n{title}let b = 3;\n"));
-        assert_eq!(spliced("fn f() {}", &[]), format!("{title}let b = 3;\nfn f() {{}}"));
+        assert_eq!(
+            spliced("fn install() {} let pkg = 1; // x", &[]),
+            format!("fn install() {{}} let pkg = 1; // x\n{title}let b = 3;\n")
+        );
     }
 
     #[test]
@@ -139,9 +146,9 @@ mod tests {
         let text = TEXT.replace('\n', "\r\n");
         assert_eq!(
             splice(&text, &changes, &[]).unwrap(),
-            "let pkg = 0;\r\nlet a = [\r\n1]; // two\r\nfn f() {}\r\n"
+            "let pkg = 0;\r\nlet a = [\r\n1]; // two\r\nfn install() {}\r\n"
         );
-        let refused = splice("let pkg = 1; const a = 2;", &changes, &[]).unwrap_err();
+        let refused = splice("let pkg = 1; const a = 2; fn install() {}", &changes, &[]).unwrap_err();
         assert_eq!(refused, SyntaxError::new(13, "expected `let a`, found `const`: it changes"));
     }
 
@@ -155,8 +162,8 @@ mod tests {
             TEXT.to_owned(),
             good.replace("= 1", "= 9"),
             good.replace("let pkg = 1;", ""),
-            good.replace("fn f", "fn g"),
-            good.replace("fn f() {}", ""),
+            good.replace("fn install", "fn uninstall"),
+            good.replace("fn install() {}", ""),
             good.replace("let a = 3;", ""),
             good.replace("3;", "3"),
             good.replace("= 3", "=3"),

@@ -5,6 +5,7 @@
 
 use std::io::{Read, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use common::cli::Mark;
@@ -16,6 +17,9 @@ use crate::state::{State, located};
 
 /// Editors that write all the time are not waited for.
 const TRIES: usize = 20;
+/// How long it is waited for the rest of a text that somebody is writing.
+const PAUSE: Duration = Duration::from_millis(10);
+const PAUSES: usize = 20;
 
 /// Puts a state into a recipe file, durably.
 ///
@@ -29,7 +33,7 @@ pub(super) fn write(path: &Path, state: &State, tx: &str) -> anyhow::Result<()> 
 /// Changes a recipe file, durably. `change` makes the new text of the one that is there, again if that is another one by then.
 ///
 /// # Errors
-/// `change` fails, the file is gone, or the disk does not take it.
+/// `change` fails, the file is gone or not UTF-8, or the disk does not take it.
 pub(super) fn edit(
     path: &Path,
     tx: &str,
@@ -38,29 +42,31 @@ pub(super) fn edit(
     let context = || format!("failed to write to {}", path.display());
     let (dir, name) = open(path)?;
     let temp = temp_name(name, tx);
-    let mut base = read(&dir, name).with_context(context)?;
-    let mut expected = base.clone();
     for _ in 0..TRIES {
-        let new = match change(&base) {
-            Ok(new) => new,
-            Err(e) => return put_back(&dir, name, &temp, &expected, base == expected).and(Err(e)),
+        let base = match read(&dir, name) {
+            Err(e) if is_gone(&e) && changes(&dir, name, b"") => continue,
+            base => base.with_context(context)?,
         };
-        if new == expected {
-            // It is there already; what was swapped out for it in the last round is the same.
-            dir.remove_file(&temp).with_context(context)?;
+        let new = match text(&base).with_context(context).and_then(&change) {
+            Ok(new) => new,
+            Err(_) if changes(&dir, name, &base) => continue,
+            Err(e) => return Err(e),
+        };
+        if new.as_bytes() == base {
             return dir.sync().with_context(context);
         }
         stage(&dir, name, &temp, &new).with_context(context)?;
-        crate::dir::rename(&dir, &temp, &dir, name, RenameFlags::EXCHANGE).with_context(context)?;
-        let swapped = read(&dir, &temp).with_context(context)?;
-        if swapped == expected {
+        match crate::dir::rename(&dir, &temp, &dir, name, RenameFlags::EXCHANGE) {
+            Err(e) if is_gone(&e) => continue,
+            exchanged => exchanged.with_context(context)?,
+        }
+        if read(&dir, &temp).with_context(context)? == base {
             dir.remove_file(&temp).with_context(context)?;
             return dir.sync().with_context(context);
         }
-        // Somebody wrote it in the last moment: his text is the base of the next try.
-        (base, expected) = (swapped, new);
+        // Somebody wrote it in the last moment, or is about to: he gets it back, and his text is the base of the next try.
+        put_back(&dir, name, &temp, new.as_bytes())?;
     }
-    put_back(&dir, name, &temp, &expected, false)?;
     bail!("{} is being written all the time", path.display())
 }
 
@@ -88,11 +94,8 @@ pub(super) fn create(path: &Path, text: &str, tx: &str) -> anyhow::Result<()> {
     written.with_context(context)
 }
 
-/// Gives a file back what somebody else wrote in the last moment, which was swapped out for `ours`; unless nothing was swapped yet.
-fn put_back(dir: &Dir, name: &str, temp: &str, ours: &str, untouched: bool) -> anyhow::Result<()> {
-    if untouched {
-        return Ok(());
-    }
+/// Gives a file back what somebody else wrote in the last moment, which was swapped out for `ours`.
+fn put_back(dir: &Dir, name: &str, temp: &str, ours: &[u8]) -> anyhow::Result<()> {
     let swap = || crate::dir::rename(dir, temp, dir, name, RenameFlags::EXCHANGE);
     let context = || format!("failed to put back what was written to {name} meanwhile");
     swap().with_context(context)?;
@@ -102,6 +105,18 @@ fn put_back(dir: &Dir, name: &str, temp: &str, ours: &str, untouched: bool) -> a
     }
     dir.remove_file(temp).with_context(context)?;
     dir.sync().with_context(context)
+}
+
+fn is_gone(e: &std::io::Error) -> bool {
+    e.kind() == std::io::ErrorKind::NotFound
+}
+
+/// Whether a text that makes no sense is another one soon: editors empty a file before they fill it, or put it aside.
+fn changes(dir: &Dir, name: &str, text: &[u8]) -> bool {
+    (0..PAUSES).any(|_| {
+        std::thread::sleep(PAUSE);
+        read(dir, name).is_ok_and(|now| now != text)
+    })
 }
 
 /// Removes what an interrupted [`write`] left beside a recipe file.
@@ -123,10 +138,14 @@ fn open(path: &Path) -> anyhow::Result<(Dir, &str)> {
     Ok((dir, name))
 }
 
-fn read(dir: &Dir, name: &str) -> std::io::Result<String> {
-    let mut text = String::new();
-    dir.read(name)?.read_to_string(&mut text)?;
-    Ok(text)
+fn read(dir: &Dir, name: &str) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    dir.read(name)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn text(bytes: &[u8]) -> anyhow::Result<&str> {
+    std::str::from_utf8(bytes).context("it is not UTF-8").exit(exit::RECIPE)
 }
 
 /// Writes the new text beside the file, with its owner and mode.

@@ -1,6 +1,10 @@
 //! Recipe files as people write them and edit them: the state is right in each, and `grep` finds it.
 
-use crate::rig::Rig;
+use std::io::{Seek, Write};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::Duration;
+
+use crate::rig::{Out, Rig};
 
 const PKG: &str = "let pkg = #{ name: \"s\", version: \"1\" };";
 const INSTALL: &str = "fn install() { write_file(\"x\", \"y\"); install_file(\"x\", \"share/a\"); }";
@@ -90,4 +94,136 @@ fn lint_names_what_deceives_grep() {
     let rig = of(&format!("{PKG}\n{INSTALL}\n"));
     rig.run(&["install", "s"]).ok();
     assert!(!rig.run(&["lint", "s"]).ok().stderr.contains("warning"));
+}
+
+/// Starts a command whose exchange of the recipe file comes late, and saves the file right before it; what became of both.
+fn saved_before_the_exchange(text: &str, args: &[&str], save: impl Fn(&str) -> Vec<u8>) -> (Out, Vec<u8>) {
+    let rig = of(text);
+    let strace = testkit::oracle("strace");
+    let late =
+        ["-qq", "-o", "/dev/null", "-e", "trace=renameat2", "-e", "inject=renameat2:delay_enter=4s:when=1"];
+    let cmd = rig.cmd(args).under(strace.to_str().expect("UTF-8"), &late);
+    let child = cmd.std().stderr(std::process::Stdio::piped()).spawn().expect("it starts");
+    let staged = rig.path("recipes/.s.rhai.edit");
+    while !std::fs::read_to_string(&staged).is_ok_and(|text| text.contains("let pinned")) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::fs::write(rig.path("recipes/s.rhai"), save(text)).expect("saved");
+    let out = child.wait_with_output().expect("it ends");
+    let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(rig.path("recipes").read_dir().expect("read").count(), 1, "{stderr}");
+    let now = std::fs::read(rig.path("recipes/s.rhai")).expect("it is there");
+    (Out { code: out.status.code(), stdout: String::new(), stderr }, now)
+}
+
+#[test]
+fn what_is_saved_in_the_last_moment_stays_whatever_it_is() {
+    let text = format!("{PKG}\n{INSTALL}\n");
+    let pin = ["pin", "s@1"];
+    let (out, now) = saved_before_the_exchange(&text, &pin, |text| format!("// mine\n{text}").into());
+    let now = String::from_utf8(now).expect("UTF-8");
+    assert!(now.starts_with("// mine\n") && now.contains("let pinned = \"== 1\";"), "{now}");
+    out.ok();
+    // Neither is what cannot be read taken away.
+    for broken in [&b"// \xe4\n"[..], b"", b"let pkg = #{ name: "] {
+        let (out, now) = saved_before_the_exchange(&text, &pin, |_| broken.to_vec());
+        out.fails(10, "s.rhai");
+        assert_eq!(now, broken);
+    }
+}
+
+/// Editors that write in place empty the file first. One that takes its time finds its file where it opened it.
+#[test]
+fn a_file_that_is_being_written_is_not_taken_for_a_whole_one() {
+    for half in ["", PKG, INSTALL] {
+        let rig = of(&format!(
+            "{PKG}\nfn install() {{ write_file(\"begun\", \"\"); while !exists(\"go\") {{ }} install_file(\"begun\", \"share/a\"); }}\n"
+        ));
+        let text = rig.recipe("s");
+        let child =
+            rig.cmd(&["install", "s"]).std().stderr(std::process::Stdio::piped()).spawn().expect("it starts");
+        let build = || {
+            let tx = rig.prefix(".recipe/build").read_dir().ok()?.flatten().next()?.path().join("s");
+            tx.join("begun").exists().then_some(tx)
+        };
+        let build = loop {
+            match build() {
+                Some(build) => break build,
+                None => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        let mut editor = std::fs::File::create(rig.path("recipes/s.rhai")).expect("opened");
+        editor.write_all(half.as_bytes()).expect("written");
+        std::fs::write(build.join("go"), "").expect("written");
+        let out = child.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(10), "{half:?}: {said}");
+        editor.set_len(0).and_then(|()| editor.rewind()).expect("emptied");
+        editor.write_all(text.as_bytes()).expect("written");
+        assert_eq!(rig.recipe("s"), text, "{half:?}: {said}");
+        assert!(rig.tree().is_empty());
+    }
+}
+
+/// What cannot be changed is refused before anything runs.
+#[test]
+fn constants_are_no_state() {
+    let rig = of(&format!("{PKG}\nconst installed = false;\n{INSTALL}\n"));
+    for command in ["lint", "install"] {
+        let out = rig.run(&[command, "s"]).fails(10, "s.rhai:2:1: expected `let installed`, found `const`");
+        assert!(!out.stderr.contains("[1/1]"), "{}", out.stderr);
+    }
+}
+
+/// Links stay links, whatever lies behind them is changed where it lies, and rights stay.
+#[test]
+fn files_behind_links_are_changed_where_they_lie() {
+    let rig = Rig::new();
+    rig.write("dotfiles/s.rhai", format!("{PKG}\n{INSTALL}\n"));
+    let own = rig.path("dotfiles/s.rhai");
+    std::fs::set_permissions(&own, PermissionsExt::from_mode(0o440)).expect("set");
+    symlink("dotfiles/s.rhai", rig.path("link")).expect("linked");
+    symlink("../link", rig.path("recipes/s.rhai")).expect("linked");
+    for (args, says) in [
+        (&["install", "s"][..], "let installed = true;"),
+        (&["pin", "s"], "let pinned = \"== 1\";"),
+        (&["mark", "dep", "s"], "let installed_as_dep = true;"),
+        (&["remove", "s"], "let installed = false;"),
+        (&["undo", "-y"], "let installed = true;"),
+    ] {
+        rig.run(args).ok();
+        let text = rig.read("dotfiles/s.rhai");
+        assert!(text.contains(says), "{args:?}: {text}");
+        assert_eq!(rig.path("recipes/s.rhai").read_link().expect("a link").to_str(), Some("../link"));
+        assert_eq!(own.metadata().expect("there").permissions().mode() & 0o777, 0o440, "{args:?}");
+        assert_eq!(rig.path("dotfiles").read_dir().expect("read").count(), 1, "{args:?}");
+    }
+}
+
+/// As git does with core.autocrlf, back and forth: nothing is another recipe by that, and lines end as the file's.
+#[test]
+fn line_ends_can_change_at_any_time() {
+    let rig = of(&format!("{PKG}\n\nlet installed_ = 1; let Installed = 2; // mine\n{INSTALL}\n"));
+    let ends = |text: &str| (text.matches("\r\n").count(), text.matches('\n').count());
+    rig.run(&["install", "s"]).ok();
+    for dos in [true, false, true] {
+        let text = rig.recipe("s").replace("\r\n", "\n");
+        rig.write("recipes/s.rhai", if dos { text.replace('\n', "\r\n") } else { text });
+        assert_eq!(rig.run(&["list", "-i"]).ok().stdout, "s  1  installed\n");
+        for args in
+            [&["pin", "s"][..], &["unpin", "s"], &["mark", "dep", "s"], &["remove", "s"], &["install", "s"]]
+        {
+            rig.run(args).ok();
+            let text = rig.recipe("s");
+            let (crlf, all) = ends(&text);
+            assert_eq!(crlf, if dos { all } else { 0 }, "{args:?}: {text:?}");
+            assert!(text.contains("let installed_ = 1; let Installed = 2; // mine"), "{text}");
+        }
+        rig.run(&["upgrade"]).ok();
+        assert_eq!(rig.run(&["outdated"]).ok().stdout, "");
+    }
+    // One in a string does not count.
+    let rig = of(&format!("{PKG}\nlet odd = `a\r\nb`;\n{INSTALL}\n"));
+    rig.run(&["install", "s"]).ok();
+    assert_eq!(ends(&rig.recipe("s")).0, 1, "{:?}", rig.recipe("s"));
 }
