@@ -129,6 +129,15 @@ fn programs_need_no_library_and_manuals_render() {
         let text = Cmd::new(testkit::oracle("man")).arg("-l").arg(&page).env("MANPAGER", "cat").read();
         let text = text.expect("man shows it");
         assert!(text.contains("NAME") && text.contains("SYNOPSIS"), "{text}");
+        let name = page.file_name().expect("a name").to_string_lossy();
+        let program = name.split(['-', '.']).next().expect("a name");
+        for word in text.split_whitespace().filter(|word| word.starts_with(&format!("{program}-"))) {
+            let Some((other, section)) = word.strip_suffix(')').and_then(|w| w.split_once('(')) else {
+                continue;
+            };
+            let other = usr.join(format!("share/man/man{section}/{other}.{section}"));
+            assert!(other.is_file(), "{name} refers to {word}, which is not there");
+        }
     }
     let guide = std::fs::read_to_string(usr.join("share/doc/levitateos/install.txt")).expect("the guide");
     assert!(guide.contains("\n    recstrap /mnt\n") && !guide.contains("```"), "{guide}");
