@@ -85,7 +85,10 @@ pub fn answer(command: fn() -> Command) -> bool {
     }
     // Without HOME the standard library would ask NSS for it, which a static program must not (xtask's check of packages).
     if std::env::var_os("HOME").is_some_and(|home| !home.is_empty()) {
-        let command = move || if wants_option() { command() } else { without_options(command()) };
+        let command = move || {
+            let command = hide_aliases(command());
+            if wants_option() { command } else { without_options(command) }
+        };
         CompleteEnv::with_factory(command).var(VARIABLE).bin("recipe").completer("recipe").complete();
     }
     true
@@ -105,6 +108,19 @@ fn without_options(command: Command) -> Command {
     let command = command.disable_help_flag(true).disable_version_flag(true).mut_args(hidden);
     let names: Vec<_> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     names.iter().fold(command, |command, name| command.mut_subcommand(name, without_options))
+}
+
+/// Other names of a command are completed for who begins one, and not offered beside it: clap keeps one candidate a command,
+/// and that would be the first in the alphabet.
+fn hide_aliases(command: Command) -> Command {
+    let names: Vec<_> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    let hide = |sub: Command| {
+        // clap wants them for good; the process ends with its answer.
+        let aliases: Vec<&'static str> =
+            sub.get_all_aliases().map(|alias| &*alias.to_owned().leak()).collect();
+        sub.visible_alias(None).aliases(aliases)
+    };
+    names.iter().fold(command, |command, name| command.mut_subcommand(name, hide))
 }
 
 /// Shells, and where their scripts are installed below share.

@@ -121,6 +121,16 @@ fn candidates_are_those_that_are_meant() {
         let out = cmd.env("RECIPE_PATH", rig.path("recipes")).read().expect("it answers");
         out.lines().map(str::to_owned).collect::<Vec<_>>()
     };
+    // Commands by the names that the manual has for them; other names work, and are completed for who begins one.
+    let commands = ask(&[""]);
+    for name in ["install", "upgrade", "remove", "list", "search"] {
+        assert!(commands.iter().any(|c| c == name), "{name}: {commands:?}");
+    }
+    for alias in ["add", "up", "rm", "uninstall", "ls", "find"] {
+        assert!(commands.iter().all(|c| c != alias), "{alias}: {commands:?}");
+    }
+    assert_eq!(ask(&["inst"]), ["install"]);
+    assert_eq!(ask(&["uni"]), ["uninstall"]);
     // Options are for who begins one.
     assert_eq!(ask(&["install", "--re"]), ["--reinstall", "--recipes", "--require-trust"]);
     assert_eq!(ask(&["install", "--color", "n"]), ["never"]);
