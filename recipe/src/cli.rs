@@ -1,5 +1,10 @@
 //! What can be typed: clap's types, and from them the settings that commands work with.
+//!
+//! - [`mistakes`]: what is said of what cannot be understood
 
+mod mistakes;
+
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -112,10 +117,11 @@ enum Command {
         /// Name of a package.
         name: String,
     },
-    /// Show what an installed package needs.
+    /// Show what a package needs, or would need.
+    #[command(visible_alias = "deps")]
     Tree {
-        /// Name of a package.
-        name: String,
+        /// Name of a package, or name or file of a recipe.
+        name: OsString,
         /// Show what needs it.
         #[arg(long)]
         reverse: bool,
@@ -228,7 +234,8 @@ pub fn run() -> anyhow::Result<ExitCode> {
     if crate::complete::answer(command) {
         return Ok(ExitCode::SUCCESS);
     }
-    let matches = Cli::command().color(color()).get_matches();
+    let matches = Cli::command().color(color()).try_get_matches();
+    let matches = matches.unwrap_or_else(|e| mistakes::explain(e, Cli::command()).exit());
     let Cli { command, global } = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
     let interrupt = Interrupt::install()?;
     let Global { recipes, prefix, sysroot, cache, offline, locked, require_trust, wait, json, voice } =

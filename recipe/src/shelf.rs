@@ -8,6 +8,7 @@ mod first;
 pub(crate) mod kept;
 mod read;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -95,12 +96,16 @@ fn as_they_say(dir: &Path, cache: Option<&Path>) -> anyhow::Result<(Vec<Recipe>,
 ///
 /// # Errors
 /// There is none (exit code [`exit::NOT_FOUND`]); names that are like it are the hint.
-pub fn find(places: &Places, word: &str) -> anyhow::Result<PathBuf> {
-    if word.contains('/') || word.ends_with(".rhai") {
-        let path = PathBuf::from(word);
-        path.metadata().with_context(|| format!("failed to open {word}")).exit(exit::NOT_FOUND)?;
-        return Ok(path);
-    }
+pub fn find<W: AsRef<OsStr> + ?Sized>(places: &Places, word: &W) -> anyhow::Result<PathBuf> {
+    let path = Path::new(word);
+    let is_name = |word: &&str| !word.contains('/') && !word.ends_with(".rhai");
+    // Paths need not be text.
+    let Some(word) = path.to_str().filter(is_name) else {
+        path.metadata()
+            .with_context(|| format!("failed to open {}", path.display()))
+            .exit(exit::NOT_FOUND)?;
+        return Ok(path.to_owned());
+    };
     check_name(word).map_err(|e| anyhow::anyhow!("{e}")).exit(exit::NOT_FOUND)?;
     let path = places.recipe(word);
     if path.exists() {
@@ -146,7 +151,7 @@ pub fn on_shelf(places: &Places, word: &str) -> anyhow::Result<PathBuf> {
 ///
 /// # Errors
 /// As [`find`] and [`Recipe::load`], or the prefix's books cannot be read.
-pub fn load(places: &Places, word: &str) -> anyhow::Result<Recipe> {
+pub fn load<W: AsRef<OsStr> + ?Sized>(places: &Places, word: &W) -> anyhow::Result<Recipe> {
     Books::open(places)?.settle(Recipe::load(&find(places, word)?)?)
 }
 

@@ -9,8 +9,10 @@
 mod downloads;
 mod foresight;
 mod preview;
+mod words;
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -23,7 +25,6 @@ use crate::claims::{self, Books};
 use crate::exit;
 use crate::recipe::Recipe;
 use crate::resolve::Step;
-use crate::shelf;
 use crate::trust;
 use crate::tx::make::{self, Outcome};
 use crate::tx::{self, Desk, Plan, plan::Planner};
@@ -32,13 +33,14 @@ use crate::voice::{ask, note, progress};
 pub(super) use foresight::Coming;
 pub(super) use foresight::{foresee, foresee_among};
 pub(super) use preview::{json as plan_json, print as print_plan};
+pub(super) use words::or_meant;
 
 /// Options.
 #[derive(Debug, Default, Args)]
 pub struct Options {
     /// Names of recipes, or paths of their files in the recipes' directory.
     #[arg(required_unless_present = "all")]
-    names: Vec<String>,
+    names: Vec<OsString>,
     /// Install what recipe files say is installed, but is not here; as `recipe sync-state` does.
     #[arg(long, conflicts_with_all = ["names", "reinstall", "as_dep", "no_deps"])]
     all: bool,
@@ -99,8 +101,10 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
         let all = super::sync::Options::all(options.dry.dry_run.is_some(), options.overwrite.clone());
         return super::sync::run(settings, &all);
     }
-    let find =
-        || options.names.iter().map(|n| shelf::on_shelf(&settings.places, n)).collect::<Result<Vec<_>, _>>();
+    let find = || {
+        let paths = options.names.iter().map(|n| words::find(&settings.places, n, options.reinstall));
+        or_meant(options.dry, &options.names, paths.collect::<anyhow::Result<Vec<_>>>())
+    };
     // Wrong names are said before anything is locked or made.
     find()?;
     let patterns = patterns(&options.overwrite)?;
@@ -115,13 +119,15 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
         if let Some(why) = claims::untrue(&settings.places, &recipe) {
             note(&format!("{why}; {}", claims::HINT));
         }
-        if recipe.installed_version() == Some(&recipe.version) && !options.reinstall {
+        let met = options.names.iter().any(|word| words::is_met(word, &recipe));
+        let there = recipe.installed_version().filter(|v| met || *v == recipe.version);
+        if let Some(version) = there.filter(|_| !options.reinstall) {
             ahead::installed_as_locked(&desk, &recipe)?;
             // A file with another prefix's state is for `sync-state` to correct.
             if recipe.state.as_dep && !options.as_dep && recipe.claim.is_none() {
                 marked.push(recipe);
             } else {
-                note(&format!("{} {} is installed already", recipe.name, recipe.version));
+                note(&format!("{} {version} is installed already", recipe.name));
             }
         } else {
             wanted.push(recipe);

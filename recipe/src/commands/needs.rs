@@ -1,17 +1,19 @@
 //! `recipe why`, `tree`, `orphans`, `mark`: what needs what.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use common::cli::Mark;
+use common::cli::{Mark, exit_code};
 
 use super::{Settings, graph, output};
 use crate::base::{Answer, Base};
 use crate::dir::Dir;
 use crate::exit;
 use crate::places::OWN;
-use crate::resolve::Graph;
+use crate::recipe::Recipe;
+use crate::resolve::{self, Graph};
 use crate::shelf;
 use crate::tx;
 use crate::version::Requirement;
@@ -88,15 +90,30 @@ fn up(graph: &Graph, way: &mut Vec<String>, ways: &mut Vec<Vec<String>>) {
     }
 }
 
-/// `recipe tree`: what an installed package needs, or what needs it.
+/// `recipe tree`: what a package needs, or its recipe would; or what needs it, if it is installed.
 ///
 /// # Errors
-/// The package is not installed.
-pub fn tree(settings: &Settings, name: &str, reverse: bool) -> anyhow::Result<ExitCode> {
+/// There is no such recipe, or nobody can need it.
+pub fn tree(settings: &Settings, word: &OsStr, reverse: bool) -> anyhow::Result<ExitCode> {
     let base = Base::of(&settings.places.sysroot);
-    let (graph, _) = installed(settings, &base, name)?;
-    let mut tree = Tree { graph: &graph, base: &base, reverse, seen: BTreeSet::new(), lines: Vec::new() };
-    tree.branch(&Requirement::parse(name)?, 0)?;
+    let name = word.to_string_lossy();
+    let (graph, planned) = match installed(settings, &base, &name) {
+        Ok((graph, _)) => (graph, None),
+        Err(e) if reverse || exit_code(&e) != exit::NOT_FOUND => return Err(e),
+        Err(e) => match shelf::load(&settings.places, word) {
+            Ok(recipe) => (read_graph(settings)?, Some(recipe)),
+            Err(other) if exit_code(&other) == exit::NOT_FOUND => return Err(e),
+            Err(other) => return Err(other),
+        },
+    };
+    let name = planned.as_ref().map_or(&*name, |recipe| &recipe.name).to_owned();
+    let find = |name: &str| match &planned {
+        Some(recipe) if recipe.name == name => Some(recipe.clone()),
+        _ => shelf::load(&settings.places, name).ok(),
+    };
+    let (seen, lines) = (BTreeSet::new(), Vec::new());
+    let mut tree = Tree { graph: &graph, base: &base, find: &find, reverse, seen, lines };
+    tree.branch(&Requirement::parse(&name)?, 0, planned.is_some())?;
     if settings.json {
         let nodes: Vec<_> = tree
             .lines
@@ -115,6 +132,8 @@ pub fn tree(settings: &Settings, name: &str, reverse: bool) -> anyhow::Result<Ex
 struct Tree<'a> {
     graph: &'a Graph,
     base: &'a Base,
+    /// The recipe of what is not installed.
+    find: &'a dyn Fn(&str) -> Option<Recipe>,
     reverse: bool,
     seen: BTreeSet<String>,
     lines: Vec<Line>,
@@ -129,30 +148,57 @@ struct Line {
 }
 
 impl Tree<'_> {
-    fn branch(&mut self, wanted: &Requirement, depth: usize) -> anyhow::Result<()> {
+    /// `planned`: it is the recipe that was asked for, whatever the base has.
+    fn branch(&mut self, wanted: &Requirement, depth: usize, planned: bool) -> anyhow::Result<()> {
         let name = &wanted.name;
         let version = self.graph.installed.get(name).and_then(|r| r.state.version.clone());
         let again = !self.seen.insert(name.clone());
+        let mut next = self.next(name)?;
         let (note, from) = match (version, again) {
             (Some(version), true) => (format!(" {version} (see above)"), Some("recipe")),
             (Some(version), false) => (format!(" {version}"), Some("recipe")),
             (None, _) => match self.base.answer(wanted)? {
-                Answer::Enough(package) => (format!(" ({package} of the base)"), Some("base")),
-                Answer::Other(has) => (format!(" (not installed; the base has {has})"), None),
-                Answer::Nothing => (" (not installed)".to_owned(), None),
+                Answer::Enough(package) if !planned => (format!(" ({package} of the base)"), Some("base")),
+                answer => {
+                    let recipe = (self.find)(name).filter(|_| !self.reverse && wanted.names_recipe());
+                    let note = absent(wanted, recipe.as_ref(), &answer, again);
+                    if let Some(recipe) = recipe {
+                        next = recipe
+                            .deps
+                            .iter()
+                            .map(|t| resolve::parse(&recipe, t))
+                            .collect::<Result<_, _>>()?;
+                    }
+                    (note, None)
+                }
             },
         };
         self.lines.push(Line { depth, name: name.clone(), note, from });
         if again {
             return Ok(());
         }
-        let graph = self.graph;
-        let next: Vec<Requirement> = match self.reverse {
-            true => graph.needed_by(name).map(Requirement::parse).collect::<anyhow::Result<_>>()?,
-            false => graph.needs(name).cloned().collect(),
-        };
-        next.iter().try_for_each(|wanted| self.branch(wanted, depth + 1))
+        next.iter().try_for_each(|wanted| self.branch(wanted, depth + 1, false))
     }
+
+    /// What an installed package leads to.
+    fn next(&self, name: &str) -> anyhow::Result<Vec<Requirement>> {
+        match self.reverse {
+            true => self.graph.needed_by(name).map(Requirement::parse).collect(),
+            false => Ok(self.graph.needs(name).cloned().collect()),
+        }
+    }
+}
+
+/// What is said of a package that is not there.
+fn absent(wanted: &Requirement, recipe: Option<&Recipe>, answer: &Answer, again: bool) -> String {
+    let version = recipe.map(|recipe| format!(" {}", recipe.version)).unwrap_or_default();
+    let more = match (recipe, answer) {
+        (Some(recipe), _) if !wanted.accepts(&recipe.version) => format!("; {wanted} is needed"),
+        (None, Answer::Other(has)) => format!("; the base has {has}"),
+        (Some(_), _) if again => "; see above".to_owned(),
+        _ => String::new(),
+    };
+    format!("{version} (not installed{more})")
 }
 
 /// `recipe orphans`: what came for others which are gone.

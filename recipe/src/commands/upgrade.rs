@@ -4,16 +4,20 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::install::{Dry, Why, Work, foresee, patterns};
+use super::install::{Dry, Why, Work, foresee, or_meant, patterns};
 use super::{Settings, output};
 use crate::recipe::Recipe;
 use crate::shelf;
+use crate::voice::note;
 
 /// Options.
 #[derive(Debug, Args)]
 pub struct Options {
     /// Names of packages; default: all that are installed.
     names: Vec<String>,
+    /// All that are installed, as without names.
+    #[arg(long, conflicts_with = "names")]
+    all: bool,
     #[command(flatten)]
     dry: Dry,
     /// Do it although other packages would lack what they need, and install nothing that is not named here.
@@ -31,10 +35,14 @@ pub struct Options {
 pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     let overwrite = patterns(&options.overwrite)?;
     let desk = settings.desk_or_look(options.dry.is_plan())?;
-    let (recipes, errors) = shelf::named_or_all(&settings.places, &options.names, shelf::installed)?;
+    let found = shelf::named_or_all(&settings.places, &options.names, shelf::installed);
+    let (recipes, errors) = or_meant(options.dry, &options.names, found)?;
     let old = recipes.into_iter().filter(Recipe::is_outdated);
     // Who names a pinned package is told why it cannot be; else it is left out.
     let (held, old): (Vec<_>, _) = old.partition(|r| options.names.is_empty() && r.held_by().is_some());
+    if old.is_empty() && held.is_empty() {
+        note("nothing to upgrade");
+    }
     let (by_name, notes) = (!options.names.is_empty(), held.iter().filter_map(left_out).collect());
     let (dry, json, marked) = (options.dry, settings.json, Vec::new());
     let work = Work { desk: &desk, dry, overwrite: &overwrite, json, by_name, notes, marked };

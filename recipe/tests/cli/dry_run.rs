@@ -54,6 +54,14 @@ fn a_plan_is_what_then_happens_and_runs_nothing() {
         "let pkg = #{ name: \"e\", version: \"1\", deps: [\"b < 2\"] };\nfn install() { }\n",
     );
     rig.run(&["upgrade", "-n=plan", "e"]).fails(11, "e is not installed");
+    for args in [
+        ["install", "--dry-run", "plan", "a"],
+        ["install", "-n", "full", "a"],
+        ["upgrade", "-n", "plan", "a"],
+    ] {
+        let out = rig.run(&args).fails(11, "there is no recipe");
+        assert!(out.stderr.contains(&format!("hint: write --dry-run={}\n", args[2])), "{}", out.stderr);
+    }
     rig.run(&["install", "-n=plan", "b", "e"]).fails(12, "b < 2 is needed by e");
 }
 

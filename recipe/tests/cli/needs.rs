@@ -252,3 +252,22 @@ fn marks_are_all_set_or_none() {
         assert_eq!(rig.recipe("a"), before, "{name}");
     }
 }
+
+#[test]
+fn a_tree_shows_what_would_be_needed() {
+    let rig = rig(&[("a", &["b >= 1", "c >= 2", "nowhere"]), ("b", &["d"]), ("c", &[]), ("d", &[])]);
+    let expected = "a 1 (not installed)\n  b 1 (not installed)\n    d 1\n  c 1 (not installed; c >= 2 is needed)\n  \
+                    nowhere (not installed)\n";
+    rig.run(&["install", "d"]).ok();
+    for args in [&["tree", "a"][..], &["deps", "a"], &["tree", "recipes/a.rhai"]] {
+        assert_eq!(rig.run(args).ok().stdout, expected, "{args:?}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&rig.run(&["tree", "a", "--json"]).ok().stdout).expect("JSON");
+    let from: Vec<_> = json["tree"].as_array().expect("a list").iter().map(|node| &node["from"]).collect();
+    let null = &serde_json::Value::Null;
+    assert_eq!(from, [null, null, &"recipe".into(), null, null]);
+    // Who needs what is not there cannot be known from what is.
+    rig.run(&["tree", "--reverse", "a"]).fails(11, "a is not installed");
+    rig.run(&["tree", "none"]).fails(11, "there is no recipe \"none\"");
+}

@@ -238,3 +238,22 @@ fn what_is_written_at_the_last_moment_stays() {
         assert!(!rig.prefix(".recipe/edit").exists());
     }
 }
+
+#[test]
+fn a_version_behind_a_name_is_the_recipes_or_refused() {
+    let rig = outdated();
+    rig.release("q", "1", &[("bin/q", "1")]);
+    rig.add("q", "1", "install_bin(\"q\");");
+    let out = rig.run(&["install", "p@3"]).fails(11, "expected version 3 of p, found that its recipe has 2");
+    assert!(out.stderr.contains("hint: a recipe has one version: `recipe edit p`"), "{}", out.stderr);
+    let out = rig.run(&["install", "p@1"]).ok();
+    assert!(out.stdout.is_empty() && out.stderr.contains("p 1 is installed already"), "{out:?}");
+    assert_eq!(rig.run(&["install", "q@1", "p@2"]).ok().stdout, "+ q 1\n~ p 1 -> 2\n");
+    let out = rig.run(&["install", "p@1"]).fails(11, "found that its recipe has 2");
+    assert!(out.stderr.contains("hint: `recipe rollback p 1` brings it back"), "{}", out.stderr);
+    // A recipe may be called so.
+    rig.release("q@2", "9", &[("bin/q2", "9")]);
+    rig.add("q@2", "9", "install_bin(\"q2\");");
+    assert_eq!(rig.run(&["install", "q@2"]).ok().stdout, "+ q@2 9\n");
+    rig.run(&["install", "none@1"]).fails(11, "there is no recipe \"none\"");
+}

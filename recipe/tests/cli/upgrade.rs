@@ -203,3 +203,16 @@ fn directories_of_the_old_version_make_room_for_a_file_unless_somebody_else_uses
     assert!(rig.prefix("share/p/to_file").is_symlink() && rig.prefix("elsewhere/b/c").is_dir());
     rig.run(&["repair"]).ok();
 }
+
+#[test]
+fn all_is_what_no_name_means_and_nothing_to_do_is_said() {
+    let rig = installed(&[("f", "1")]);
+    rig.run(&["install", "p"]).ok();
+    for args in [&["upgrade"][..], &["upgrade", "--all"], &["upgrade", "p"]] {
+        let out = rig.run(args).ok();
+        assert!(out.stdout.is_empty() && out.stderr.contains("nothing to upgrade"), "{args:?}: {out:?}");
+    }
+    new_version(&rig, "2", &[("f", "2")]);
+    rig.run(&["upgrade", "--all", "p"]).fails(2, "cannot be used with");
+    assert_eq!(rig.run(&["upgrade", "--all"]).ok().stdout, "~ p 1 -> 2\n");
+}

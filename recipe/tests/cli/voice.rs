@@ -82,7 +82,8 @@ fn names_of_every_kind_get_a_hint() {
         &["files", "ripgerp"],
         &["check", "ripgerp"],
         &["why", "ripgerp"],
-        &["tree", "ripgrep-all"],
+        &["tree", "--reverse", "ripgrep-all"],
+        &["deps", "ripgerp"],
         &["mark", "dep", "ripgerp"],
         &["rollback", "ripgerp"],
         &["lint", "ripgerp"],
@@ -93,8 +94,24 @@ fn names_of_every_kind_get_a_hint() {
     }
     rig.run(&["fetch", "ripgerp"]).fails(20, meant);
     rig.run(&["helpers", "instal_bin"]).fails(11, "did you mean install_bin?");
-    rig.run(&["instal", "ripgrep"])
-        .fails(2, "similar subcommands exist: 'list', 'lint', 'uninstall', 'install'");
+    // The best first, and no more than three.
+    for (typed, meant) in [
+        ("instal", "a similar subcommand exists: 'install'\n"),
+        ("remvoe", "a similar subcommand exists: 'remove'\n"),
+        ("lis", "some similar subcommands exist: 'list', 'lint'\n"),
+        ("rdeps", "tip: `recipe tree --reverse NAME` shows what needs a package\n"),
+        ("completions", "tip: `COMPLETE=bash recipe` prints the script for bash; zsh and fish have theirs\n"),
+        ("man", "tip: `man recipe` is the manual, `man recipe-install` that of a command\n"),
+    ] {
+        let out = rig.run(&[typed, "ripgrep"]).fails(2, meant);
+        assert_eq!(out.stderr.matches("tip:").count(), 1, "{}", out.stderr);
+    }
+    rig.run(&["cache", "inf"]).fails(2, "a similar subcommand exists: 'info'\n");
+    rig.run(&["zzz"]).fails(2, "unrecognized subcommand 'zzz'\n\nUsage: recipe [OPTIONS] <COMMAND>\n");
+    // The usage has what must be typed, not what the environment says.
+    let cmd =
+        rig.cmd(&["info"]).env("RECIPE_PATH", rig.path("recipes")).env("RECIPE_CACHE", rig.path("cache"));
+    rig.ran(cmd).fails(2, "\n\nUsage: recipe info [OPTIONS] <NAMES>...\n");
     rig.run(&["files", "zzz"]).fails(11, "`recipe list` shows all recipes");
 }
 
