@@ -20,12 +20,13 @@ use crate::version::Requirement;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Recipe {
     /// Its file.
+    #[serde(serialize_with = "shown")]
     pub path: PathBuf,
     /// `pkg.name`; the file is called `NAME.rhai`.
     pub name: String,
     /// `pkg.version`.
     pub version: String,
-    /// `pkg.description`, if given.
+    /// `pkg.description`, or else what the first line says behind `//!`.
     pub description: Option<String>,
     /// `pkg.homepage`, if given.
     pub homepage: Option<String>,
@@ -162,9 +163,11 @@ fn parse(text: &str, path: &Path) -> Result<Recipe, SyntaxError> {
     Ok(Recipe {
         path: path.to_owned(),
         pinned: Pin::of(&top, &name)?,
+        description: field("description")?
+            .filter(|text| !text.trim().is_empty())
+            .or_else(|| headline(text, &name)),
         name,
         version,
-        description: field("description")?,
         homepage: field("homepage")?,
         license: field("license")?,
         deps,
@@ -187,6 +190,18 @@ fn misspelt(text: &str, path: &Path, key: &str, deps: &[String]) -> Vec<(String,
         (dep.clone(), located(path, text, &error).to_string())
     };
     wrong.map(shown).collect()
+}
+
+/// What a recipe's first line says it is: `//! NAME: what it is`, or without the name.
+fn headline(text: &str, name: &str) -> Option<String> {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?.strip_prefix("//!")?.trim();
+    let what = line.strip_prefix(name).and_then(|rest| rest.strip_prefix(':')).map_or(line, str::trim);
+    (!what.is_empty() && what != name).then(|| what.to_owned())
+}
+
+/// A path as text, be it text or not.
+fn shown<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 /// Names become file names and words of command lines.

@@ -190,6 +190,31 @@ fn search_finds_the_best_first() {
     assert_eq!(names(&["search", "--names", "grep"]), ["grep", "grepper", "ripgrep"]);
     assert_eq!(names(&["find", "grep", "text"]), ["ripgrep"]);
     rig.run(&["search", "ripgerp"]).fails(11, "did you mean ripgrep?");
+    // Without a description the first line says what it is, as in the guide.
+    let text = "//! fd: find files by name.\n//! More of it.\nlet pkg = #{ name: \"fd\", version: \"1\" };\nfn install() { }\n";
+    rig.write("recipes/fd.rhai", text);
+    assert_eq!(rig.run(&["search", "files"]).ok().stdout, "fd  1    find files by name.\n");
+    assert!(rig.run(&["info", "fd"]).ok().stdout.contains("description:  find files by name.\n"));
+    for (with, expected) in
+        [("description: \"\", ", Some("find files by name.")), ("description: \"other\", ", Some("other"))]
+    {
+        rig.write("recipes/fd.rhai", text.replace("version:", &format!("{with}version:")));
+        let json: serde_json::Value =
+            serde_json::from_str(&rig.run(&["info", "fd", "--json"]).ok().stdout).expect("JSON");
+        assert_eq!(json["recipes"][0]["description"].as_str(), expected);
+    }
+    for (line, expected) in [
+        ("//!", None),
+        ("// fd: no", None),
+        ("//!  fd ", None),
+        ("//! what it is", Some("what it is")),
+        ("\n//! late", Some("late")),
+    ] {
+        rig.write("recipes/fd.rhai", text.replace("//! fd: find files by name.\n//! More of it.", line));
+        let json: serde_json::Value =
+            serde_json::from_str(&rig.run(&["info", "fd", "--json"]).ok().stdout).expect("JSON");
+        assert_eq!(json["recipes"][0]["description"].as_str(), expected, "{line}");
+    }
     let json = rig.run(&["search", "grep", "text", "--json"]).ok().stdout;
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(json["recipes"][0]["name"], "ripgrep");

@@ -183,7 +183,7 @@ fn lists_show_it() {
         (&json["recipes"][0]["pinned"], &json["recipes"][1]["pinned"]),
         (&"== 1".into(), &"< 1".into())
     );
-    assert!(rig.run(&["info", "p"]).ok().stdout.contains("pinned:     == 1\n"));
+    assert!(rig.run(&["info", "p"]).ok().stdout.contains("pinned:       == 1\n"));
 }
 
 #[test]

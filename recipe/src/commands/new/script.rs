@@ -31,6 +31,11 @@ impl Script {
             (None, Some(from)) => format!(", from {}", one_line(from)),
             (None, None) => String::new(),
         };
+        let description = description.or_else(|| {
+            let from = self.from.as_deref()?;
+            let host = from.split_once("://").and_then(|(_, rest)| rest.split('/').next());
+            Some(format!("{}, from {}", self.name, host.unwrap_or("a file of this machine")))
+        });
         let mut out = format!("//! {}{what}\n\nlet pkg = #{{\n", self.name);
         let fields = [
             ("name", Some(&self.name)),
