@@ -5,13 +5,14 @@
 //! look at a directory of ten thousand recipes is all that is read. `-r`, `-p` and `-R` are considered where they were
 //! typed. Nothing is ever an error here: what cannot be read has no candidates.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::Command;
+use clap::{Arg, ArgAction, Command};
 use clap_complete::CompleteEnv;
-use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter};
 use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 
 use crate::dir::Dir;
@@ -87,7 +88,7 @@ pub fn answer(command: fn() -> Command) -> bool {
     if std::env::var_os("HOME").is_some_and(|home| !home.is_empty()) {
         let command = move || {
             let command = hide_aliases(command());
-            if wants_option() { command } else { without_options(command) }
+            if wants_option() { command } else { without_options(without_values(command)) }
         };
         CompleteEnv::with_factory(command).var(VARIABLE).bin("recipe").completer("recipe").complete();
     }
@@ -102,9 +103,24 @@ fn wants_option() -> bool {
     word.is_some_and(|word| word.as_encoded_bytes().starts_with(b"-"))
 }
 
+/// An option whose value stands behind `=` has none in the next word: what is typed there is a name.
+fn without_values(command: Command) -> Command {
+    let flag = |arg: Arg| match arg.is_require_equals_set() {
+        true => {
+            let long = arg.get_long().map(|long| &*long.to_owned().leak());
+            let flag = Arg::new(arg.get_id().clone()).short(arg.get_short()).action(ArgAction::SetTrue);
+            flag.long(long)
+        }
+        false => arg,
+    };
+    let command = command.mut_args(flag);
+    let names: Vec<_> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    names.iter().fold(command, |command, name| command.mut_subcommand(name, without_values))
+}
+
 /// Who has typed nothing yet means a name: a list of all options would hide it.
 fn without_options(command: Command) -> Command {
-    let hidden = |arg: clap::Arg| if arg.is_positional() { arg } else { arg.hide(true) };
+    let hidden = |arg: Arg| if arg.is_positional() { arg } else { arg.hide(true) };
     let command = command.disable_help_flag(true).disable_version_flag(true).mut_args(hidden);
     let names: Vec<_> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     names.iter().fold(command, |command, name| command.mut_subcommand(name, without_options))
@@ -153,6 +169,10 @@ pub fn script(shell: &str, program: &str) -> std::io::Result<Vec<u8>> {
 fn candidates(kind: Kind, word: &OsStr) -> Vec<CompletionCandidate> {
     let args: Vec<OsString> = std::env::args_os().collect();
     let Some(word) = word.to_str() else { return Vec::new() };
+    if matches!(kind, Kind::Recipes) && word.contains('/') {
+        let is_meant = |path: &Path| path.is_dir() || path.extension().is_some_and(|e| e == "rhai");
+        return PathCompleter::any().filter(is_meant).complete(OsStr::new(word));
+    }
     let names = places(&args).map(|places| names(kind, &places, &args)).unwrap_or_default();
     // What is on the line already is not meant again.
     let is_new = |name: &String| args.iter().all(|arg| arg != name.as_str()) || word == name;
@@ -192,7 +212,8 @@ fn versions(places: &Places, args: &[OsString]) -> Vec<String> {
     let of = |recipe: Recipe| {
         let records = db::all(&own, &recipe.name).unwrap_or_default();
         let others = records.into_iter().map(|(_, record)| record.version);
-        others.filter(|v| Some(v.as_str()) != recipe.installed_version()).collect::<Vec<_>>()
+        // What was installed again is the same version.
+        others.filter(|v| Some(v.as_str()) != recipe.installed_version()).collect::<BTreeSet<_>>()
     };
     let named = installed(places).into_iter().filter(|r| args.iter().any(|arg| *arg == *r.name));
     named.flat_map(of).collect()

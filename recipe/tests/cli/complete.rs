@@ -140,7 +140,23 @@ fn candidates_are_those_that_are_meant() {
     assert_eq!(ask(&["remove", ""]), ["alpha", "beta"]);
     assert_eq!(ask(&["upgrade", ""]), ["beta"]);
     assert!(ask(&["rollback", "beta", "1"]).is_empty(), "there is no other version");
+    // A value of this option is behind `=`, or it has none.
+    assert_eq!(ask(&["install", "--dry-run", ""]), ["alpha", "alpine", "beta"]);
+    assert_eq!(ask(&["install", "-n", "al"]), ["alpha", "alpine"]);
+    assert_eq!(ask(&["install", "--dry-run=p"]), ["--dry-run=plan"]);
+    // Recipes can be named by their paths.
+    rig.write("more/recipe.txt", "");
+    rig.write("more/own.rhai", "");
+    let more = rig.path("more").display().to_string();
+    assert_eq!(ask(&["install", &format!("{more}/")]), [format!("{more}/own.rhai")]);
+    assert_eq!(ask(&["lint", &more]), [format!("{more}/")]);
     assert_eq!(ask(&["undo", ""]).len(), 3);
+    // Each version once.
+    rig.run(&["install", "--reinstall", "alpha"]).ok();
+    rig.release("alpha", "2", &[("bin/alpha", "2")]);
+    rig.write("recipes/alpha.rhai", rig.recipe("alpha").replace("version: \"1\" }", "version: \"2\" }"));
+    rig.run(&["upgrade", "alpha"]).ok();
+    assert_eq!(ask(&["rollback", "alpha", ""]), ["1"]);
     assert!(ask(&["fetch", "a"]).is_empty(), "there is no lock file");
     rig.run(&["lock", "alpha"]).ok();
     assert_eq!(ask(&["fetch", ""]), ["alpha"]);
