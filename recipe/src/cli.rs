@@ -85,7 +85,7 @@ enum Command {
     Info {
         /// Names or files of recipes.
         #[arg(required = true)]
-        names: Vec<String>,
+        names: Vec<OsString>,
     },
     /// List the installed files of packages.
     Files {
@@ -170,19 +170,19 @@ enum Command {
     /// Check recipe files without running them; without names all of them.
     Lint {
         /// Names or files of recipes.
-        files: Vec<String>,
+        files: Vec<OsString>,
     },
     /// Print digests of files, as sha256sum does.
     Hash(commands::hash::Options),
     /// Open a recipe in your editor ($VISUAL, $EDITOR), and look for mistakes afterwards.
     Edit {
         /// Name or file of a recipe.
-        name: String,
+        name: OsString,
     },
     /// Show what a recipe can do, and what of it the installed version could not.
     Review {
         /// Name or file of a recipe.
-        name: String,
+        name: OsString,
     },
     /// Show how a recipe differs from what is installed of it.
     Diff {

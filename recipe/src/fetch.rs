@@ -147,7 +147,9 @@ impl Fetcher {
     fn file(&self, url: &str, want: Want, fresh: bool) -> anyhow::Result<Download> {
         is_web(url)?;
         let name = name(url);
-        let dir = Dir::ensure(&self.cache.join(slot(url)))?;
+        let dir = Dir::ensure(&self.cache.join(slot(url)))
+            .exit(exit::FETCH)
+            .hint("--cache DIR or RECIPE_CACHE says where downloads are kept")?;
         let done = |(sha256, size): (Sha256, u64)| {
             want.is_met(url, sha256, size)?;
             let path = dir.path.join(sha256.to_string());

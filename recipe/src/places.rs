@@ -10,7 +10,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use common::cli::Mark;
+use common::cli::{Mark, code};
 
 use crate::dir::Dir;
 use crate::exit;
@@ -52,9 +52,7 @@ impl Places {
         let root = rustix::process::geteuid().is_root();
         let home = || {
             let home = std::env::var_os("HOME").map(PathBuf::from).filter(|h| h.is_absolute());
-            home.context("HOME is not set")
-                .hint("say where packages go with --prefix")
-                .exit(common::cli::code::USAGE)
+            home.context("HOME is not set").hint("say where packages go with --prefix").exit(code::USAGE)
         };
         let sysroot = absolute(wanted.sysroot.unwrap_or_else(|| "/".into()))?;
         let prefix = match wanted.prefix {
@@ -63,14 +61,18 @@ impl Places {
             None if root || sysroot != Path::new("/") => "/usr/local".into(),
             None => home()?.join(".local"),
         };
-        ensure!(prefix.is_absolute(), "expected an absolute prefix, found {}", prefix.display());
-        ensure!(prefix.to_str().is_some(), "expected a prefix in UTF-8, found {}", prefix.display());
+        let absolute_prefix = || {
+            ensure!(prefix.is_absolute(), "expected an absolute prefix, found {}", prefix.display());
+            in_text("prefix", &prefix)
+        };
+        absolute_prefix().exit(code::USAGE)?;
         let inside = |path: &Path| sysroot.join(path.strip_prefix("/").unwrap_or(path));
         let defaults = wanted.recipes.is_none().then(|| inside(Path::new(DEFAULTS)));
         let recipes = match wanted.recipes {
             Some(dir) => absolute(dir)?,
             None => inside(&prefix).join(RECIPES),
         };
+        in_text("directory of recipes", &recipes).exit(code::USAGE)?;
         let cache = match wanted.cache {
             Some(dir) => absolute(dir)?,
             None if root => inside(Path::new("/var/cache/recipe")),
@@ -161,6 +163,12 @@ const RECIPES: &str = "share/recipes";
 #[must_use]
 pub fn is_own(path: &str) -> bool {
     [OWN, RECIPES].iter().any(|dir| Path::new(path).starts_with(dir))
+}
+
+/// What the journal and the states of recipes name must be text.
+fn in_text(what: &str, path: &Path) -> anyhow::Result<()> {
+    ensure!(path.to_str().is_some(), "expected a {what} in UTF-8, found {}", path.display());
+    Ok(())
 }
 
 fn absolute(path: PathBuf) -> anyhow::Result<PathBuf> {

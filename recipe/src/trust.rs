@@ -128,6 +128,11 @@ impl Trust {
         Ok(())
     }
 
+    /// Names and digests of what was reviewed.
+    pub fn reviewed(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.recipes.iter().map(|r| (r.name.as_str(), r.digest.as_str()))
+    }
+
     /// Forgets a recipe; whether it was there.
     pub fn remove(&mut self, name: &str) -> bool {
         let before = self.recipes.len();

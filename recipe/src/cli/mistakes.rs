@@ -44,7 +44,8 @@ fn meant(error: &mut Error, command: &Command) {
     }
     let names = command.get_subcommands().flat_map(Command::get_name_and_visible_aliases);
     let mut names: Vec<_> = names.map(|name| (strsim::jaro_winkler(&typed, name), name)).collect();
-    names.retain(|(likeness, _)| *likeness > LIKE);
+    // Two letters begin too many words.
+    names.retain(|(likeness, name)| *likeness > LIKE && name.len() > 2);
     names.sort_by(|(a, _), (b, _)| b.total_cmp(a));
     let names: Vec<_> = names.into_iter().take(MEANT).map(|(_, name)| name.to_owned()).collect();
     match &names[..] {

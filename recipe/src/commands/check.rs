@@ -14,6 +14,7 @@ use crate::places::{OWN, Places};
 use crate::recipe::Recipe;
 use crate::stage::{What, examine};
 use crate::tx::journal::Journal;
+use crate::voice::summary::several;
 use crate::{db, exit, lock, shelf};
 
 /// How long a transaction is waited for at least that is moving files; --wait may say longer.
@@ -64,7 +65,8 @@ pub fn run(settings: &Settings, names: &[String]) -> anyhow::Result<ExitCode> {
             let path = if f.path.is_empty() { String::new() } else { format!("{}: ", f.path) };
             output::line(format!("{}: {path}{}", f.package, f.problem))?;
         }
-        crate::voice::note(&format!("{files} files of {packages} packages, {} differ", findings.len()));
+        let (files, packages) = (several(files, "file"), several(packages, "package"));
+        crate::voice::note(&format!("{files} of {packages}, {} differ", findings.len()));
     }
     let unreadable = output::unreadable(&unreadable);
     Ok(if findings.is_empty() { unreadable } else { exit::INTEGRITY.into() })

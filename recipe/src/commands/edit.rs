@@ -2,6 +2,7 @@
 //!
 //! Nothing is locked meanwhile: people think for hours, and whoever writes the state then keeps what the editor wrote.
 
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -19,7 +20,7 @@ use crate::shelf;
 /// # Errors
 /// There is no such recipe, no editor, the editor fails, or the recipe has mistakes (exit code [`exit::RECIPE`]); what the editor
 /// wrote stays in each case.
-pub fn run(settings: &Settings, name: &str) -> anyhow::Result<ExitCode> {
+pub fn run(settings: &Settings, name: &OsStr) -> anyhow::Result<ExitCode> {
     shelf::find(&settings.places, name)?;
     // What is edited is the user's, not what came with the system.
     shelf::open(&settings.places)?;
@@ -39,7 +40,7 @@ pub fn run(settings: &Settings, name: &str) -> anyhow::Result<ExitCode> {
         ));
     }
     let checked = Code::load(&path).and_then(Program::lint);
-    checked.exit(exit::RECIPE).hint(format!("`recipe edit {name}` opens it again"))?;
+    checked.exit(exit::RECIPE).hint(format!("`recipe edit {}` opens it again", name.display()))?;
     tell(&format!("{}: no mistakes", path.display()));
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,9 @@
 //! `recipe hash`: files -> digests, in the form of sha256sum, sha512sum and b3sum, so that their `-c` reads it.
 
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
@@ -17,7 +19,7 @@ use crate::exit;
 pub struct Options {
     /// Files; `-` is the standard input.
     #[arg(required = true)]
-    files: Vec<String>,
+    files: Vec<PathBuf>,
     /// Which digest.
     #[arg(short, long, value_enum, default_value_t = Algorithm::Sha256)]
     algorithm: Algorithm,
@@ -39,9 +41,13 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     let mut all = Vec::new();
     let mut code = ExitCode::SUCCESS;
     for name in &options.files {
-        match digest(name, options.algorithm).with_context(|| format!("failed to read {name}")) {
-            Ok(digest) if settings.json => all.push(json!({ "file": name, "digest": digest })),
-            Ok(digest) => output::line(line(&digest, name))?,
+        let context = || format!("failed to read {}", name.display());
+        let name = name.as_os_str();
+        match digest(name, options.algorithm).with_context(context) {
+            Ok(digest) if settings.json => {
+                all.push(json!({ "file": name.to_string_lossy(), "digest": digest }));
+            }
+            Ok(digest) => std::io::stdout().write_all(&line(&digest, name.as_encoded_bytes()))?,
             Err(e) => {
                 tell(&report(&e));
                 code = exit::NOT_FOUND.into();
@@ -55,10 +61,10 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-fn digest(name: &str, algorithm: Algorithm) -> anyhow::Result<String> {
-    let reader: Box<dyn Read> = match name {
-        "-" => Box::new(std::io::stdin().lock()),
-        name => {
+fn digest(name: &OsStr, algorithm: Algorithm) -> anyhow::Result<String> {
+    let reader: Box<dyn Read> = match name.to_str() {
+        Some("-") => Box::new(std::io::stdin().lock()),
+        _ => {
             let file = File::open(name)?;
             ensure!(!file.metadata()?.is_dir(), "it is a directory");
             Box::new(file)
@@ -71,9 +77,17 @@ fn digest(name: &str, algorithm: Algorithm) -> anyhow::Result<String> {
     })
 }
 
-/// A name with a line break must not look like two lines: a backslash in front says that it is escaped.
-fn line(digest: &str, name: &str) -> String {
-    let escaped = name.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r");
-    let mark = if escaped == name { "" } else { "\\" };
-    format!("{mark}{digest}  {escaped}")
+/// A name with a line break must not look like two lines: a backslash in front says that it is escaped. A name is bytes.
+fn line(digest: &str, name: &[u8]) -> Vec<u8> {
+    let mut escaped = Vec::new();
+    for byte in name {
+        match byte {
+            b'\\' => escaped.extend(b"\\\\"),
+            b'\n' => escaped.extend(b"\\n"),
+            b'\r' => escaped.extend(b"\\r"),
+            byte => escaped.push(*byte),
+        }
+    }
+    let mark: &[u8] = if escaped == name { b"" } else { b"\\" };
+    [mark, digest.as_bytes(), b"  ", &escaped, b"\n"].concat()
 }

@@ -1,5 +1,6 @@
 //! `recipe info`: what recipes say of themselves.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use super::{Settings, output};
@@ -9,8 +10,8 @@ use crate::shelf;
 ///
 /// # Errors
 /// A recipe is not found or wrong.
-pub fn run(settings: &Settings, names: &[String]) -> anyhow::Result<ExitCode> {
-    let load = |name: &String| shelf::load(&settings.places, name);
+pub fn run(settings: &Settings, names: &[OsString]) -> anyhow::Result<ExitCode> {
+    let load = |name: &OsString| shelf::load(&settings.places, name);
     let recipes = names.iter().map(load).collect::<Result<Vec<_>, _>>()?;
     if settings.json {
         output::json_of("recipes", &recipes)?;

@@ -1,5 +1,6 @@
 //! `recipe lint`: mistakes in recipes, found without running them.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use common::cli::{Mark, report, tell};
@@ -11,6 +12,7 @@ use crate::engine::Program;
 use crate::exit;
 use crate::shelf;
 use crate::state::{located, misleading};
+use crate::voice::summary::several;
 
 #[derive(Debug, Serialize)]
 struct Result {
@@ -22,7 +24,7 @@ struct Result {
 ///
 /// # Errors
 /// A file is not found.
-pub fn run(settings: &Settings, words: &[String]) -> anyhow::Result<ExitCode> {
+pub fn run(settings: &Settings, words: &[OsString]) -> anyhow::Result<ExitCode> {
     let paths = match words {
         [] => shelf::files(settings.places.shelf())?,
         words => words.iter().map(|w| shelf::find(&settings.places, w)).collect::<anyhow::Result<_>>()?,
@@ -42,7 +44,7 @@ pub fn run(settings: &Settings, words: &[String]) -> anyhow::Result<ExitCode> {
     if settings.json {
         output::json_of("recipes", &results)?;
     } else {
-        crate::voice::note(&format!("{} recipes, {wrong} with mistakes", results.len()));
+        crate::voice::note(&format!("{}, {wrong} with mistakes", several(results.len(), "recipe")));
     }
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { exit::RECIPE.into() })
 }

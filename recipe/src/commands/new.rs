@@ -15,6 +15,7 @@ mod build;
 mod script;
 mod files;
 
+use std::ffi::OsString;
 use std::io::{ErrorKind, Read, Seek};
 use std::process::ExitCode;
 
@@ -48,7 +49,7 @@ pub struct Options {
     name: Option<String>,
     /// What it is made from: the address or path of an archive or a program, github:OWNER/NAME[@TAG], or a page of releases there.
     #[arg(long, value_name = "FROM")]
-    from: Option<String>,
+    from: Option<OsString>,
     /// Its version; default: what --from says.
     #[arg(long, value_name = "VERSION")]
     pkg_version: Option<String>,
@@ -70,7 +71,8 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     let (name, text, origin) = match (&options.from, &options.name) {
         (Some(word), _) => {
             let mut origin = origin::find(word, std::env::consts::ARCH, &desk.fetcher, settings.offline)?;
-            let (name, version) = called(options, word, &origin)?;
+            let word = word.to_string_lossy();
+            let (name, version) = called(options, &word, &origin)?;
             is_free(settings, &name)?;
             let text = compose(&desk, &name, &version, &mut origin)
                 .with_context(|| format!("cannot make a recipe of {word}"))?;

@@ -1,5 +1,6 @@
 //! `recipe review` and `recipe diff`: what a recipe can do, and what of it is new, known without running it.
 
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use common::cli::Mark;
@@ -22,7 +23,7 @@ use crate::trust::{self, Standing, Trust};
 ///
 /// # Errors
 /// There is no such recipe, it is not Rhai, or what is known of it cannot be read.
-pub fn review(settings: &Settings, name: &str) -> anyhow::Result<ExitCode> {
+pub fn review(settings: &Settings, name: &OsStr) -> anyhow::Result<ExitCode> {
     let code = Code::load(&shelf::find(&settings.places, name)?)?;
     let can = trust::capabilities(&code)?;
     let own = own(settings);

@@ -38,7 +38,7 @@ pub struct Options {
     /// Name of a recipe, or path of a recipe file.
     // The place is said, since clap moves an argument to the end that completion is added to.
     #[arg(index = 1)]
-    name: String,
+    name: OsString,
     /// Which of its programs; default: the one called like the package, or the only one.
     #[arg(long, value_name = "PROGRAM")]
     bin: Option<String>,

@@ -17,6 +17,7 @@ use crate::db::Record;
 use crate::dir::{self, Dir};
 use crate::exit;
 use crate::shelf;
+use crate::voice::summary::several;
 
 /// Everything that is in the way, as far as it was looked at.
 pub(super) struct Conflicts<'a> {
@@ -151,7 +152,9 @@ impl<'a> Conflicts<'a> {
             return Ok(());
         }
         let (count, all) = (self.found.len(), self.found.join("\n  "));
-        let error = Err(anyhow::anyhow!("{count} files are in the way:\n  {all}")).exit(exit::CONFLICT);
+        let are = if count == 1 { "is" } else { "are" };
+        let error = Err(anyhow::anyhow!("{} {are} in the way:\n  {all}", several(count, "file")))
+            .exit(exit::CONFLICT);
         match (self.lost.first(), self.is_nobodys) {
             (Some(name), _) => error.hint(claims::adopt(name)),
             (None, true) => error.hint("--overwrite PATTERN replaces files that belong to no package"),

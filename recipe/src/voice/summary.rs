@@ -191,7 +191,13 @@ fn time(took: std::time::Duration) -> String {
 }
 
 fn packages(count: usize) -> String {
-    format!("{count} package{}", if count == 1 { "" } else { "s" })
+    several(count, "package")
+}
+
+/// `1 file`, `2 files`
+#[must_use]
+pub fn several(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// `+1.20 MiB`

@@ -102,3 +102,17 @@ fn what_is_being_downloaded_stays() {
     rig.run(&["cache", "clean"]).ok();
     assert!(files(&rig).is_empty());
 }
+
+#[test]
+fn a_cache_that_cannot_be_written_is_not_the_recipes_fault() {
+    let rig = Rig::new();
+    rig.release("p", "1", &[("bin/p", "p")]);
+    rig.add("p", "1", "install_bin(\"p\");");
+    rig.write("cache", "a file");
+    let out = rig.run(&["install", "p"]).fails(13, "failed to create");
+    assert!(
+        out.stderr.contains("hint: --cache DIR or RECIPE_CACHE says where downloads are kept"),
+        "{}",
+        out.stderr
+    );
+}

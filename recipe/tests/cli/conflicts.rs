@@ -201,7 +201,7 @@ fn a_file_where_directories_are_needed_is_named_once() {
     let shown = rig.prefix("share/a").display().to_string();
     let out =
         rig.run(&["install", "p"]).fails(15, &format!("{shown}: a file stands where a directory is needed"));
-    assert!(out.stderr.contains("1 files are in the way"), "{out:#?}");
+    assert!(out.stderr.contains("1 file is in the way"), "{out:#?}");
     assert_eq!(rig.read("prefix/share/a"), "theirs");
 }
 

@@ -156,6 +156,62 @@ fn arguments_that_are_no_text_are_no_obstacle() {
     for args in [vec!["owns"], vec!["--color", "never", "owns"]] {
         rig.ran(rig.cmd(&args).arg(path)).fails(11, "belongs to no package");
     }
+    let odd = |bytes: &[u8]| rig.path("").join(std::ffi::OsStr::from_bytes(bytes));
+    std::fs::create_dir(odd(b"d\xff")).expect("made");
+    let recipe = "let pkg = #{ name: \"p\", version: \"1\" };\nfn install() { }\n";
+    for name in [&b"a\xff.rhai"[..], b"d\xff/p.rhai", b"d\xff/tool-1", b"tool-1\xff"] {
+        std::fs::write(odd(name), recipe.replace("let", "#!")).expect("written");
+    }
+    std::fs::write(odd(b"d\xff/p.rhai"), recipe).expect("written");
+    let run = |args: &[&str], name: &[u8]| rig.ran(rig.cmd(args).arg(odd(name)));
+    // As sha256sum does.
+    let cmd = rig.cmd(&["hash"]).arg(odd(b"d\xff/p.rhai")).output().expect("it starts");
+    let sum = common::cmd::Cmd::new(testkit::oracle("sha256sum")).arg(odd(b"d\xff/p.rhai"));
+    assert_eq!(cmd.stdout, sum.output().expect("it starts").stdout);
+    run(&["hash", "--json"], b"d\xff/p.rhai").ok();
+    for command in ["lint", "info", "review", "tree"] {
+        run(&[command], b"d\xff/p.rhai").ok();
+        run(&[command, "--json"], b"d\xff/p.rhai").ok();
+    }
+    run(&["lint"], b"a\xff.rhai").fails(10, "expected `let pkg");
+    // What a transaction writes down is text.
+    run(&["install"], b"d\xff/p.rhai").fails(2, "expected the path of a recipe in UTF-8, found ");
+    let new = |name: &[u8]| rig.ran(rig.cmd(&["new", "-n"]).arg("--from").arg(odd(name)));
+    new(b"tool-1\xff").fails(2, "expected a file name in UTF-8, found ");
+    new(b"d\xff/tool-1").ok();
+}
+
+#[test]
+fn a_directory_of_recipes_is_called_in_text_and_its_files_are() {
+    use std::os::unix::ffi::OsStrExt;
+    let rig = of("fn install() { write_file(\"f\", \"\"); install_file(\"f\", \"share/f\"); }");
+    std::fs::write(rig.path("recipes").join(std::ffi::OsStr::from_bytes(b"x\xff.rhai")), "")
+        .expect("written");
+    for args in [&["list"][..], &["lint"], &["search", "p"]] {
+        let out = rig.run(args);
+        assert!(out.stderr.contains("x\u{fffd}.rhai:1:1: expected `let pkg"), "{args:?}: {out:?}");
+    }
+    rig.run(&["list"]).fails(10, "");
+    rig.run(&["install", "p"]).ok();
+    let dir = rig.path("").join(std::ffi::OsStr::from_bytes(b"rec\xff"));
+    std::fs::rename(rig.path("recipes"), &dir).expect("renamed");
+    let cmd = common::cmd::Cmd::new(env!("CARGO_BIN_EXE_recipe")).args(["-p", "/nonexistent", "list", "-r"]);
+    rig.ran(cmd.arg(&dir)).fails(2, "expected a directory of recipes in UTF-8, found ");
+}
+
+#[test]
+fn wrong_arguments_are_a_wrong_command_line() {
+    let rig = Rig::new();
+    for (args, says) in [
+        (&["new", "--from", "ftp://127.0.0.1/x-1.tar.gz"][..], "ftp"),
+        (&["new", "--from", "github:a"], "expected a repository like owner/name, found \"a\""),
+        (&["new", "--from", "https://github.com/../b/releases"], "expected a repository like owner/name"),
+    ] {
+        rig.run(args).fails(2, says);
+    }
+    let cmd =
+        common::cmd::Cmd::new(env!("CARGO_BIN_EXE_recipe")).args(["-R", "root1", "-p", "relative", "list"]);
+    rig.ran(cmd.dir(rig.path(""))).fails(2, "expected an absolute prefix, found relative");
 }
 
 #[test]

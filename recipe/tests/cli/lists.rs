@@ -232,3 +232,20 @@ fn a_finding_without_a_path_has_none() {
     assert_eq!(out.code, Some(14), "{out:#?}");
     assert!(out.stdout.starts_with("p: its recipe says that 1 is installed"), "{out:#?}");
 }
+
+#[test]
+fn one_is_not_many() {
+    let rig = Rig::new();
+    rig.release("p", "1", &[("bin/p", "p")]);
+    rig.add("p", "1", "install_bin(\"p\");");
+    let says = |args: &[&str], text: &str| {
+        let out = rig.run(args);
+        assert!(out.stderr.contains(text), "{args:?}: {out:?}");
+    };
+    says(&["lint"], "1 recipe, 0 with mistakes\n");
+    rig.write("prefix/bin/p", "mine");
+    says(&["install", "p"], "1 file is in the way:\n");
+    std::fs::remove_file(rig.prefix("bin/p")).expect("removed");
+    rig.run(&["install", "p"]).ok();
+    says(&["check"], "1 file of 1 package, 0 differ\n");
+}

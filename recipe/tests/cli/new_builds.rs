@@ -113,7 +113,7 @@ fn the_release_for_this_machine_is_taken() {
     }
     at_github(&rig, &["new", "--from", "github:o/none"])
         .fails(13, "failed to find the latest release of o/none");
-    at_github(&rig, &["new", "--from", "github:tool"]).fails(1, "expected a repository like owner/name");
+    at_github(&rig, &["new", "--from", "github:tool"]).fails(2, "expected a repository like owner/name");
     // Without a file for it: its sources.
     release(&rig, &["tool-aarch64-apple-darwin.tar.gz"]);
     rig.release("Tool", "1.4", &[("Makefile", "tool:\n\tcp Makefile tool\n")]);

@@ -320,3 +320,23 @@ fn a_store_that_others_can_write_is_none() {
     assert!(!rig.prefix("bin/p").exists());
     rig.run(&["remove", "a"]).ok();
 }
+
+#[test]
+fn what_is_trusted_can_be_asked_for() {
+    let rig = rig();
+    let out = rig.run(&["trust"]).ok();
+    assert!(out.stdout.is_empty() && out.stderr.contains("nothing is trusted"), "{out:?}");
+    assert!(!rig.prefix(".recipe").exists(), "who asks changes nothing");
+    let line = rig.run(&["trust", "p"]).ok().stdout;
+    rig.run(&["trust", "--require", "yes"]).ok();
+    edit(&rig, "recipes/p.rhai", "version: \"1\"", "version: \"2\"");
+    // As it was reviewed, whatever the recipe says by now.
+    let out = rig.run(&["trust"]).ok();
+    assert_eq!(out.stdout, line.replace("p 1 ", "p "));
+    assert!(out.stderr.contains("nothing else is installed"), "{}", out.stderr);
+    let json: serde_json::Value =
+        serde_json::from_str(&rig.run(&["trust", "--json"]).ok().stdout).expect("JSON");
+    assert_eq!((&json["require"], &json["trusted"][0]["name"]), (&true.into(), &"p".into()));
+    assert_eq!(json["trusted"][0]["version"], serde_json::Value::Null);
+    rig.run(&["trust", "--digest", "sha256:0"]).fails(2, "required");
+}

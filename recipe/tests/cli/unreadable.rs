@@ -27,7 +27,7 @@ const TWICE: &str = "`installed` is there twice";
 fn check_says_that_it_could_not_check_all() {
     let rig = rig();
     let out = rig.run(&["check"]).fails(10, TWICE);
-    assert!(out.stderr.contains("2 files of 1 packages, 0 differ"), "{out:#?}");
+    assert!(out.stderr.contains("2 files of 1 package, 0 differ"), "{out:#?}");
     // What differs matters more.
     std::fs::remove_file(rig.prefix("bin/a")).expect("removed");
     rig.run(&["check"]).fails(14, TWICE);

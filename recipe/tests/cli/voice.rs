@@ -96,9 +96,9 @@ fn names_of_every_kind_get_a_hint() {
     rig.run(&["helpers", "instal_bin"]).fails(11, "did you mean install_bin?");
     // The best first, and no more than three.
     for (typed, meant) in [
-        ("instal", "a similar subcommand exists: 'install'\n"),
-        ("remvoe", "a similar subcommand exists: 'remove'\n"),
-        ("lis", "some similar subcommands exist: 'list', 'lint'\n"),
+        ("instal", "some similar subcommands exist: 'install', 'uninstall'\n"),
+        ("remvoe", "some similar subcommands exist: 'remove', 'review'\n"),
+        ("updat", "a similar subcommand exists: 'update'\n"),
         ("rdeps", "tip: `recipe tree --reverse NAME` shows what needs a package\n"),
         ("completions", "tip: `COMPLETE=bash recipe` prints the script for bash; zsh and fish have theirs\n"),
         ("man", "tip: `man recipe` is the manual, `man recipe-install` that of a command\n"),

@@ -1,10 +1,11 @@
 //! What a package is made from, as it is typed: an address, a file, a repository -> a file that can be looked into.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use common::cli::Mark;
+use common::cli::{Mark, code};
 use common::hash::Sha256;
 
 use super::asset;
@@ -46,11 +47,19 @@ pub(super) struct Origin {
 ///
 /// # Errors
 /// It is not there, or cannot be downloaded.
-pub(super) fn find(word: &str, arch: &str, fetcher: &Fetcher, offline: bool) -> anyhow::Result<Origin> {
-    if let Some((repo, tag)) = repository(word)? {
+pub(super) fn find(word: &OsStr, arch: &str, fetcher: &Fetcher, offline: bool) -> anyhow::Result<Origin> {
+    // Only a path can be something else than text.
+    let Some(word) = word.to_str() else { return of_path(Path::new(word)) };
+    if let Some((repo, tag)) = repository(word).exit(code::USAGE)? {
         return of_release(&repo, tag.as_deref(), arch, fetcher, offline);
     }
-    if word.contains("://") {
+    if let Some((scheme, _)) = word.split_once("://") {
+        let known = matches!(scheme.to_ascii_lowercase().as_str(), "http" | "https");
+        let known = || -> anyhow::Result<()> {
+            ensure!(known, "expected an address that begins with https://, found {word:?}");
+            Ok(())
+        };
+        known().exit(code::USAGE)?;
         // Who has releases there can be asked for the next one.
         let repo = of_github(word).and_then(|parts| match parts[..] {
             [owner, name, "releases" | "archive", ..] => Some(format!("{owner}/{name}")),
@@ -60,12 +69,20 @@ pub(super) fn find(word: &str, arch: &str, fetcher: &Fetcher, offline: bool) -> 
         let about = About::default();
         return download(word.to_owned(), of_url(word), repo, about, fetcher, offline);
     }
-    let path = Path::new(word);
+    of_path(Path::new(word))
+}
+
+/// A file of this machine.
+fn of_path(path: &Path) -> anyhow::Result<Origin> {
+    let word = path.display();
     let file = File::open(path).with_context(|| format!("failed to open {word}")).exit(exit::NOT_FOUND);
     let file = file.hint("an address begins with https://, a repository with github:")?;
     ensure!(file.metadata()?.is_file(), "expected an archive or a program, found that {word} is neither");
     let (sha256, _) = Sha256::of_reader(&file).with_context(|| format!("failed to read {word}"))?;
-    let file_name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+    // The recipe names it.
+    let file_name = path.file_name().unwrap_or_default().to_str();
+    let file_name = file_name.with_context(|| format!("expected a file name in UTF-8, found {word}"));
+    let file_name = file_name.exit(code::USAGE)?.to_owned();
     ensure!(
         !file_name.is_empty() && !file_name.starts_with('.') && !file_name.ends_with(".rhai"),
         "expected an archive or a program, found {word}"
