@@ -171,7 +171,8 @@ fn change(settings: &Settings, paths: &[PathBuf], how: How, dry_run: bool) -> an
         }
     }
     if settings.json {
-        output::json_of_all([("done", (!dry_run).into()), ("files", [&done[..], &refused].concat().into())])?;
+        let changed = !dry_run && !done.is_empty();
+        output::json_of_all([("done", changed.into()), ("files", [&done[..], &refused].concat().into())])?;
     } else {
         let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
         done.iter().try_for_each(|v| output::line(format!("{}: {}", text(v, "path"), text(v, "result"))))?;

@@ -75,7 +75,8 @@ fn print(plan: &Plan, said: &[String], done: bool, json: bool) -> anyhow::Result
         });
         let packages: Vec<_> = packages.collect();
         let all = [
-            ("tx", tx.clone().into()),
+            // What is not done is in no history.
+            ("tx", json!(done.then_some(tx))),
             ("done", done.into()),
             ("packages", packages.into()),
             ("notes", [said, &plan.notes].concat().into()),

@@ -206,11 +206,12 @@ fn print(
     if settings.json {
         let packages: Vec<_> =
             plans.iter().flat_map(|p| &p.journal.packages).map(output::change_json).collect();
+        let changed = !packages.is_empty() || findings.iter().any(|f| f.action == "correct");
         let tx = plans.last().map(|p| &p.journal.tx);
         let notes: Vec<_> = plans.iter().flat_map(|p| &p.notes).collect();
         return output::json_of_all([
             ("tx", json!(tx)),
-            ("done", done.into()),
+            ("done", (done && changed).into()),
             ("packages", packages.into()),
             ("findings", json!(findings)),
             ("notes", json!(notes)),

@@ -56,17 +56,17 @@ struct Report {
     failed: Vec<(String, anyhow::Error)>,
 }
 
-/// What a recipe said: the version that is to come, if there is one, and all that it said meanwhile.
+/// What a recipe said: the newest version, and all that it said meanwhile.
 struct Answer {
-    newer: anyhow::Result<Option<Newer>>,
+    newest: anyhow::Result<Newest>,
     said: Vec<String>,
 }
 
-/// A newer version of a recipe than this text has.
-struct Newer {
+/// A recipe with its text, and the version that is to come, if there is a newer one.
+struct Newest {
     recipe: Recipe,
     text: String,
-    to: String,
+    to: Option<String>,
 }
 
 /// A recipe that has a new version.
@@ -108,8 +108,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
             continue;
         };
         answer.said.iter().for_each(|line| tell(line));
-        let update = |newer| update(&desk, options, newer);
-        match answer.newer.and_then(|newer| newer.map(update).transpose()) {
+        match answer.newest.and_then(|newest| update(&desk, options, newest)) {
             Ok(Some(update)) => {
                 update.warnings.iter().for_each(|w| tell(&format!("warning: {w}")));
                 all.updates.push(update);
@@ -127,8 +126,8 @@ fn ask(desk: &Desk, jobs: NonZero<usize>, recipes: &[Recipe]) -> Vec<Option<Answ
     let total = recipes.iter().filter(|recipe| recipe.has("check_update")).count();
     let progress = Tasks::new(total, "recipes");
     let answer = |recipe: &Recipe| {
-        let (newer, said) = recipe.has("check_update").then(|| held(|| newer(desk, recipe)))?;
-        Some(Answer { newer, said })
+        let (newest, said) = recipe.has("check_update").then(|| held(|| asked(desk, recipe)))?;
+        Some(Answer { newest, said })
     };
     let mut number = 0;
     crew::each(jobs, recipes, answer, |at, answer| {
@@ -140,18 +139,19 @@ fn ask(desk: &Desk, jobs: NonZero<usize>, recipes: &[Recipe]) -> Vec<Option<Answ
     })
 }
 
-/// Asks a recipe; none if it has the newest version.
-fn newer(desk: &Desk, recipe: &Recipe) -> anyhow::Result<Option<Newer>> {
+/// Asks a recipe.
+fn asked(desk: &Desk, recipe: &Recipe) -> anyhow::Result<Newest> {
     desk.interrupt.check()?;
     let (recipe, text) = with_text(&recipe.path)?;
     let to = newest(desk, &recipe, &text)?;
     let to = to.filter(|to| compare(to, &recipe.version).is_gt() && !announces(to, &recipe.version));
-    Ok(to.map(|to| Newer { recipe, text, to }))
+    Ok(Newest { recipe, text, to })
 }
 
-/// Changes a recipe.
-fn update(desk: &Desk, options: &Options, newer: Newer) -> anyhow::Result<Update> {
-    let Newer { recipe, text, to } = newer;
+/// Changes a recipe, if there is something to change.
+fn update(desk: &Desk, options: &Options, newest: Newest) -> anyhow::Result<Option<Update>> {
+    let Newest { recipe, text, to } = newest;
+    let Some(to) = to else { return rehashed(desk, options, &recipe, &text) };
     // What would be refused is seen before anything is downloaded.
     let new = edited(&recipe, &text, &to, &Digests::new())?;
     let digests = match options.hash && !options.dry_run {
@@ -165,7 +165,22 @@ fn update(desk: &Desk, options: &Options, newer: Newer) -> anyhow::Result<Update
     if let Some(pin) = recipe.pinned.as_ref().filter(|pin| !pin.accepts(&to)) {
         warnings.push(format!("{} is pinned to {pin}: `recipe upgrade` leaves {to} out", recipe.name));
     }
-    Ok(Update { recipe, to, digests, warnings })
+    Ok(Some(Update { recipe, to, digests, warnings }))
+}
+
+/// As [`update`], of a recipe that is named and has the newest version: its digests may still be those of the file before.
+fn rehashed(desk: &Desk, options: &Options, recipe: &Recipe, text: &str) -> anyhow::Result<Option<Update>> {
+    if !options.hash || options.dry_run || options.names.is_empty() {
+        return Ok(None);
+    }
+    let digests = digests::ask(desk, recipe, text)?;
+    if digests.iter().all(|(old, new)| old == new) {
+        return Ok(None);
+    }
+    let to = recipe.version.clone();
+    tx::edit(desk, recipe, |text| edited(recipe, text, &to, &digests))?;
+    let warnings = vec![unvouched(&recipe.name)];
+    Ok(Some(Update { recipe: recipe.clone(), to, digests, warnings }))
 }
 
 /// What its `check_update()` says.
@@ -215,7 +230,8 @@ fn edited(recipe: &Recipe, text: &str, to: &str, digests: &Digests) -> anyhow::R
         return Err(anyhow::anyhow!("its version was {} a moment ago, and is {now} now", recipe.version))
             .exit(exit::CONFLICT);
     }
-    let mut edits = vec![(version.span.clone(), quote(to))];
+    let other = (to != recipe.version).then(|| (version.span.clone(), quote(to)));
+    let mut edits: Vec<_> = other.into_iter().collect();
     for literal in text::strings(text).map_err(here).exit(exit::RECIPE)? {
         let old = literal.text.trim().to_ascii_lowercase();
         let new = digests.get(&old).filter(|new| **new != old && literal.span != version.span);
@@ -227,14 +243,16 @@ fn edited(recipe: &Recipe, text: &str, to: &str, digests: &Digests) -> anyhow::R
     Ok(new)
 }
 
+fn unvouched(name: &str) -> String {
+    format!("{name}: its digests are now those of what the servers sent; nobody else vouches for them")
+}
+
 /// What in a recipe still belongs to the old version.
 fn warnings(recipe: &Recipe, text: &str, digests: &Digests, options: &Options) -> Vec<String> {
     let (name, old) = (&recipe.name, &recipe.version);
     let mut all = Vec::new();
     if digests.iter().any(|(old, new)| old != new) {
-        all.push(format!(
-            "{name}: its digests are now those of what the servers sent; nobody else vouches for them"
-        ));
+        all.push(unvouched(name));
     }
     for Stale { place, text, what } in digests::stale(text) {
         let place = format!("{}:{place}: this {what}", recipe.path.display());
@@ -275,7 +293,10 @@ impl Report {
             return self.json(done);
         }
         for Update { recipe, to, .. } in &self.updates {
-            output::line(format!("{} {} -> {to}", recipe.name, recipe.version))?;
+            output::line(match *to == recipe.version {
+                true => format!("{} {to}: other digests", recipe.name),
+                false => format!("{} {} -> {to}", recipe.name, recipe.version),
+            })?;
         }
         tell(&format!(
             "{} new, {} current, {} without check_update(), {} failed",
@@ -294,7 +315,7 @@ impl Report {
         };
         let failed = |(name, e): &(String, anyhow::Error)| json!({ "name": (!name.is_empty()).then_some(name), "error": format!("{e:#}"), "exit": exit_code(e) });
         output::json_of_all([
-            ("done", done.into()),
+            ("done", (done && !self.updates.is_empty()).into()),
             ("updates", self.updates.iter().map(update).collect()),
             ("current", json!(self.current)),
             ("skipped", json!(self.skipped)),

@@ -119,6 +119,7 @@ fn every_command_prints_the_json_that_is_published() {
         (&["review", "a"], 0),
         (&["diff", "a"], 0),
         (&["trust", "a"], 0),
+        (&["trust"], 0),
         (&["untrust", "a"], 0),
         (&["hash", &recipe], 0),
         (&["sync-state", "-n"], 0),
@@ -206,4 +207,42 @@ fn the_judge_of_shapes_finds_what_is_wrong() {
         let value: Value = serde_json::from_str(value).expect("JSON");
         assert_eq!(differs("x", &value, &shape).as_deref(), expected, "{value}");
     }
+}
+
+#[test]
+fn done_is_that_something_was_changed_and_then_there_is_a_transaction() {
+    let rig = rig();
+    let says = |args: &[&str]| -> Value {
+        serde_json::from_str(&rig.run(&[args, &["--json"]].concat()).stdout).expect("JSON")
+    };
+    let known = |json: &Value| {
+        let tx = json["tx"].as_str().expect("a transaction");
+        says(&["history"])["transactions"].as_array().expect("a list").iter().any(|t| t["tx"] == tx)
+    };
+    for args in [&["install", "-n", "a"][..], &["autoremove"], &["upgrade"], &["sync-state"]] {
+        let json = says(args);
+        assert_eq!((&json["done"], &json["tx"]), (&false.into(), &Value::Null), "{args:?}");
+    }
+    let json = says(&["install", "a"]);
+    assert!(json["done"] == true && known(&json), "{json}");
+    for args in [&["install", "a"][..], &["remove", "-n", "a"], &["undo", "-n"], &["sync-state"]] {
+        let json = says(args);
+        assert_eq!((&json["done"], &json["tx"]), (&false.into(), &Value::Null), "{args:?}");
+    }
+    let json = says(&["remove", "a"]);
+    assert!(json["done"] == true && known(&json), "{json}");
+    // Files of recipes, and of configurations.
+    assert_eq!(says(&["update", "-n", "b"])["done"], false);
+    assert_eq!(says(&["update", "b"])["done"], true);
+    assert_eq!(says(&["update", "b"])["done"], false, "it is current");
+    rig.run(&["install", "e"]).ok();
+    rig.write("prefix/etc/e.conf", "mine\n");
+    let text = rig.recipe("e").replace("version: \"1\"", "version: \"2\"").replace("1\\n", "2\\n");
+    rig.write("recipes/e.rhai", text);
+    rig.run(&["upgrade", "e"]).ok();
+    let file = rig.prefix("etc/e.conf").display().to_string();
+    assert_eq!(says(&["etc", "merge", &file])["done"], false, "it was refused");
+    assert_eq!(says(&["etc", "accept", &file])["done"], true);
+    assert_eq!(says(&["etc", "merge"])["done"], false);
+    assert_eq!(rig.run(&["why", "zero", "--json"]).fails(11, "there is no recipe").stdout, "");
 }

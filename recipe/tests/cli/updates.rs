@@ -342,3 +342,28 @@ fn endless_recursion_in_all_of_them_is_an_error() {
     }
     rig.run(&["update"]).fails(17, "0 new, 0 current, 0 without check_update(), 4 failed");
 }
+
+#[test]
+fn digests_are_asked_for_although_the_version_was_written_before() {
+    let rig = rig("download(`URL`, \"DIGEST\");");
+    let (old, new) = (digest(&rig, "p-1.0.tar.gz"), digest(&rig, "p-1.1.tar.gz"));
+    rig.write("recipes/p.rhai", rig.recipe("p").replace("DIGEST", &old));
+    rig.run(&["install", "p"]).ok();
+    rig.run(&["update", "p"]).ok();
+    rig.run(&["upgrade"]).fails(14, "is not the file that was wanted");
+    rig.write("recipes/p.rhai", rig.recipe("p").replace("\"1.1\"", "`1.1`"));
+    let before = rig.recipe("p");
+    // Who names nothing has not asked for what is current; -n writes nothing.
+    assert_eq!(rig.run(&["update", "--hash"]).ok().stdout, "");
+    rig.run(&["update", "--hash", "-n", "p"]).ok();
+    assert_eq!(rig.recipe("p"), before);
+    let out = rig.run(&["update", "--hash", "--json", "p"]).ok();
+    let json: serde_json::Value = serde_json::from_str(&out.stdout).expect("JSON");
+    assert_eq!((&json["done"], &json["updates"][0]["digests"][&old]), (&true.into(), &new.clone().into()));
+    assert!(out.stderr.contains("nobody else vouches for them"), "{}", out.stderr);
+    assert_eq!(rig.recipe("p"), before.replace(&old, &new));
+    assert_eq!(rig.run(&["upgrade"]).ok().stdout, "~ p 1.0 -> 1.1\n");
+    // Now it is the file's.
+    let out = rig.run(&["update", "--hash", "p"]).ok();
+    assert!(out.stdout.is_empty() && out.stderr.contains("0 new, 1 current"), "{out:?}");
+}
