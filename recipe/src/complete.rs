@@ -46,7 +46,7 @@ const NAMES: &[(&str, &str, Kind)] = &[
     ("files", "names", Kind::Installed),
     ("check", "names", Kind::Installed),
     ("why", "name", Kind::Installed),
-    ("tree", "name", Kind::Installed),
+    ("tree", "name", Kind::Recipes),
     ("impact", "name", Kind::Installed),
     ("mark", "names", Kind::Installed),
     ("pin", "packages", Kind::Installed),

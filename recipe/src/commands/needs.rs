@@ -12,7 +12,7 @@ use crate::base::{Answer, Base};
 use crate::dir::Dir;
 use crate::exit;
 use crate::places::OWN;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, check_name};
 use crate::resolve::{self, Graph};
 use crate::shelf;
 use crate::tx;
@@ -100,6 +100,8 @@ pub fn tree(settings: &Settings, word: &OsStr, reverse: bool) -> anyhow::Result<
     let (graph, planned) = match installed(settings, &base, &name) {
         Ok((graph, _)) => (graph, None),
         Err(e) if reverse || exit_code(&e) != exit::NOT_FOUND => return Err(e),
+        // What only the base can have: /usr/bin/cc is no file of a recipe.
+        Err(e) if check_name(&name).is_err() && !name.ends_with(".rhai") => return Err(e),
         Err(e) => match shelf::load(&settings.places, word) {
             Ok(recipe) => (read_graph(settings)?, Some(recipe)),
             Err(other) if exit_code(&other) == exit::NOT_FOUND => return Err(e),

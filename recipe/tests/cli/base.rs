@@ -62,6 +62,8 @@ fn what_the_base_has_is_not_installed_again() {
     system.add("openssl", "4.1", "");
     let deps = "deps: [\"openssl >= 1.1.0, < 4\", \"pkgconfig(openssl) == 3.2.2\", \"/bin/sh\", \"/bin/rbash\"], build_deps: [\"bash > 5\"]";
     system.add("a", "1", deps);
+    // A path is the base's, and no recipe's, though there is such a file here.
+    system.run(&["tree", "/bin/sh"]).fails(11, "no installed package needs /bin/sh");
     assert_eq!(system.run(&["install", "a"]).ok().stdout, "+ a 1\n");
     assert_eq!(
         system.run(&["tree", "a"]).ok().stdout,

@@ -138,6 +138,7 @@ fn candidates_are_those_that_are_meant() {
     assert_eq!(ask(&["add", "al"]), ["alpha", "alpine"], "by another name");
     assert_eq!(ask(&["install", "alpha", ""]), ["alpine", "beta"], "what is there is not meant again");
     assert_eq!(ask(&["remove", ""]), ["alpha", "beta"]);
+    assert_eq!(ask(&["deps", "al"]), ["alpha", "alpine"], "what is not installed has a tree, too");
     assert_eq!(ask(&["upgrade", ""]), ["beta"]);
     assert!(ask(&["rollback", "beta", "1"]).is_empty(), "there is no other version");
     // A value of this option is behind `=`, or it has none.

@@ -255,5 +255,6 @@ fn a_version_behind_a_name_is_the_recipes_or_refused() {
     rig.release("q@2", "9", &[("bin/q2", "9")]);
     rig.add("q@2", "9", "install_bin(\"q2\");");
     assert_eq!(rig.run(&["install", "q@2"]).ok().stdout, "+ q@2 9\n");
+    rig.run(&["install", "q@3.rhai"]).fails(11, "failed to open q@3.rhai");
     rig.run(&["install", "none@1"]).fails(11, "there is no recipe \"none\"");
 }

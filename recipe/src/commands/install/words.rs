@@ -26,11 +26,10 @@ pub(super) fn find(places: &Places, word: &OsStr, reinstall: bool) -> anyhow::Re
         .to_str()
         .with_context(|| format!("expected the path of a recipe in UTF-8, found {}", word.display()));
     let word = word.exit(code::USAGE)?;
-    let (name, version) = match word.rsplit_once('@') {
-        Some((name, version)) if !word.contains('/') && !name.is_empty() && !places.recipe(word).exists() => {
-            (name, version)
-        }
-        _ => return shelf::on_shelf(places, word),
+    let is_path = word.contains('/') || word.ends_with(".rhai");
+    let parts = word.rsplit_once('@').filter(|(name, _)| !is_path && !name.is_empty());
+    let Some((name, version)) = parts.filter(|_| !places.recipe(word).exists()) else {
+        return shelf::on_shelf(places, word);
     };
     let path = shelf::on_shelf(places, name)?;
     let recipe = Books::open(places)?.settle(Recipe::load(&path)?)?;
