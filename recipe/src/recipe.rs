@@ -57,6 +57,10 @@ pub struct Recipe {
 /// What `pkg.allow` can have: `network-in-build` gives programs a network after `acquire`, too.
 pub const ALLOW: &[&str] = &["network-in-build"];
 
+/// The keys of `pkg` that mean something to `recipe`; others are the recipe's own.
+pub const KEYS: &[&str] =
+    &["name", "version", "description", "homepage", "license", "deps", "build_deps", "allow"];
+
 impl Recipe {
     /// Reads a recipe file.
     ///
@@ -175,7 +179,7 @@ fn parse(text: &str, path: &Path) -> Result<Recipe, SyntaxError> {
         allow,
         state: State::of(&top)?,
         claim: None,
-        functions: top.functions.into_iter().map(|(name, _)| name).collect(),
+        functions: top.functions.into_iter().map(|f| f.name).collect(),
         misspelt,
     })
 }

@@ -12,11 +12,11 @@ mod edit;
 #[cfg(test)]
 mod tests;
 
-pub use edit::{Literal, field, items, replace, strings};
+pub use edit::{Literal, field, items, keys, replace, strings};
 pub use literal::Value;
-pub use scan::{Place, SyntaxError};
+pub use scan::{DEPTH, Place, SyntaxError};
 pub use splice::{Change, splice};
-pub use top::{Let, Top};
+pub use top::{Function, Let, Top};
 
 /// A text without the lines of variables of the top level with these names.
 ///

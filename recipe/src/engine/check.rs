@@ -72,7 +72,7 @@ fn variables(text: &str, top: &Top) -> Option<Mistake> {
 /// A function of the recipe that hides a helper: it would be called instead, everywhere.
 fn overrides(top: &Top, text: &str) -> Vec<Mistake> {
     let hides = |name: &str| helpers::table().any(|h| h.name == name);
-    let hidden = top.functions.iter().filter(|(name, _)| hides(name));
+    let hidden = top.functions.iter().map(|f| (&f.name, &f.span.start)).filter(|(name, _)| hides(name));
     hidden
         .map(|(name, at)| {
             let place = crate::text::Place::of(text, *at);

@@ -59,7 +59,7 @@ pub(super) fn look(code: &Code, beside: &dyn Fn(&str) -> Option<Sha256>) -> anyh
     let top = Top::of(&code.text).unwrap_or_default();
     let line = |name: &str| {
         let at = top.lets.iter().find(|l| l.name == name).map(|l| l.span.start);
-        let at = at.or_else(|| top.functions.iter().find(|(f, _)| f == name).map(|(_, at)| *at));
+        let at = at.or_else(|| top.functions.iter().find(|f| f.name == name).map(|f| f.span.start));
         let place = at.map(|at| crate::text::Place::of(&code.text, at).line);
         format!("{}:{}", recipe.path.display(), place.unwrap_or(1))
     };

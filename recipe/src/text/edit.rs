@@ -23,6 +23,24 @@ pub fn strings(text: &str) -> Result<Vec<Literal>, SyntaxError> {
     Ok(tokens(text)?.iter().filter_map(|token| of(text, token)).collect())
 }
 
+/// The keys of a map that is the value of a variable of the top level, as they stand there.
+///
+/// # Errors
+/// The text is not a recipe.
+pub fn keys(text: &str, variable: &str) -> Result<Vec<Literal>, SyntaxError> {
+    let Some(map) = map_of(text, variable)? else { return Ok(Vec::new()) };
+    let keys = map.iter().zip(depths(&map)).zip(map.iter().skip(1));
+    let keys = keys.filter_map(|((token, depth), next)| {
+        let is_key = depth == 1 && next.kind == Kind::Mark(b':');
+        let word = || Literal { span: token.span.clone(), text: text[token.span.clone()].to_owned() };
+        match token.kind {
+            Kind::Word => is_key.then(word),
+            _ => of(text, token).filter(|_| is_key),
+        }
+    });
+    Ok(keys.collect())
+}
+
 /// The string that a key of a map has, where the map is the value of a variable of the top level.
 ///
 /// # Errors
@@ -46,28 +64,33 @@ pub fn items(text: &str, variable: &str, key: &str) -> Result<Vec<Literal>, Synt
 
 /// The tokens from behind a key and its colon to the end of the map, which is the value of a variable of the top level.
 fn behind(text: &str, variable: &str, key: &str) -> Result<Vec<Token>, SyntaxError> {
+    let keys = keys(text, variable)?;
+    let Some(at) = keys.iter().find(|found| found.text == key).map(|found| found.span.end) else {
+        return Ok(Vec::new());
+    };
+    let map = map_of(text, variable)?.unwrap_or_default();
+    Ok(map.into_iter().filter(|t| t.span.start >= at).skip(1).collect())
+}
+
+/// The tokens of the value of a variable of the top level.
+fn map_of(text: &str, variable: &str) -> Result<Option<Vec<Token>>, SyntaxError> {
     let top = Top::of(text)?;
-    let value = top.get(variable).map_or(0..0, |l| l.value.clone());
-    let mut map = tokens(text)?;
-    map.retain(|token| value.contains(&token.span.start));
+    let Some(value) = top.get(variable).map(|l| l.value.clone()) else { return Ok(None) };
+    Ok(Some(tokens(text)?.into_iter().filter(|t| value.contains(&t.span.start)).collect()))
+}
+
+/// In how many brackets each token is.
+fn depths(tokens: &[Token]) -> Vec<usize> {
     let mut depth = 0usize;
-    for (at, token) in map.iter().enumerate() {
+    let each = tokens.iter().map(|token| {
         match token.kind {
             Kind::Map | Kind::Mark(b'{' | b'[' | b'(') => depth += 1,
             Kind::Mark(b'}' | b']' | b')') => depth = depth.saturating_sub(1),
-            Kind::Word | Kind::Text if depth == 1 => {
-                let named = match of(text, token) {
-                    Some(literal) => literal.text == key,
-                    None => &text[token.span.clone()] == key,
-                };
-                if named && map.get(at + 1).is_some_and(|next| next.kind == Kind::Mark(b':')) {
-                    return Ok(map.split_off(at + 2));
-                }
-            }
             _ => {}
         }
-    }
-    Ok(Vec::new())
+        depth
+    });
+    each.collect()
 }
 
 /// Puts other literals in the places of some. Checked: every other token is as it was.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::ser::SerializeMap;
 
-use super::scan::{Kind, Place, Token};
+use super::scan::{DEPTH, Kind, Place, SyntaxError, Token, too_deep};
 
 /// A literal value.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,16 +85,26 @@ impl Serialize for Value {
 }
 
 /// The value of an expression, if all of it is a literal.
-pub(super) fn literal(text: &str, tokens: &[Token]) -> Option<Value> {
-    let mut reader = Reader { text, tokens, at: 0 };
-    let value = reader.value()?;
-    (reader.at == tokens.len()).then_some(value)
+///
+/// # Errors
+/// It is nested too deep.
+pub(super) fn literal(text: &str, tokens: &[Token]) -> Result<Option<Value>, SyntaxError> {
+    let mut reader = Reader { text, tokens, at: 0, depth: 0, too_deep: None };
+    let value = reader.value();
+    match reader.too_deep {
+        Some(at) => Err(too_deep(at)),
+        None => Ok(value.filter(|_| reader.at == tokens.len())),
+    }
 }
 
 struct Reader<'a> {
     text: &'a str,
     tokens: &'a [Token],
     at: usize,
+    /// In so many other values.
+    depth: usize,
+    /// Where a value was in too many.
+    too_deep: Option<usize>,
 }
 
 impl<'a> Reader<'a> {
@@ -116,6 +126,17 @@ impl<'a> Reader<'a> {
     }
 
     fn value(&mut self) -> Option<Value> {
+        if self.depth == DEPTH {
+            self.too_deep = self.tokens.get(self.at).map(|token| token.span.start);
+            return None;
+        }
+        self.depth += 1;
+        let value = self.value_here();
+        self.depth -= 1;
+        value
+    }
+
+    fn value_here(&mut self) -> Option<Value> {
         match self.next()? {
             (Kind::Word, "true") => Some(Value::Bool(true)),
             (Kind::Word, "false") => Some(Value::Bool(false)),

@@ -50,6 +50,14 @@ impl SyntaxError {
     }
 }
 
+/// How deep values, and `${` in strings, may be nested. Rhai's own limit: it reads no text that is nested deeper.
+pub const DEPTH: usize = 64;
+
+/// The mistake of a text that is nested deeper than [`DEPTH`].
+pub(super) fn too_deep(offset: usize) -> SyntaxError {
+    SyntaxError::new(offset, format!("this is nested more than {DEPTH} deep"))
+}
+
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -106,7 +114,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, SyntaxError> {
             }
             b'"' => (Kind::Text, quoted(bytes, at, b'"')?),
             b'\'' => (Kind::Char, quoted(bytes, at, b'\'')?),
-            b'`' => template(text, at)?,
+            b'`' => template(text, at, 0)?,
             b'#' if next == Some(b'{') => (Kind::Map, at + 2),
             b'#' if matches!(next, Some(b'#' | b'"')) => raw(text, at)?,
             b'0'..=b'9' => (Kind::Number, number(bytes, at)),
@@ -166,7 +174,11 @@ fn quoted(bytes: &[u8], start: usize, quote: u8) -> Result<usize, SyntaxError> {
     Err(SyntaxError::new(start, "this string has no end"))
 }
 
-fn template(text: &str, start: usize) -> Result<(Kind, usize), SyntaxError> {
+/// `depth`: in so many others.
+fn template(text: &str, start: usize, depth: usize) -> Result<(Kind, usize), SyntaxError> {
+    if depth == DEPTH {
+        return Err(too_deep(start));
+    }
     let bytes = text.as_bytes();
     let mut at = start + 1;
     let mut kind = Kind::Template;
@@ -178,7 +190,7 @@ fn template(text: &str, start: usize) -> Result<(Kind, usize), SyntaxError> {
             [b'`', ..] => return Ok((kind, at + 1)),
             [b'$', b'{', ..] => {
                 kind = Kind::Interpolated;
-                at = interpolation(text, at + 2)?;
+                at = interpolation(text, at + 2, depth)?;
             }
             _ => at += 1,
         }
@@ -187,13 +199,13 @@ fn template(text: &str, start: usize) -> Result<(Kind, usize), SyntaxError> {
 }
 
 /// The end of `${ ... }`, which holds any expression, strings and templates too.
-fn interpolation(text: &str, start: usize) -> Result<usize, SyntaxError> {
+fn interpolation(text: &str, start: usize, inside: usize) -> Result<usize, SyntaxError> {
     let bytes = text.as_bytes();
     let (mut depth, mut at) = (1usize, start);
     while let Some(&byte) = bytes.get(at) {
         at = match byte {
             b'"' | b'\'' => quoted(bytes, at, byte)?,
-            b'`' => template(text, at)?.1,
+            b'`' => template(text, at, inside + 1)?.1,
             b'/' if bytes.get(at + 1) == Some(&b'*') => block_comment(bytes, at)?,
             b'/' if bytes.get(at + 1) == Some(&b'/') => line_end(text, at),
             b'{' => {

@@ -257,7 +257,7 @@ fn no_text_is_read_otherwise_than_by_rhai() {
         };
         read += 1;
         let mut functions: Vec<_> = ast.iter_functions().map(|f| f.name.to_owned()).collect();
-        let mut ours: Vec<_> = top.functions.iter().map(|(name, _)| name.clone()).collect();
+        let mut ours: Vec<_> = top.functions.iter().map(|f| f.name.clone()).collect();
         functions.sort();
         ours.sort();
         ours.dedup();
@@ -323,11 +323,42 @@ fn mistakes_are_where_they_begin() {
     }
 }
 
+/// Nothing that Rhai reads is refused.
+#[test]
+fn texts_are_nested_no_deeper_than_rhai_reads_them() {
+    let mut rhai = Engine::new();
+    rhai.set_max_expr_depths(DEPTH, 32);
+    let arrays = |deep| format!("let a = {}{};", "[".repeat(deep), "]".repeat(deep));
+    let strings = |deep| format!("let a = {}1{};", "`${".repeat(deep), "}`".repeat(deep));
+    for text in [arrays(DEPTH), strings(DEPTH)] {
+        assert!(Top::of(&text).is_ok(), "{text}");
+    }
+    for (text, offset) in [(arrays(DEPTH + 1), 8 + DEPTH), (strings(DEPTH + 1), 8 + 3 * DEPTH)] {
+        assert_eq!(Top::of(&text).unwrap_err(), SyntaxError::new(offset, "this is nested more than 64 deep"));
+        assert!(rhai.compile(&text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn libraries_may_export() {
+    let text = "export const A = 1;\nexport let b = A;\nexport b as c;\nfn f(a, b) { }";
+    let top = Top::of_library(text).unwrap();
+    assert_eq!(top.lets.iter().map(|l| &*l.name).collect::<Vec<_>>(), ["A", "b"]);
+    assert_eq!(top.functions[0].parameters, 2);
+    assert!(Top::of(text).is_err());
+    for text in ["export f();x", "export;", "export fn f() { }", "f();"] {
+        let error = Top::of_library(text);
+        assert!(error.is_err() || Engine::new().compile(text).is_err(), "{text}: {error:?}");
+    }
+}
+
 #[test]
 fn the_top_level_is_read_with_its_places() {
     let text = "#!/usr/bin/recipe\nimport \"lib\" as l; private fn a(x) { `${x + \"}\"}` }\nconst B = [1,\n 2]; fn c() {}";
     let top = Top::of(text).unwrap();
-    assert_eq!(top.functions, [("a".to_owned(), 37), ("c".to_owned(), text.find("fn c").unwrap())]);
+    let functions = top.functions.iter().map(|f| (&*f.name, &text[f.span.clone()], f.parameters));
+    let expected = [("a", "private fn a(x) { `${x + \"}\"}` }", 1), ("c", "fn c() {}", 0)];
+    assert_eq!(functions.collect::<Vec<_>>(), expected);
     let b = top.get("B").unwrap();
     assert_eq!(
         (&text[b.span.clone()], &text[b.value.clone()], b.constant),

@@ -20,13 +20,24 @@ pub struct Let {
     pub literal: Option<Value>,
 }
 
+/// A function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Function {
+    /// Its name.
+    pub name: String,
+    /// From `fn` to behind its body.
+    pub span: Range<usize>,
+    /// How many parameters it has.
+    pub parameters: usize,
+}
+
 /// The top level of a recipe.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Top {
     /// Variables in the order of the text; no name is there twice.
     pub lets: Vec<Let>,
-    /// Names of functions, and where they are.
-    pub functions: Vec<(String, usize)>,
+    /// Functions in the order of the text.
+    pub functions: Vec<Function>,
 }
 
 impl Top {
@@ -35,8 +46,20 @@ impl Top {
     /// # Errors
     /// Strings, comments or brackets do not end, a variable is there twice, or a statement does something.
     pub fn of(text: &str) -> Result<Self, SyntaxError> {
+        Self::read(text, false)
+    }
+
+    /// As [`Top::of`], of a library, which may have `export`, too.
+    ///
+    /// # Errors
+    /// As [`Top::of`].
+    pub fn of_library(text: &str) -> Result<Self, SyntaxError> {
+        Self::read(text, true)
+    }
+
+    fn read(text: &str, library: bool) -> Result<Self, SyntaxError> {
         let tokens = tokens(text)?;
-        let mut reader = Reader { text, tokens: &tokens, at: 0, top: Self::default() };
+        let mut reader = Reader { text, tokens: &tokens, at: 0, top: Self::default(), library };
         while reader.at < tokens.len() {
             reader.statement()?;
         }
@@ -52,7 +75,7 @@ impl Top {
     /// Whether there is a function of this name.
     #[must_use]
     pub fn has_function(&self, name: &str) -> bool {
-        self.functions.iter().any(|(n, _)| n == name)
+        self.functions.iter().any(|f| f.name == name)
     }
 }
 
@@ -61,6 +84,7 @@ struct Reader<'a> {
     tokens: &'a [Token],
     at: usize,
     top: Top,
+    library: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -78,7 +102,11 @@ impl<'a> Reader<'a> {
             Some(word @ ("let" | "const")) => self.variable(word == "const"),
             Some("fn") => self.function(self.at + 1),
             Some("private") if self.word(self.at + 1) == Some("fn") => self.function(self.at + 2),
-            Some("import") => {
+            Some("export") if self.library && matches!(self.word(self.at + 1), Some("let" | "const")) => {
+                self.at += 1;
+                self.statement()
+            }
+            Some(word) if word == "import" || (word == "export" && self.library) => {
                 self.at = self.end(self.at)? + 1;
                 Ok(())
             }
@@ -88,7 +116,14 @@ impl<'a> Reader<'a> {
             }
             _ => Err(SyntaxError::new(
                 start,
-                "only `let`, `const`, `import` and functions may be at the top level: it runs before every phase",
+                match self.library {
+                    false => {
+                        "only `let`, `const`, `import` and functions may be at the top level: it runs before every phase"
+                    }
+                    true => {
+                        "only `let`, `const`, `import`, `export` and functions may be at the top level: it runs wherever the library is imported"
+                    }
+                },
             )),
         }
     }
@@ -110,7 +145,7 @@ impl<'a> Reader<'a> {
             constant,
             span: start..self.tokens[end].span.end,
             value: first.span.start..last.span.end,
-            literal: literal(self.text, value),
+            literal: literal(self.text, value)?,
         });
         self.at = end + 1;
         Ok(())
@@ -119,10 +154,16 @@ impl<'a> Reader<'a> {
     fn function(&mut self, at: usize) -> Result<(), SyntaxError> {
         let start = self.tokens[self.at].span.start;
         let name = self.word(at).ok_or_else(|| SyntaxError::new(start, "expected a function's name"))?;
-        self.top.functions.push((name.to_owned(), start));
         let open = (at..self.tokens.len()).find(|i| self.is_mark(*i, b'{'));
         let open = open.ok_or_else(|| SyntaxError::new(start, format!("`{name}` has no body")))?;
-        self.at = self.closing(open)? + 1;
+        let close = self.closing(open)?;
+        self.at = close + 1;
+        let head = self.tokens[at..open].iter().skip_while(|t| t.kind != Kind::Mark(b'('));
+        self.top.functions.push(Function {
+            name: name.to_owned(),
+            span: start..self.tokens[close].span.end,
+            parameters: head.filter(|t| t.kind == Kind::Word).count(),
+        });
         Ok(())
     }
 
