@@ -14,6 +14,18 @@ use crate::dir::Dir;
 use crate::recipe::{Recipe, with_text};
 use crate::{db, exit};
 
+/// Whose lines messages name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Origin {
+    /// Those of the recipe's own files.
+    #[default]
+    Here,
+    /// Those of the files in this directory, which were copied line by line.
+    CopyOf(PathBuf),
+    /// Those of this file, as which it was kept when it was installed: the recipe file may say something else by now.
+    Kept(PathBuf),
+}
+
 /// A recipe's code.
 #[derive(Debug, Clone)]
 pub struct Code {
@@ -23,6 +35,8 @@ pub struct Code {
     pub text: String,
     /// What it may import, by name.
     pub libraries: Libraries,
+    /// Where it comes from.
+    pub origin: Origin,
 }
 
 impl Code {
@@ -44,7 +58,7 @@ impl Code {
         let libraries = libraries
             .with_context(|| format!("cannot tell what {} imports", recipe.name))
             .exit(exit::RECIPE)?;
-        Ok(Self { recipe, text, libraries })
+        Ok(Self { recipe, text, libraries, origin: Origin::Here })
     }
 
     /// A version as transaction `tx` installed it, with the libraries of that time; none if its text was not kept. `recipe` is its
@@ -55,9 +69,10 @@ impl Code {
     pub fn kept(own: &Dir, recipe: &Recipe, tx: &str) -> anyhow::Result<Option<Self>> {
         let Some(text) = db::recipe(own, &recipe.name, tx)? else { return Ok(None) };
         let old = Recipe::parse(&text, &recipe.path)?;
+        let origin = Origin::Kept(own.path.join(db::text(&recipe.name, tx)));
         match db::read(own, &recipe.name, tx)?.and_then(|record| record.libraries) {
-            Some(libraries) => Ok(Some(Self { recipe: old, text, libraries })),
-            None => Self::new(old, text).map(Some),
+            Some(libraries) => Ok(Some(Self { recipe: old, text, libraries, origin })),
+            None => Self::new(old, text).map(|code| Some(Self { origin, ..code })),
         }
     }
 
@@ -78,14 +93,44 @@ impl Code {
         lib(&self.recipe)
     }
 
-    /// The text that a file of this code has; none if it is not one of it.
+    /// Whether it is what was installed once: mistakes in it cannot be mended any more, and it must be removable all the same.
     #[must_use]
-    pub fn text_of(&self, file: &Path) -> Option<&str> {
-        if file == self.recipe.path {
-            return Some(&self.text);
+    pub fn is_kept(&self) -> bool {
+        matches!(self.origin, Origin::Kept(_))
+    }
+
+    /// What messages call its text.
+    #[must_use]
+    pub fn source(&self) -> String {
+        match &self.origin {
+            Origin::Here => self.recipe.path.display().to_string(),
+            Origin::CopyOf(dir) => {
+                dir.join(self.recipe.path.file_name().unwrap_or_default()).display().to_string()
+            }
+            Origin::Kept(file) => file.display().to_string(),
         }
-        let name = file.strip_prefix(self.lib()).ok()?.file_stem()?.to_str()?;
-        self.libraries.get(name).map(String::as_str)
+    }
+
+    /// What messages call the text of a library.
+    #[must_use]
+    pub fn library(&self, name: &str) -> String {
+        match &self.origin {
+            Origin::Here => self.lib().join(format!("{name}.rhai")).display().to_string(),
+            Origin::CopyOf(dir) => dir.join(format!("lib/{name}.rhai")).display().to_string(),
+            Origin::Kept(file) => format!("{}: lib/{name}.rhai", file.display()),
+        }
+    }
+
+    /// All its texts, by what messages call them; the recipe's own is the first.
+    pub fn texts(&self) -> impl Iterator<Item = (String, &str)> {
+        let libraries = self.libraries.iter().map(|(name, text)| (self.library(name), text.as_str()));
+        std::iter::once((self.source(), self.text.as_str())).chain(libraries)
+    }
+
+    /// The text that messages call so; none if it is not one of this code.
+    #[must_use]
+    pub fn text_of(&self, source: &str) -> Option<&str> {
+        self.texts().find(|(name, _)| name == source).map(|(_, text)| text)
     }
 
     /// What all of it says, whatever the state is.

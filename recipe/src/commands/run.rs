@@ -24,11 +24,13 @@ use crate::db;
 use crate::dir::Dir;
 use crate::exit;
 use crate::lockfile::{self, Lockfile};
+use crate::pin;
 use crate::places::Places;
 use crate::recipe::Recipe;
 use crate::room::{self, Beside, Room};
 use crate::shelf;
-use crate::state::State;
+use crate::state::{self, State};
+use crate::text::{SyntaxError, Top};
 use crate::trust::Trust;
 use crate::voice::summary::Row;
 
@@ -181,9 +183,8 @@ fn make(
 /// Writes recipes, with nothing installed, their libraries and the lock file: what was looked at, whatever the files say by now.
 fn copy(settings: &Settings, to: &Dir, all: &BTreeMap<String, Code>) -> anyhow::Result<()> {
     let mut libraries: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    for (name, Code { recipe, text, libraries: of_it }) in all {
-        let text =
-            State::default().splice(text).map_err(|e| crate::state::located(&recipe.path, text, &e))?;
+    for (name, Code { recipe, text, libraries: of_it, .. }) in all {
+        let text = bare(text).map_err(|e| state::located(&recipe.path, text, &e))?;
         room::put(to, &format!("{name}.rhai"), text.as_bytes())?;
         for (library, text) in of_it {
             let (file, bytes) = (format!("{library}.rhai"), text.clone().into_bytes());
@@ -205,6 +206,18 @@ fn copy(settings: &Settings, to: &Dir, all: &BTreeMap<String, Code>) -> anyhow::
         room::put(to, lockfile::NAME, &std::fs::read(lock)?)?;
     }
     Ok(())
+}
+
+/// A recipe's text with nothing installed. All of the rest stays in its line and column, as errors name them: the state comes last.
+fn bare(text: &str) -> Result<String, SyntaxError> {
+    let mut bare = text.to_owned();
+    let is_state = |name: &str| state::NAMES.contains(&name) && name != pin::NAME;
+    for old in Top::of(text)?.lets.iter().rev().filter(|l| is_state(&l.name)) {
+        let blank = text[old.span.clone()].chars().map(|c| if c.is_control() { c } else { ' ' });
+        bare.replace_range(old.span.clone(), &blank.collect::<String>());
+    }
+    bare.push_str("\nlet installed = false;\n");
+    State::default().splice(&bare)
 }
 
 /// The program that is meant.

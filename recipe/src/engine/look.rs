@@ -17,7 +17,7 @@ use super::names::{file, is_told, origin, program, script};
 use super::report;
 use crate::code::Code;
 use crate::exit;
-use crate::text::Top;
+use crate::text::{DEPTH, Top};
 
 type Found = BTreeMap<Capability, String>;
 
@@ -61,7 +61,7 @@ pub(super) fn look(code: &Code, beside: &dyn Fn(&str) -> Option<Sha256>) -> anyh
         let at = top.lets.iter().find(|l| l.name == name).map(|l| l.span.start);
         let at = at.or_else(|| top.functions.iter().find(|f| f.name == name).map(|f| f.span.start));
         let place = at.map(|at| crate::text::Place::of(&code.text, at).line);
-        format!("{}:{}", recipe.path.display(), place.unwrap_or(1))
+        format!("{}:{}", code.source(), place.unwrap_or(1))
     };
     let name_of = |dep: &String| dep.split([' ', '<', '>', '=', '!']).next().unwrap_or(dep).to_owned();
     let mut add = |kind, name: String, at: &str| {
@@ -71,11 +71,8 @@ pub(super) fn look(code: &Code, beside: &dyn Fn(&str) -> Option<Sha256>) -> anyh
     recipe.build_deps.iter().for_each(|dep| add(Kind::BuildNeeds, name_of(dep), "pkg"));
     recipe.allow.iter().for_each(|what| add(Kind::Allows, what.clone(), "pkg"));
     PHASES.iter().filter(|p| recipe.has(p)).for_each(|p| add(Kind::Phase, (*p).to_owned(), p));
-    let mut texts = vec![(recipe.path.clone(), &code.text)];
-    texts.extend(code.libraries.iter().map(|(name, text)| (code.lib().join(format!("{name}.rhai")), text)));
     let pkg = top.get("pkg").and_then(|l| l.literal.clone());
-    for (path, text) in texts {
-        let source = path.display().to_string();
+    for (source, text) in code.texts() {
         let ast = parse(&source, text)?;
         let strings = Strings::of(&ast, pkg.as_ref());
         let mut look = Look { source, strings, beside, found: &mut found };
@@ -84,9 +81,10 @@ pub(super) fn look(code: &Code, beside: &dyn Fn(&str) -> Option<Sha256>) -> anyh
     Ok(found)
 }
 
-fn parse(source: &str, text: &str) -> anyhow::Result<AST> {
+/// The tree of a text, with what can never run.
+pub(super) fn parse(source: &str, text: &str) -> anyhow::Result<AST> {
     let mut engine = Engine::new_raw();
-    engine.set_optimization_level(OptimizationLevel::None).set_max_expr_depths(64, 32);
+    engine.set_optimization_level(OptimizationLevel::None).set_max_expr_depths(DEPTH, 32);
     engine.compile(text).map_err(|e| report::syntax(source, text, &e)).exit(exit::RECIPE)
 }
 

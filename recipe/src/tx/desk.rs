@@ -45,7 +45,7 @@ pub struct Desk {
     pub fetcher: Arc<Fetcher>,
     /// ^C.
     pub interrupt: Interrupt,
-    /// Where files beside a recipe are, if that is not where the recipe is.
+    /// Where files beside a recipe are, and the one that it is a copy of, if that is not where the recipe is.
     pub beside: BTreeMap<String, PathBuf>,
     /// None where it is only looked at.
     lock: Option<Lock>,

@@ -10,7 +10,7 @@ use common::cli::Mark;
 use super::desk::Desk;
 use super::journal::{BUILD, HOME, STAGE};
 use crate::claims::Books;
-use crate::code::Code;
+use crate::code::{Code, Origin};
 use crate::db::Source;
 use crate::engine::{Cage, Context, Program, Ran};
 use crate::exit;
@@ -56,6 +56,9 @@ pub fn staged(tx: &str, name: &str) -> String {
 /// The recipe is wrong, not trusted, or not as locked, or one of its phases fails.
 pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
     let mut code = Code::load(path)?;
+    if let Some(dir) = desk.beside.get(&code.recipe.name) {
+        code.origin = Origin::CopyOf(dir.clone());
+    }
     let books = Books::open(&desk.places)?;
     code.recipe = books.settle(code.recipe)?;
     let name = code.recipe.name.clone();

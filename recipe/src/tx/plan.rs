@@ -192,7 +192,7 @@ impl<'a> Planner<'a> {
     fn place(&mut self, coming: Coming) -> anyhow::Result<()> {
         let Coming { made, as_dep, old, record } = coming;
         let Made {
-            code: Code { recipe, text, libraries },
+            code: Code { recipe, text, libraries, .. },
             listing,
             mut changed,
             sources,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::super::capability::Capabilities;
-use crate::code::Code;
+use crate::code::{Code, Origin};
 use crate::recipe::Recipe;
 
 /// What a recipe with this top level and this body of `install` can do, with a library `l`.
@@ -12,7 +12,7 @@ fn can(top: &str, body: &str, library: &str) -> Vec<String> {
     let text = format!("let pkg = #{{ name: \"p\", version: \"1\" }};\n{top}\nfn install() {{\n{body}\n}}\n");
     let recipe = Recipe::parse(&text, Path::new("r/p.rhai")).unwrap();
     let libraries = BTreeMap::from([("l".to_owned(), library.to_owned())]);
-    let code = Code { recipe, text, libraries };
+    let code = Code { recipe, text, libraries, origin: Origin::Here };
     let can = Capabilities::of(&code, &|_| None).unwrap_or_else(|e| panic!("{body}: {e:#}"));
     can.iter().map(|(what, at)| format!("{what}, {at}")).collect()
 }
