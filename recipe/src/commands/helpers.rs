@@ -6,7 +6,8 @@ use common::cli::Mark;
 use serde_json::json;
 
 use super::{Settings, output};
-use crate::engine::helpers::{Group, Helper, table};
+use crate::engine::PHASES;
+use crate::engine::helpers::{Group, Helper, MAKING, table};
 use crate::exit;
 use crate::shelf::similar;
 
@@ -31,7 +32,7 @@ pub fn run(settings: &Settings, name: Option<&str>, markdown: bool) -> anyhow::R
         let all: Vec<_> = chosen
             .iter()
             .map(
-                |h| json!({ "name": h.name, "usage": h.usage.lines().collect::<Vec<_>>(), "about": h.about }),
+                |h| json!({ "name": h.name, "usage": h.usage.lines().collect::<Vec<_>>(), "about": h.about, "phases": h.phases }),
             )
             .collect();
         output::json_of("helpers", &all)?;
@@ -39,9 +40,19 @@ pub fn run(settings: &Settings, name: Option<&str>, markdown: bool) -> anyhow::R
     }
     for helper in chosen {
         output::line(helper.usage)?;
-        output::line(format!("    {}\n", helper.about))?;
+        output::line(format!("    {}{}\n", helper.about, restricted(helper)))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where it can be called, as a sentence behind what it does; none where that is as of most.
+fn restricted(helper: &Helper) -> String {
+    match helper.phases {
+        [] => " Also at the top level.".to_owned(),
+        phases if phases == MAKING => String::new(),
+        phases if phases == PHASES => " In every phase.".to_owned(),
+        _ => format!(" Only in {}.", helper.where_to()),
+    }
 }
 
 /// docs/reference/helpers.md.
@@ -49,18 +60,19 @@ pub fn run(settings: &Settings, name: Option<&str>, markdown: bool) -> anyhow::R
 pub fn page() -> String {
     let mut out = String::from(
         "# Helpers\n\nThe functions that recipes can call. This page is made from the table in \
-         `recipe/src/engine/helpers.rs` by\n`recipe helpers --markdown`; a test compares them.\n\nHelpers with effects run in \
-         phases only, not at the top level. A failing helper ends the phase, unless the recipe\ncatches it: \
+         `recipe/src/engine/helpers.rs` by\n`recipe helpers --markdown`; a test compares them.\n\nHelpers fail where they can have \
+         no effect: unless they say\nsomething else, they can be called in `acquire`, `build` and `install`. A failing helper ends the phase, unless the recipe\ncatches it: \
          `try { ... } catch (e) { print(e); }`. All of Rhai's own functions can be used, but `eval`.\n",
     );
     for (group, title) in Group::ALL {
         out.push_str(&format!("\n## {title}\n"));
         for helper in table().filter(|h| h.group == *group) {
             out.push_str(&format!(
-                "\n### {}\n\n    {}\n\n{}\n",
+                "\n### {}\n\n    {}\n\n{}{}\n",
                 helper.name,
                 helper.usage.replace('\n', "\n    "),
-                helper.about
+                helper.about,
+                restricted(helper)
             ));
         }
     }

@@ -5,11 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use common::cli::{Mark, hint_of, tell};
+use common::cli::{Mark, tell};
 
 use super::{Settings, graph, output};
 use crate::code::Code;
-use crate::db;
 use crate::exit;
 use crate::recipe::Recipe;
 use crate::resolve::{Broken, Graph};
@@ -158,10 +157,7 @@ pub(super) fn conclude(
 
 /// Runs `remove()` of the recipe as it was installed: the file may be a newer version's by now.
 pub(super) fn before(desk: &Desk, tx: &str, recipe: &Recipe) -> anyhow::Result<()> {
-    let kept = Code::installed(&desk.own, recipe)?;
-    let text = recipe.state.tx.as_deref().filter(|_| kept.is_some());
-    let text = text.map(|tx| desk.own.path.join(db::text(&recipe.name, tx)));
-    let old = match kept {
+    let old = match Code::installed(&desk.own, recipe)? {
         Some(code) => code,
         None => {
             tell(&format!(
@@ -178,19 +174,5 @@ pub(super) fn before(desk: &Desk, tx: &str, recipe: &Recipe) -> anyhow::Result<(
         return Ok(());
     }
     let program = make::program(desk, tx, &old, None)?;
-    let program = match &text {
-        Some(file) => program.with_text_at(file),
-        None => program,
-    };
-    let ran = program.run("remove").map(drop);
-    let ran = ran.with_context(|| format!("remove of {} failed", recipe.name));
-    // Who mends the file must know that this is not what ran.
-    let unclear = |e: &anyhow::Error| !desk.interrupt.is_set() && hint_of(e).is_none();
-    match ran {
-        Err(e) if text.is_some() && unclear(&e) => Err(e).hint(format!(
-            "what runs is remove() as it was installed; `recipe install --reinstall {}` installs that of its file",
-            recipe.name
-        )),
-        ran => ran,
-    }
+    program.run("remove").map(drop).with_context(|| format!("remove of {} failed", recipe.name))
 }

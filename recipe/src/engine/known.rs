@@ -23,6 +23,13 @@ pub(super) fn each(ast: &AST, f: &mut dyn FnMut(&ASTNode<'_>)) {
     ast.walk(&mut |nodes: &[ASTNode<'_>]| visit(nodes, f));
 }
 
+/// As [`each`], of what runs with the top level: neither functions nor closures.
+pub(super) fn each_of_top(ast: &AST, f: &mut dyn FnMut(&ASTNode<'_>)) {
+    for statement in ast.statements() {
+        statement.walk(&mut Vec::new(), &mut |nodes: &[ASTNode<'_>]| visit(nodes, f));
+    }
+}
+
 fn visit(nodes: &[ASTNode<'_>], f: &mut dyn FnMut(&ASTNode<'_>)) -> bool {
     let Some(node) = nodes.last() else { return true };
     f(node);
@@ -61,6 +68,11 @@ impl<'a> Strings<'a> {
         }
         each(ast, &mut |node| strings.node(node));
         strings
+    }
+
+    /// Whether something besides the top level binds a name.
+    pub(super) fn binds(&self, name: &str) -> bool {
+        self.bound.get(name).is_some_and(|bound| bound.times > usize::from(self.top.contains(name)))
     }
 
     fn node(&mut self, node: &ASTNode<'_>) {

@@ -33,6 +33,7 @@ mod verify;
 mod programs;
 mod tools;
 mod leftovers;
+mod limits;
 mod confinement;
 mod attacks;
 mod base;

@@ -91,6 +91,14 @@ fn helpers_say_in_which_phase_they_work() {
             "`git_clone` can only be called in acquire(), not in install()",
         ),
         (
+            "fn install() { }\nfn post_install() { write_file(\"x\", \"y\"); }",
+            "p.rhai:3:21: `write_file` can only be called in acquire(), build() and install(), not in post_install()",
+        ),
+        (
+            "fn install() { late(); }\nfn is_installed() { late(); false }\nfn late() { install_file(\"x\", \"share/zz\"); }",
+            "p.rhai:4:13: `install_file` can only be called in acquire(), build() and install(), not in is_installed()",
+        ),
+        (
             "fn build() { cargo_fetch(); }\nfn install() { }",
             "`cargo_fetch` can only be called in acquire(), not in build()",
         ),

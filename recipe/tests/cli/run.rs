@@ -270,3 +270,29 @@ fn a_dry_run_says_what_would_be_made_or_run_and_does_neither() {
     rig.run(&["install", "p"]).ok();
     assert_eq!(dry(&[]).ok().stdout, format!("{}\n", rig.prefix("bin/p").display()));
 }
+
+/// What is run is a copy; messages are of the file that somebody wrote.
+#[test]
+fn errors_are_those_of_the_recipe_file() {
+    let rig = Rig::new();
+    let file = rig.path("recipes/p.rhai").display().to_string();
+    let write = |head: &str, body: &str| {
+        rig.write("recipes/p.rhai", format!("let pkg = #{{ name: \"p\", version: \"1\" }};{head}\n{body}\n"))
+    };
+    write("", "fn install() { fail(\"no\"); }");
+    let out = rig.run(&["run", "p"]).fails(17, &format!("{file}:2:16: no\n"));
+    assert!(out.stderr.contains("2 | fn install() { fail(\"no\"); }"), "{out:#?}");
+    let state =
+        "\nlet installed = false;\nlet installed_files = [\n    // none\n]; // ours\nlet pinned = \"== 1\";";
+    write(
+        state,
+        "fn install() { write_file(\"x\", \"\"); install_file(\"x\", \"bin/p\", 0o755); }\nfn post_install() { fail(\"no\"); }",
+    );
+    rig.run(&["run", "p"]).fails(17, &format!("{file}:8:21: no\n"));
+    rig.write("recipes/lib/l.rhai", "fn f() { fail(\"of the library\"); }");
+    write("", "import \"l\" as l;\nfn install() { l::f(); }");
+    let library = rig.path("recipes/lib/l.rhai").display().to_string();
+    rig.run(&["run", "p"]).fails(17, &format!("{library}:1:10: of the library\n"));
+    write("", "fn install() { let d = \"x\"; d.undone; instal_bin(d); }");
+    rig.run(&["run", "p"]).fails(10, &format!("{file}:2:39: there is no function `instal_bin`"));
+}

@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use common::cli::Mark;
 use common::hash::Sha256;
 
-use super::{Group, Helper, Text};
+use super::{Group, Helper, MAKING, Text};
 use crate::db::{BESIDE, Source};
 use crate::dir::Dir;
 use crate::engine::capability::Kind;
@@ -20,6 +20,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "download",
         group: Group::Acquire,
+        phases: MAKING,
         usage: "download(url) -> path\ndownload(url, sha256) -> path",
         about: "Downloads a file into the cache and remembers it for `extract`, `verify_*` and `install_*`; these mean the last \
                 one, `install_*` also the one whose path they are given. With a digest any other file is refused. Interrupted \
@@ -33,6 +34,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "copy_source",
         group: Group::Acquire,
+        phases: MAKING,
         usage: "copy_source(path)\ncopy_source(path, sha256)",
         about: "Copies a file that lies beside the recipe (a patch, a service) into the build directory. With a digest any other \
                 file is refused.",

@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use common::cli::Mark;
 
 use super::acquire::last;
-use super::{Group, Helper, Text};
+use super::{Group, Helper, MAKING, Text};
 use crate::archive::{self, Format};
 use crate::dir;
 use crate::engine::context::Context;
@@ -17,6 +17,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "extract",
         group: Group::Build,
+        phases: MAKING,
         usage: "extract()\nextract(format)",
         about: "Unpacks the last download: tar.gz, tar.xz, tar.zst, tar.bz2, tar, zip, crate, whl; gz, xz, zst, bz2 for a \
                 single file; bare for a file that is not packed. Without a format the name decides; what is packed but not \
@@ -30,6 +31,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "extract_file",
         group: Group::Build,
+        phases: MAKING,
         usage: "extract_file(file)\nextract_file(file, format)",
         about: "Unpacks an archive that lies in the build directory, as `copy_source` puts it there or another archive has it in \
                 it, and removes it. Else as `extract`.",
@@ -41,6 +43,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "cd",
         group: Group::Build,
+        phases: MAKING,
         usage: "cd(path)",
         about: "Lets relative paths begin at another directory of the build directory; `..` leads up, but not out.",
         add: |r| r.f1(cd),

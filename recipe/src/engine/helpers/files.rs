@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use anyhow::{Context as _, ensure};
 use rhai::Array;
 
-use super::{Group, Helper, Text};
+use super::{Group, Helper, MAKING, Text};
 use crate::dir;
 use crate::engine::context::Context;
 
@@ -17,6 +17,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "exists",
         group: Group::Files,
+        phases: MAKING,
         usage: "exists(path) -> bool",
         about: "Whether something of this name lies in the build directory.",
         add: |r| r.f1(exists),
@@ -24,6 +25,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "read_file",
         group: Group::Files,
+        phases: MAKING,
         usage: "read_file(path) -> string",
         about: "The content of a text file of the build directory.",
         add: |r| r.f1(read),
@@ -31,6 +33,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "write_file",
         group: Group::Files,
+        phases: MAKING,
         usage: "write_file(path, text)",
         about: "Writes a text file into the build directory; directories are made.",
         add: |r| r.f2(write),
@@ -38,6 +41,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "list_dir",
         group: Group::Files,
+        phases: MAKING,
         usage: "list_dir(path) -> array",
         about: "Names in a directory of the build directory, sorted.",
         add: |r| r.f1(list),

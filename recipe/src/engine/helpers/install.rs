@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail, ensure};
 use common::cli::Mark;
 
-use super::{Group, Helper, Text, find};
+use super::{Group, Helper, MAKING, Text, find};
 use crate::dir::{self, Dir};
 use crate::engine::context::Context;
 use crate::exit;
@@ -15,6 +15,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "install_bin",
         group: Group::Install,
+        phases: MAKING,
         usage: "install_bin(file)\ninstall_bin(file, name)",
         about: "Installs a program into bin, with mode 0755. A name without a slash is looked for below the current \
                 directory, if it does not lie there itself.",
@@ -26,6 +27,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "install_lib",
         group: Group::Install,
+        phases: MAKING,
         usage: "install_lib(file)\ninstall_lib(file, name)",
         about: "Installs a library into lib, with mode 0755.",
         add: |r| {
@@ -36,6 +38,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "install_man",
         group: Group::Install,
+        phases: MAKING,
         usage: "install_man(file)",
         about: "Installs a manual page into share/man; its ending (rg.1, rg.1.gz) says the section.",
         add: |r| r.f1(man),
@@ -43,6 +46,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "install_completion",
         group: Group::Install,
+        phases: MAKING,
         usage: "install_completion(file)\ninstall_completion(file, shell, command)",
         about: "Installs a completion where bash, zsh or fish looks for it. Without a shell the name decides: _rg is zsh's, \
                 rg.fish fish's, rg.bash bash's.",
@@ -54,6 +58,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "install_desktop",
         group: Group::Install,
+        phases: MAKING,
         usage: "install_desktop(file)",
         about: "Installs a desktop entry into share/applications.",
         add: |r| r.f1(desktop),
@@ -61,6 +66,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "install_file",
         group: Group::Install,
+        phases: MAKING,
         usage: "install_file(file, path)\ninstall_file(file, path, mode)",
         about: "Installs a file at a path below the prefix, with mode 0644 or the one that is given (0o755).",
         add: |r| {
@@ -71,6 +77,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "install_config",
         group: Group::Install,
+        phases: MAKING,
         usage: "install_config(file, path)",
         about: "As `install_file`, for a file that users edit: what they changed stays when the package is upgraded or removed.",
         add: |r| r.f2(config),
@@ -78,6 +85,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "install_tree",
         group: Group::Install,
+        phases: MAKING,
         usage: "install_tree(directory, path)",
         about: "Installs a directory and all in it at a path below the prefix. Links inside it stay links.",
         add: |r| r.f2(tree),
@@ -85,6 +93,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "symlink",
         group: Group::Install,
+        phases: MAKING,
         usage: "symlink(target, path)",
         about: "Installs a symbolic link at a path below the prefix. A target below the prefix is written without a slash in \
                 front (`lib/helix/hx`) and becomes relative to the link.",

@@ -20,7 +20,7 @@ use sequoia_openpgp::{Cert, KeyHandle};
 
 use super::acquire::{beside, last};
 use super::verify::{forget, small_bytes};
-use super::{Group, Helper};
+use super::{Group, Helper, MAKING};
 use crate::engine::context::Context;
 use crate::exit;
 
@@ -28,6 +28,7 @@ use crate::exit;
 pub(super) const TABLE: &[Helper] = &[Helper {
     name: "verify_openpgp",
     group: Group::Acquire,
+    phases: MAKING,
     usage: "verify_openpgp(signature_url, key_file)\nverify_openpgp(signature_url, fingerprint)\nverify_openpgp(signature_url, key_file, fingerprint)",
     about: "Downloads a detached OpenPGP signature, armored or not, and fails unless a key of this file beside the recipe made it of \
             the last download. With a fingerprint (all 40 or 64 digits: short ones can be forged) only that key of the file counts; \

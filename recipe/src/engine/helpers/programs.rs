@@ -8,6 +8,7 @@ use rhai::{Array, Dynamic};
 
 use super::{Group, Helper, Text};
 use crate::confine::{self, BUILD, Ended, HOME, Order, Owner, STAGE};
+use crate::engine::PHASES;
 use crate::engine::capability::Kind;
 use crate::engine::context::{Context, Ran};
 use crate::engine::names::{program, script};
@@ -40,6 +41,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "exec",
         group: Group::Programs,
+        phases: PHASES,
         usage: "exec([program, argument, ...])\nexec(program, [argument, ...])",
         about: "Runs a program in the current directory of the build directory; no shell, every argument is passed as it is. \
                 Fails, with the last 40 lines it printed, unless it exits with 0. One argument is shorter than \
@@ -52,6 +54,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "shell",
         group: Group::Programs,
+        phases: PHASES,
         usage: "shell(script)\nshell(script, [argument, ...])",
         about: "Runs a script with `sh -eu`. Pass values as arguments and write \"$1\" for them, never put them into the text: \
                 `shell(\"mv \\\"$1\\\" new\", [name])`. $PREFIX is the prefix; in `install`, $DESTDIR and $STAGE are where files go.",
@@ -63,6 +66,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "output",
         group: Group::Programs,
+        phases: PHASES,
         usage: "output([program, argument, ...]) -> string",
         about: "As `exec`; what the program writes to its standard output comes back, without the newlines at its end.",
         add: |r| r.f1(|c, argv: Array| asked(c, &words(&argv)?, true)),
@@ -70,6 +74,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "has_program",
         group: Group::Programs,
+        phases: PHASES,
         usage: "has_program(name) -> bool",
         about: "Whether there is a program of this name for `exec`.",
         add: |r| r.f1(|c, name: Text| Ok(which(c, &name)?.is_some())),
@@ -77,6 +82,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "which",
         group: Group::Programs,
+        phases: PHASES,
         usage: "which(name) -> path",
         about: "Where `exec` finds a program; fails if it is nowhere.",
         add: |r| {
@@ -148,17 +154,6 @@ done";
 fn which(context: &mut Context, name: &str) -> anyhow::Result<Option<String>> {
     let found = output(context, &script_of(WHICH, &[name.to_owned()]))?;
     Ok(Some(found.to_string()).filter(|p| !p.is_empty()))
-}
-
-/// The phases that may call a helper.
-pub(super) fn only_in(context: &Context, helper: &str, phases: &[&str]) -> anyhow::Result<()> {
-    let phase = context.phase.as_deref().unwrap_or_default();
-    if phases.contains(&phase) {
-        return Ok(());
-    }
-    let all: Vec<_> = phases.iter().map(|p| format!("{p}()")).collect();
-    Err(anyhow::anyhow!("`{helper}` can only be called in {}, not in {phase}()", all.join(" and ")))
-        .exit(exit::RECIPE)
 }
 
 /// How much of a command messages show, in characters: some lines of a terminal.

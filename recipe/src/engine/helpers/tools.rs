@@ -3,8 +3,8 @@
 use anyhow::ensure;
 use common::cli::Mark;
 
-use super::programs::{exec, jobs, only_in, output, with};
-use super::{Group, Helper, Text};
+use super::programs::{exec, jobs, output, with};
+use super::{Group, Helper, MAKING, Text};
 use crate::confine::BUILD;
 use crate::engine::context::Context;
 use crate::exit;
@@ -14,6 +14,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "configure",
         group: Group::Programs,
+        phases: MAKING,
         usage: "configure()\nconfigure([argument, ...])",
         about: "`./configure --prefix=PREFIX`, with these arguments.",
         add: |r| r.args(configure),
@@ -21,6 +22,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "make",
         group: Group::Programs,
+        phases: MAKING,
         usage: "make()\nmake([argument, ...])",
         about: "`make` with all processors. In `install`, `make([\"install\"])` has DESTDIR set: what it installs below the \
                 prefix is in the package, anything else is an error.",
@@ -29,6 +31,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "cmake",
         group: Group::Programs,
+        phases: MAKING,
         usage: "cmake()\ncmake([argument, ...])",
         about: "Configures by CMake, as a release for the prefix, and builds; in the directory `build`.",
         add: |r| r.args(cmake),
@@ -36,18 +39,15 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "cmake_install",
         group: Group::Programs,
+        phases: &["install"],
         usage: "cmake_install()",
         about: "Installs what `cmake` built.",
-        add: |r| {
-            r.f0(|c| {
-                only_in(c, "cmake_install", &["install"])?;
-                exec(c, &with("cmake", &["--install", "build"]))
-            });
-        },
+        add: |r| r.f0(|c| exec(c, &with("cmake", &["--install", "build"]))),
     },
     Helper {
         name: "meson",
         group: Group::Programs,
+        phases: MAKING,
         usage: "meson()\nmeson([argument, ...])",
         about: "Configures by Meson, as a release for the prefix, and builds; in the directory `build`.",
         add: |r| r.args(meson),
@@ -55,30 +55,23 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "meson_install",
         group: Group::Programs,
+        phases: &["install"],
         usage: "meson_install()",
         about: "Installs what `meson` built.",
-        add: |r| {
-            r.f0(|c| {
-                only_in(c, "meson_install", &["install"])?;
-                exec(c, &with("meson", &["install", "-C", "build", "--no-rebuild"]))
-            });
-        },
+        add: |r| r.f0(|c| exec(c, &with("meson", &["install", "-C", "build", "--no-rebuild"]))),
     },
     Helper {
         name: "cargo_fetch",
         group: Group::Programs,
+        phases: &["acquire"],
         usage: "cargo_fetch()",
         about: "Downloads the crates that Cargo.lock names, for `cargo_build`, which has no network.",
-        add: |r| {
-            r.f0(|c| {
-                only_in(c, "cargo_fetch", &["acquire"])?;
-                exec(c, &with("cargo", &["fetch", "--locked"]))
-            });
-        },
+        add: |r| r.f0(|c| exec(c, &with("cargo", &["fetch", "--locked"]))),
     },
     Helper {
         name: "cargo_build",
         group: Group::Programs,
+        phases: MAKING,
         usage: "cargo_build()\ncargo_build([argument, ...])",
         about: "`cargo build --release --frozen`; programs are in target/release.",
         add: |r| r.args(cargo),
@@ -86,6 +79,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "patch",
         group: Group::Programs,
+        phases: MAKING,
         usage: "patch(file)\npatch(file, strip)",
         about: "Applies a patch of the build directory (see `copy_source`) by the program `patch`; 1 directory is stripped of \
                 its names, or as many as said.",
@@ -97,6 +91,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "git_clone",
         group: Group::Programs,
+        phases: &["acquire"],
         usage: "git_clone(url, commit)",
         about: "Clones a repository, checks out this commit (all 40 digits: a tag can be moved) with its submodules, and begins \
                 there.",
@@ -156,7 +151,6 @@ fn patch(context: &mut Context, file: &str, strip: i64) -> anyhow::Result<()> {
 }
 
 fn git_clone(context: &mut Context, url: Text, commit: Text) -> anyhow::Result<()> {
-    only_in(context, "git_clone", &["acquire"])?;
     if commit.len() != 40 || !commit.chars().all(|c| c.is_ascii_hexdigit()) {
         return Err(anyhow::anyhow!("expected a commit of 40 digits, found {commit:?}"))
             .exit(exit::RECIPE)

@@ -9,7 +9,7 @@ use common::hash::Sha256;
 use minisign_verify::{PublicKey, Signature};
 
 use super::acquire::last;
-use super::{Group, Helper, Text};
+use super::{Group, Helper, MAKING, Text};
 use crate::db::Source;
 use crate::digest;
 use crate::engine::context::Context;
@@ -21,6 +21,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "verify_sha256",
         group: Group::Acquire,
+        phases: MAKING,
         usage: "verify_sha256(hex)",
         about: "Fails unless the last download has this SHA-256. What does not match is removed from the cache.",
         add: |r| r.f1(sha256),
@@ -28,6 +29,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "verify_sha512",
         group: Group::Acquire,
+        phases: MAKING,
         usage: "verify_sha512(hex)",
         about: "The same by SHA-512.",
         add: |r| r.f1(sha512),
@@ -35,6 +37,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "verify_blake3",
         group: Group::Acquire,
+        phases: MAKING,
         usage: "verify_blake3(hex)",
         about: "The same by BLAKE3.",
         add: |r| r.f1(blake3),
@@ -42,6 +45,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "verify_checksums",
         group: Group::Acquire,
+        phases: MAKING,
         usage: "verify_checksums(url)",
         about: "Downloads a list of SHA-256 or SHA-512 digests, as sha256sum, BSD or certutil write it, and fails unless the \
                 last download's is in it. This finds damage, not malice: who can change the file can change the list.",
@@ -50,6 +54,7 @@ pub(super) const TABLE: &[Helper] = &[
     Helper {
         name: "verify_minisign",
         group: Group::Acquire,
+        phases: MAKING,
         usage: "verify_minisign(key)\nverify_minisign(key, url)",
         about: "Downloads the signature (the last download's URL with .minisig, or this one) and fails unless this public key \
                 made it of the last download.",
