@@ -112,8 +112,7 @@ impl<'a> Books<'a> {
         recorded.iter().filter_map(|name| self.lost(name).transpose()).collect()
     }
 
-    /// What is here of a package whose file in the recipes' directory, if there is one, says nothing of it. A file elsewhere may: recipes can
-    /// be named by their paths.
+    /// What is here of a package whose file, if there is one, says nothing of it.
     ///
     /// # Errors
     /// The books cannot be read.
@@ -127,11 +126,7 @@ impl<'a> Books<'a> {
         if Journal::open(own)?.is_some_and(|open| open.packages.iter().any(|package| package.name == name)) {
             return Ok(None);
         }
-        let is_said = |tx: &str, record: &Record| {
-            let file = record.recipe.as_ref().and_then(|path| Recipe::load(path).ok());
-            file.is_some_and(|file| file.state.installed && file.state.tx.as_deref() == Some(tx))
-        };
-        Ok(self.present(name)?.filter(|(tx, record)| !is_said(tx, record)))
+        self.present(name)
     }
 
     /// The state that a recipe file would have if nobody had touched it.

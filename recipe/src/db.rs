@@ -8,8 +8,6 @@
 //!
 //! The recipe file stays the authority: which of these holds is said by `installed_tx` there.
 
-use std::path::PathBuf;
-
 use anyhow::Context;
 use common::hash::Sha256;
 use serde::{Deserialize, Serialize};
@@ -39,9 +37,6 @@ pub struct Record {
     pub deps: Vec<String>,
     /// What it was made from: downloads, and files beside the recipe.
     pub sources: Vec<Source>,
-    /// Its recipe file, links resolved, where it is not in the recipes' directory: it was named by its path.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recipe: Option<PathBuf>,
     /// Libraries that its recipe may import, as they were; none in records of before they were kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub libraries: Option<Libraries>,

@@ -123,14 +123,6 @@ impl Places {
         is_own(path) || recipes.is_some_and(|dir| !dir.as_os_str().is_empty() && below(dir))
     }
 
-    /// The path of a recipe file, links resolved, that is not the one which this name has in the recipes' directory.
-    #[must_use]
-    pub fn outside(&self, name: &str, recipe: &Path) -> Option<PathBuf> {
-        let path = recipe.canonicalize().ok()?;
-        let usual = self.recipe(name).canonicalize().is_ok_and(|usual| usual == path);
-        (!usual).then_some(path)
-    }
-
     /// The directory that recipes are read from. As long as a user has none they are those that came with the system; the first
     /// change copies these ([`crate::shelf::open`]).
     #[must_use]

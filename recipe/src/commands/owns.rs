@@ -92,19 +92,20 @@ impl Owners {
 /// The recipes or the base's list cannot be read.
 pub fn run(settings: &Settings, paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
     let owners = Owners::read(settings)?;
-    let found = paths.iter().map(|path| owners.of(path)).collect::<anyhow::Result<BTreeMap<_, _>>>()?;
-    let missing = found.iter().filter(|(_, owner)| owner.is_none());
+    let mut found = paths.iter().map(|path| owners.of(path)).collect::<anyhow::Result<BTreeMap<_, _>>>()?;
     let places = &settings.places;
-    let unclaimed = match missing.clone().next() {
-        Some(_) => Books::open(places)?.unclaimed(&owners.recipes)?,
-        None => Vec::new(),
+    let unclaimed = match found.values().any(Option::is_none) {
+        true => Books::open(places)?.unclaimed(&owners.recipes)?,
+        false => Vec::new(),
     };
     let unclaimed: Vec<_> = unclaimed.into_iter().map(|(_, record)| record).collect();
-    for (name, _) in missing.clone() {
-        tell(&format!("{name} belongs to no package"));
-        if let Some(record) = places.relative(name).and_then(|path| claims::owner(&unclaimed, path)) {
-            tell(&format!("{}; {}", claims::unclaimed(places, record), claims::adopt(&record.name)));
-        }
+    for (name, owner) in found.iter_mut().filter(|(_, owner)| owner.is_none()) {
+        let record = places.relative(name).and_then(|path| claims::owner(&unclaimed, path));
+        tell(&match record {
+            Some(record) => format!("{}; {}", claims::unclaimed(places, record), claims::adopt(&record.name)),
+            None => format!("{name} belongs to no package"),
+        });
+        *owner = record.map(|record| Owner::Recipe(record.name.clone(), record.version.clone()));
     }
     if settings.json {
         let of = |value: fn(&Owner) -> Value| -> Value {
@@ -117,5 +118,6 @@ pub fn run(settings: &Settings, paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
             output::line(format!("{path}: {owner}"))?;
         }
     }
-    Ok(if missing.count() > 0 { exit::NOT_FOUND.into() } else { ExitCode::SUCCESS })
+    let all = found.values().all(Option::is_some);
+    Ok(if all { ExitCode::SUCCESS } else { exit::NOT_FOUND.into() })
 }

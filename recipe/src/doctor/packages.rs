@@ -40,7 +40,7 @@ pub(super) fn examine(places: &Places, found: &mut Found) {
     }
     // What somebody is writing just now is not in its place yet.
     if let Some(own) = own.as_ref().filter(|own| lock::holder(own).is_none()) {
-        let lost = |name: &str| Books::open(places).and_then(|b| b.lost(name)).is_ok_and(|l| l.is_some());
+        let lost = |name: &str| Some(Books::open(places).and_then(|books| books.lost(name)).ok()??.0);
         strays(own, &installed, &lost, found);
     }
     files(places, prefix.as_ref(), &installed, &base, found);
@@ -105,9 +105,14 @@ fn record(own: Option<&Dir>, recipe: &Recipe, found: &mut Found) -> Option<Recor
 }
 
 /// Records of what no recipe says it is installed: neither that, nor kept for undo.
-fn strays(own: &Dir, installed: &BTreeMap<&str, &Recipe>, lost: &dyn Fn(&str) -> bool, found: &mut Found) {
-    let (kept, last) = match history(own) {
-        Ok(known) => known,
+fn strays(
+    own: &Dir,
+    installed: &BTreeMap<&str, &Recipe>,
+    lost: &dyn Fn(&str) -> Option<String>,
+    found: &mut Found,
+) {
+    let kept = match history(own) {
+        Ok(kept) => kept,
         Err(e) => {
             let hint = match dir::is_denied(&e) {
                 true => OWNERS,
@@ -125,38 +130,34 @@ fn strays(own: &Dir, installed: &BTreeMap<&str, &Recipe>, lost: &dyn Fn(&str) ->
     };
     for (name, tx) in db::names(own) {
         let is_installed = installed.get(name.as_str()).is_some_and(|r| r.state.tx.as_deref() == Some(&tx));
-        // What the last transaction of a package has recorded should be installed.
-        let should_be = last.get(&name) == Some(&tx) && !installed.contains_key(name.as_str());
-        if is_installed || (kept.contains(&(name.clone(), tx.clone())) && !(should_be && lost(&name))) {
+        let should_be = !installed.contains_key(name.as_str()) && lost(&name).as_ref() == Some(&tx);
+        if is_installed || (kept.contains(&(name.clone(), tx.clone())) && !should_be) {
             continue;
         }
         let path = own.path.join(format!("db/{name}/{tx}"));
         let (problem, hint) = match should_be {
-            true => ("no recipe says that it is installed: its files are nobody's", claims::adopt(&name)),
+            true => ("no recipe file says that it is installed", claims::adopt(&name)),
             false => ("nothing refers to this record", format!("remove {}.json", path.display())),
         };
         found.add("record", name, problem, hint);
     }
 }
 
-/// Records that the history refers to, and each package's last transaction; one that removed it left no record.
-type Known = (BTreeSet<(String, String)>, BTreeMap<String, String>);
-
-fn history(own: &Dir) -> anyhow::Result<Known> {
-    let (mut kept, mut last) = (BTreeSet::new(), BTreeMap::new());
+/// Records that the history refers to.
+fn history(own: &Dir) -> anyhow::Result<BTreeSet<(String, String)>> {
+    let mut kept = BTreeSet::new();
     // An interrupted transaction is its own finding.
     if let Some(journal) = Journal::open(own)? {
         kept.extend(journal.packages.into_iter().map(|p| (p.name, journal.tx.clone())));
     }
-    let Some(history) = History::open(own)? else { return Ok((kept, last)) };
+    let Some(history) = History::open(own)? else { return Ok(kept) };
     for tx in history.newest_first() {
         for package in history.journal(tx)?.packages {
             kept.extend(package.from_tx.map(|from| (package.name.clone(), from)));
-            kept.insert((package.name.clone(), tx.to_owned()));
-            last.entry(package.name).or_insert_with(|| tx.to_owned());
+            kept.insert((package.name, tx.to_owned()));
         }
     }
-    Ok((kept, last))
+    Ok(kept)
 }
 
 fn files(

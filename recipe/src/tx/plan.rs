@@ -237,7 +237,6 @@ impl<'a> Planner<'a> {
             empty: listing.empty(),
             files: listing.entries.into_iter().map(recorded).collect(),
             deps: recipe.deps.clone(),
-            recipe: self.desk.places.outside(&recipe.name, &recipe.path),
             sources,
             libraries: Some(libraries),
         };

@@ -42,7 +42,7 @@ fn a_package_without_a_recipe_keeps_its_files() {
     for args in [["remove", "a"], ["files", "a"], ["install", "a"]] {
         let out = rig.run(&args).fails(11, "there is no recipe \"a\" in ");
         assert!(
-            out.stderr.contains("a 1 is installed; `recipe sync-state --adopt a` brings its recipe back"),
+            out.stderr.contains("a 1 is here, ") && out.stderr.contains("`recipe sync-state --adopt a`"),
             "{out:#?}"
         );
     }

@@ -361,7 +361,7 @@ fn dependencies_that_are_none_are_shown_where_they_stand() {
             "p.rhai:{place}: expected a dependency like \"openssl >= 1.1.0\", found {found:?}\n      |\n    "
         );
         let out = rig.run(&["lint", "p"]).fails(10, &says);
-        assert!(out.stderr.contains("1 recipes, 1 with mistakes"), "{out:#?}");
+        assert!(out.stderr.contains("1 recipe, 1 with mistakes"), "{out:#?}");
         let out = rig.run(&["install", "p"]).fails(10, &says);
         assert!(rig.tree().is_empty(), "{out:#?}");
         rig.run(&["list"]).ok();
@@ -391,7 +391,7 @@ fn a_remove_that_fails_says_which_text_it_is_of() {
         "fn install() { write_file(\"p\", \"\"); install_bin(\"p\"); }\nfn remove() { fail(\"broken\"); }",
     );
     rig.run(&["install", "p"]).ok();
-    let hint = "hint: what runs is remove() as it was installed; `recipe install --reinstall p` installs that of its file";
+    let hint = "hint: p 1 was run as it was installed; `recipe install --reinstall p` installs it by its recipe file";
     let out = rig.run(&["remove", "p"]).fails(17, "error: remove of p failed\n");
     assert!(out.stderr.contains(".rhai:3:15: broken") && out.stderr.contains(hint), "{out:#?}");
     rig.write("recipes/p.rhai", rig.recipe("p").replace("fail(\"broken\");", "\n    print(\"mended\");"));
