@@ -17,6 +17,8 @@ use crate::exit;
 use crate::interrupt::{Interrupt, PAUSE};
 
 const NAME: &str = "lock";
+/// How many words of a command are shown.
+const WORDS: usize = 12;
 
 /// The right to change a prefix and its recipes.
 #[derive(Debug)]
@@ -46,8 +48,8 @@ impl Lock {
         hold(&recipes, until, interrupt, || {
             format!("{} is in use by a recipe with another prefix", recipes.path.display())
         })?;
-        let program = std::env::args().take(3).collect::<Vec<_>>().join(" ");
-        let holder = format!("process {} ({program})\n", std::process::id());
+        let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+        let holder = format!("process {} ({})\n", std::process::id(), command(words));
         // Only for people; the lock itself is the kernel's.
         let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(holder.as_bytes()));
         Ok(Self { _prefix: file, _recipes: recipes })
@@ -61,9 +63,19 @@ pub fn holder(own: &Dir) -> Option<String> {
     let (pid, program) = text.trim().strip_prefix("process ")?.split_once(" (")?;
     let program = program.strip_suffix(')')?;
     // His number may be another's by now.
-    let command = std::fs::read(format!("/proc/{}/cmdline", pid.parse::<u32>().ok()?)).ok()?;
-    let words: Vec<_> = command.split(|b| *b == 0).take(3).map(String::from_utf8_lossy).collect();
-    (words.join(" ").trim_end() == program.trim_end()).then(|| text.trim().to_owned())
+    let line = std::fs::read(format!("/proc/{}/cmdline", pid.parse::<u32>().ok()?)).ok()?;
+    let words = line.strip_suffix(b"\0").unwrap_or(&line).split(|b| *b == 0);
+    let words = words.map(|word| String::from_utf8_lossy(word).into_owned());
+    (command(words) == program).then(|| text.trim().to_owned())
+}
+
+/// A command as people see it who wait for it: options may stand before what it does, but all of a long list of names says nothing more.
+fn command(words: impl Iterator<Item = String>) -> String {
+    let mut words: Vec<_> = words.map(|word| word.replace(char::is_control, "?")).collect();
+    let rest = words.len().saturating_sub(WORDS);
+    words.truncate(WORDS);
+    let more = if rest > 0 { " ..." } else { "" };
+    format!("{}{more}", words.join(" "))
 }
 
 fn hold(

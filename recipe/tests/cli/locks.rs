@@ -5,6 +5,8 @@ use std::time::Duration;
 use crate::rig::{Rig, tree};
 use testkit::server::Answer;
 
+const RECIPE: &str = env!("CARGO_BIN_EXE_recipe");
+
 #[test]
 fn a_second_recipe_is_told_who_works() {
     let rig = Rig::new();
@@ -13,11 +15,12 @@ fn a_second_recipe_is_told_who_works() {
     rig.run(&["install", "a"]).ok();
     rig.add("slow", "1", "");
     rig.server.answer("/slow-1.tar.gz", Answer::Drip(Duration::from_millis(100)));
-    let mut slow = rig.cmd(&["install", "slow"]).std().spawn().expect("it starts");
+    let mut slow = rig.cmd(&["-q", "--wait", "1", "install", "slow"]).std().spawn().expect("it starts");
     while rig.server.log().len() < 2 {
         std::thread::sleep(Duration::from_millis(10));
     }
-    let holder = format!("is in use by process {} (", slow.id());
+    let holder =
+        format!("is in use by process {} ({} -q --wait 1 install slow --recipes ", slow.id(), RECIPE);
     rig.run(&["install", "--reinstall", "a"]).fails(16, &holder);
     rig.run(&["remove", "a"]).fails(16, &holder);
     // With another prefix, but the same recipes.
