@@ -286,5 +286,11 @@ pub fn adopt(name: &str) -> String {
     format!("`recipe sync-state --adopt {name}` writes it into its recipe file again, --remove removes it")
 }
 
+/// Both, in one sentence.
+#[must_use]
+pub fn stray(places: &Places, record: &Record) -> String {
+    format!("{}; {}", unclaimed(places, record), adopt(&record.name))
+}
+
 /// What can be done about claims that are not true.
 pub const HINT: &str = "`recipe sync-state` brings this prefix to what the recipe files say";

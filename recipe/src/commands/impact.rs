@@ -16,6 +16,7 @@ use crate::places::OWN;
 use crate::recipe::Recipe;
 use crate::resolve::{self, Graph};
 use crate::shelf;
+use crate::voice::summary::several;
 
 /// How a package would be affected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -85,10 +86,10 @@ pub fn run(settings: &Settings, name: &str) -> anyhow::Result<ExitCode> {
     }
     let cells: Vec<_> = all.iter().map(|package| cells(package, &recipe.version)).collect();
     output::columns(&cells.iter().map(|row| row.each_ref().map(String::as_str)).collect::<Vec<_>>())?;
-    let packages = count(going().count(), "package");
+    let packages = several(going().count(), "package");
     let size = bytes.map(|bytes| format!(", {}", BinaryBytes(bytes))).unwrap_or_default();
     let command = format!("recipe remove --cascade -s {}", recipe.name);
-    output::line(format!("{packages}, {}{size} would go with `{command}`", count(files, "file")))?;
+    output::line(format!("{packages}, {}{size} would go with `{command}`", several(files, "file")))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -178,9 +179,5 @@ fn cells(package: &Affected, recipe: &str) -> [String; 4] {
         how.push_str(&format!(", and {recipe} is not it"));
     }
     let bytes = package.bytes.map(|bytes| BinaryBytes(bytes).to_string()).unwrap_or_default();
-    [format!("{} {}", package.name, package.version), how, count(package.files, "file"), bytes]
-}
-
-fn count(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+    [format!("{} {}", package.name, package.version), how, several(package.files, "file"), bytes]
 }

@@ -95,5 +95,5 @@ fn lost(settings: &Settings, recipes: &[Recipe]) -> Vec<String> {
     let works = Dir::open(&places.prefix_here().join(OWN)).is_ok_and(|own| lock::holder(&own).is_some());
     let here = Books::open(places).and_then(|books| books.unclaimed(recipes)).unwrap_or_default();
     let here = here.iter().filter(|_| !works).map(|(_, record)| record);
-    here.map(|r| format!("{}; {}", claims::unclaimed(places, r), claims::adopt(&r.name))).collect()
+    here.map(|record| claims::stray(places, record)).collect()
 }

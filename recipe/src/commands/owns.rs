@@ -102,7 +102,7 @@ pub fn run(settings: &Settings, paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
     for (name, owner) in found.iter_mut().filter(|(_, owner)| owner.is_none()) {
         let record = places.relative(name).and_then(|path| claims::owner(&unclaimed, path));
         tell(&match record {
-            Some(record) => format!("{}; {}", claims::unclaimed(places, record), claims::adopt(&record.name)),
+            Some(record) => claims::stray(places, record),
             None => format!("{name} belongs to no package"),
         });
         *owner = record.map(|record| Owner::Recipe(record.name.clone(), record.version.clone()));

@@ -17,6 +17,7 @@ use super::known::{Strings, each};
 use super::{look, modules, report};
 use crate::code::Code;
 use crate::exit;
+use crate::shelf::similar;
 use crate::state::located;
 use crate::text::{DEPTH, Place, Top};
 
@@ -75,6 +76,11 @@ fn read<'a>(
 fn position(text: &str, offset: usize) -> Position {
     let Place { line, column } = Place::of(text, offset);
     Position::new(line.min(65535) as u16, column.min(65535) as u16)
+}
+
+/// What a name should have been, behind what is wrong with it.
+fn meant<'a>(name: &str, all: impl Iterator<Item = &'a str>) -> String {
+    similar(name, all).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default()
 }
 
 /// Variables that nothing defines: the text is compiled once more, strictly, with the names of the recipe's top level in scope.

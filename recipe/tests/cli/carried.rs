@@ -111,15 +111,21 @@ fn what_built_it_before_is_kept_or_goes() {
     settled(&b);
 }
 
-/// Corrected files are not corrected again after a transaction has brought another version.
-#[test]
-fn a_file_is_corrected_before_its_package_is_upgraded() {
+/// Both machines have `app` and `lib`, which it needs.
+fn app_and_lib() -> (Rig, Rig) {
     let a = Rig::new();
     package(&a, "lib", "1", "");
     package(&a, "app", "1", "deps: [\"lib\"]");
     a.run(&["install", "app"]).ok();
     let b = second(&a);
     b.run(&["sync-state"]).ok();
+    (a, b)
+}
+
+/// Corrected files are not corrected again after a transaction has brought another version.
+#[test]
+fn a_file_is_corrected_before_its_package_is_upgraded() {
+    let (a, b) = app_and_lib();
     // The file of lib says that 1 is installed, its recipe has 2, and the new app needs that.
     package(&a, "lib", "2", "");
     package(&a, "app", "2", "deps: [\"lib >= 2\"]");
@@ -206,12 +212,7 @@ fn what_is_killed_is_done_by_the_next_one() {
 /// Whatever comes over the recipe files of an upgrade that was killed at any renaming: another machine's, those of before, or none.
 #[test]
 fn files_may_be_replaced_while_a_transaction_is_open() {
-    let a = Rig::new();
-    package(&a, "lib", "1", "");
-    package(&a, "app", "1", "deps: [\"lib\"]");
-    a.run(&["install", "app"]).ok();
-    let b = second(&a);
-    b.run(&["sync-state"]).ok();
+    let (a, b) = app_and_lib();
     let copy = |from: std::path::PathBuf, to: std::path::PathBuf| {
         Cmd::new("cp").arg("-aT").arg(from).arg(to).run().expect("copied");
     };

@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
 
-use super::{Mistake, Text, position};
+use super::{Mistake, Text, meant, position};
 use crate::engine::PHASES;
 use crate::engine::helpers::{self, Helper};
 use crate::engine::known::{each, each_of_top};
-use crate::shelf::similar;
 
 /// The numbers of arguments that functions of a text take.
 type Functions = BTreeMap<String, BTreeSet<usize>>;
@@ -174,10 +173,6 @@ impl Look<'_> {
             Some(_) => None,
         }
     }
-}
-
-fn meant<'a>(name: &str, all: impl Iterator<Item = &'a str>) -> String {
-    similar(name, all).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default()
 }
 
 fn wrong_count(name: &str, counts: &BTreeSet<usize>, found: usize) -> String {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use rhai::{AST, ASTNode, Expr, Stmt};
 
-use super::{Mistake, Text, position};
+use super::{Mistake, Text, meant, position};
 use crate::engine::known::{Strings, each};
 use crate::engine::{PHASES, helpers};
 use crate::recipe::KEYS;
@@ -112,8 +112,7 @@ fn fields(text: &Text<'_>) -> Vec<Mistake> {
         if variable.1 != "pkg" || has.iter().any(|(key, _)| *key == *field.2) {
             return;
         }
-        let meant = similar(&field.2, has.iter().map(|(key, _)| key.as_str()));
-        let hint = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+        let hint = meant(&field.2, has.iter().map(|(key, _)| key.as_str()));
         found.push(Mistake {
             position: *position,
             message: format!("`pkg` has no field `{}`{hint}", field.2),

@@ -68,15 +68,10 @@ pub(super) const TABLE: &[Helper] = &[
 
 /// Rhai's own would not end when it is interrupted.
 fn sleep(context: &mut Context, seconds: f64) -> anyhow::Result<()> {
-    const STEP: Duration = Duration::from_millis(50);
     let wait = Duration::try_from_secs_f64(seconds.max(0.0)).ok();
-    let end = wait.and_then(|wait| Instant::now().checked_add(wait));
-    let end = end
+    let wait = wait
+        .filter(|wait| Instant::now().checked_add(*wait).is_some())
         .with_context(|| format!("expected a number of seconds, found {seconds}"))
         .exit(crate::exit::RECIPE)?;
-    while let Some(rest) = end.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero()) {
-        context.interrupt.check()?;
-        std::thread::sleep(rest.min(STEP));
-    }
-    Ok(())
+    context.interrupt.sleep(wait)
 }
