@@ -47,10 +47,17 @@ pub fn shown(places: &Places) -> anyhow::Result<(Vec<Recipe>, Vec<anyhow::Error>
 }
 
 fn settled(places: &Places, cache: Option<&Path>) -> anyhow::Result<(Vec<Recipe>, Vec<anyhow::Error>)> {
-    let (recipes, errors) = as_they_say(places.shelf(), cache)?;
+    let all = read::all(places.shelf(), cache)?;
     let books = Books::open(places)?;
-    let recipes = recipes.into_iter().map(|recipe| books.settle(recipe));
-    Ok((recipes.collect::<anyhow::Result<_>>()?, errors))
+    let mut recipes = Vec::with_capacity(all.size_hint().1.unwrap_or(0));
+    let mut errors = Vec::new();
+    for loaded in all {
+        match loaded {
+            Ok(recipe) => recipes.push(books.settle(recipe)?),
+            Err(e) => errors.push(e),
+        }
+    }
+    Ok((recipes, errors))
 }
 
 /// These recipes, each as `load` finds it; [`all`], where none is named.
@@ -76,20 +83,6 @@ pub fn named_or_all(
 pub fn every(places: &Places) -> anyhow::Result<Vec<Recipe>> {
     let (recipes, errors) = all(places)?;
     errors.into_iter().next().map_or(Ok(recipes), Err)
-}
-
-/// As [`all`], with the states that the files have, be they true or not.
-fn as_they_say(dir: &Path, cache: Option<&Path>) -> anyhow::Result<(Vec<Recipe>, Vec<anyhow::Error>)> {
-    let all = read::all(dir, cache)?;
-    let mut recipes = Vec::with_capacity(all.size_hint().1.unwrap_or(0));
-    let mut errors = Vec::new();
-    for loaded in all {
-        match loaded {
-            Ok(recipe) => recipes.push(recipe),
-            Err(e) => errors.push(e),
-        }
-    }
-    Ok((recipes, errors))
 }
 
 /// The file of a recipe that is asked for by name, or by path if the word has a slash or ends in `.rhai`.

@@ -40,25 +40,32 @@ struct File {
 
 /// Names of a directory's recipe files, sorted.
 pub(super) fn names(dir: &Path) -> anyhow::Result<Vec<OsString>> {
-    let mut names: Vec<_> = list(dir)?.1.into_iter().map(|file| file.name).collect();
+    let mut names: Vec<_> = list(&open(dir)?)?.into_iter().map(|file| file.name).collect();
     names.sort_unstable();
     Ok(names)
 }
 
-/// The directory, and its recipe files in its own order.
-fn list(dir: &Path) -> anyhow::Result<(Dir, Vec<File>)> {
+fn open(dir: &Path) -> anyhow::Result<Dir> {
+    readable(dir, Dir::open(dir))
+}
+
+/// The recipe files of a directory, in its own order.
+fn list(dir: &Dir) -> anyhow::Result<Vec<File>> {
     // Not std's reader of directories: it panics when closing one fails.
-    let (dir, names) = Dir::open(dir)
-        .and_then(|dir| dir.numbered_names().map(|names| (dir, names)))
-        .with_context(|| format!("failed to list {}", dir.display()))
-        .exit(exit::NOT_FOUND)
-        .hint("--recipes DIR or RECIPE_PATH says where recipes are")?;
+    let names = readable(&dir.path, dir.numbered_names())?;
     // One whose name is no text cannot be a recipe, and is not passed over: reading it says so.
     let is_recipe = |name: &[u8]| !name.starts_with(b".") && name.ends_with(b".rhai");
     let file = |(inode, name): (u64, std::ffi::CString)| {
         is_recipe(name.as_bytes()).then(|| File { inode, name: OsString::from_vec(name.into_bytes()) })
     };
-    Ok((dir, names.into_iter().filter_map(file).collect()))
+    Ok(names.into_iter().filter_map(file).collect())
+}
+
+fn readable<T>(dir: &Path, result: std::io::Result<T>) -> anyhow::Result<T> {
+    result
+        .with_context(|| format!("failed to list {}", dir.display()))
+        .exit(exit::NOT_FOUND)
+        .hint("--recipes DIR or RECIPE_PATH says where recipes are")
 }
 
 /// All recipes of a directory, sorted by the names of their files; with a cache, from texts kept there as far as those are true.
@@ -66,8 +73,15 @@ pub(super) fn all(
     dir: &Path,
     cache: Option<&Path>,
 ) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Recipe>>> {
-    let (dir, mut files) = list(dir)?;
-    let kept = cache.and_then(|cache| Kept::open(cache, &dir));
+    let dir = open(dir)?;
+    // Names and texts are two long reads of the kernel, each by one processor.
+    let (files, kept) = thread::scope(|scope| {
+        let kept = || Kept::open(cache?, &dir);
+        let helper = cache.and_then(|_| thread::Builder::new().spawn_scoped(scope, kept).ok());
+        let files = list(&dir);
+        (files, helper.map_or_else(kept, |helper| helper.join().ok().flatten()))
+    });
+    let mut files = files?;
     files.sort_unstable_by_key(|file| file.inode);
     // Each is put where it stays: a recipe is half a kilobyte, and ten thousand are not moved for nothing.
     let places: Vec<OnceLock<anyhow::Result<Recipe>>> = files.iter().map(|_| OnceLock::new()).collect();

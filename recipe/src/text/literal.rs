@@ -209,6 +209,10 @@ pub(super) fn string(text: &str, token: &Token) -> Option<String> {
 
 /// What stands between quotes; `column` is that of the first one.
 fn unescape(inner: &str, column: impl Fn() -> usize) -> Option<String> {
+    // As nearly all are.
+    if !inner.contains(['\\', '"']) {
+        return Some(inner.to_owned());
+    }
     let mut out = String::with_capacity(inner.len());
     let mut chars = inner.chars();
     // In a line that the string goes on in: blanks up to here, where the string began, are its indentation.
