@@ -79,21 +79,13 @@ impl<'a> Books<'a> {
         }
     }
 
-    /// Names of all packages that are here, whatever recipe files say.
+    /// What is here of all packages, as [`Books::present`] has it, sorted by name.
     ///
     /// # Errors
     /// The books cannot be read.
-    pub fn names(&self) -> anyhow::Result<Vec<String>> {
+    pub fn all(&self) -> anyhow::Result<Vec<(String, Record)>> {
         let Some(own) = &self.own else { return Ok(Vec::new()) };
-        let mut names: Vec<_> = db::names(own).into_iter().map(|(name, _)| name).collect();
-        names.dedup();
-        let mut here = Vec::new();
-        for name in names {
-            if self.present(&name)?.is_some() {
-                here.push(name);
-            }
-        }
-        Ok(here)
+        db::packages(own).iter().filter_map(|name| self.present(name).transpose()).collect()
     }
 
     /// What is here although no recipe file says so: its transaction and its record. `recipes`: all that can be read, settled.

@@ -93,7 +93,7 @@ enum Command {
         #[arg(required = true)]
         names: Vec<String>,
     },
-    /// Show which package a file belongs to, also if it is one of the base.
+    /// Show which package a file belongs to, or all that have a directory, also if it is one of the base.
     Owns {
         /// Paths of files.
         #[arg(required = true)]

@@ -8,12 +8,14 @@
 //!
 //! The recipe file stays the authority: which of these holds is said by `installed_tx` there.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context;
 use common::hash::Sha256;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Libraries;
-use crate::dir::Dir;
+use crate::dir::{Dir, parents};
 use crate::recipe::Recipe;
 use crate::stage::{Entry, What};
 
@@ -51,6 +53,14 @@ impl Record {
             What::Link { .. } => 0,
         };
         self.files.iter().map(size).sum()
+    }
+
+    /// Its directories: those above its files, those that it has nothing in, and those above these.
+    #[must_use]
+    pub fn dirs(&self) -> BTreeSet<&str> {
+        let above =
+            self.files.iter().map(|entry| &entry.path).chain(&self.empty).flat_map(|path| parents(path));
+        above.chain(self.empty.iter().map(String::as_str)).collect()
     }
 }
 

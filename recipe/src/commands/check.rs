@@ -1,4 +1,4 @@
-//! `recipe check`: installed files against what was installed.
+//! `recipe check`: installed files and directories against what was installed.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{Settings, output};
 use crate::claims::{self, Books};
+use crate::db::Record;
 use crate::dir::Dir;
 use crate::places::{OWN, Places};
 use crate::recipe::Recipe;
@@ -166,9 +167,30 @@ fn package(settings: &Settings, recipe: &Recipe, findings: &mut Vec<Finding>) ->
     let prefix = Dir::open(&prefix).with_context(|| format!("failed to open {}", prefix.display()))?;
     let own = prefix.sub(OWN).ok();
     let record = own.map(|own| db::installed(&own, recipe)).transpose()?.flatten();
-    if record.is_none() {
+    let Some(record) = record else {
         add("", "there is no record of what was installed".to_owned());
+        return files(settings, &prefix, recipe, None, &mut add);
+    };
+    for path in &record.empty {
+        let problem = match prefix.stat(path) {
+            Ok(Some(stat)) if crate::dir::kind(&stat).is_dir() => continue,
+            Ok(Some(_)) => "it is no directory any more".to_owned(),
+            Ok(None) => MISSING.to_owned(),
+            Err(e) => unseen(&e),
+        };
+        add(&settings.places.installed(path), problem);
     }
+    files(settings, &prefix, recipe, Some(&record), &mut add)
+}
+
+/// Its files.
+fn files(
+    settings: &Settings,
+    prefix: &Dir,
+    recipe: &Recipe,
+    record: Option<&Record>,
+    add: &mut dyn FnMut(&str, String),
+) -> anyhow::Result<()> {
     for file in &recipe.state.files {
         let Some(path) = settings.places.relative(file) else {
             add(file, format!("it is outside of {}", settings.places.prefix.display()));
@@ -178,21 +200,27 @@ fn package(settings: &Settings, recipe: &Recipe, findings: &mut Vec<Finding>) ->
         match prefix.stat(path) {
             Ok(Some(_)) => {}
             Ok(None) => {
-                add(file, "it is missing".to_owned());
+                add(file, MISSING.to_owned());
                 continue;
             }
             Err(e) => {
-                add(file, format!("it cannot be examined: {e}"));
+                add(file, unseen(&e));
                 continue;
             }
         }
         let Some(wanted) = wanted.filter(|w| !w.config) else { continue };
-        match examine(&prefix, path)? {
+        match examine(prefix, path)? {
             Some(found) if found == wanted.what => {}
             found => add(file, difference(&wanted.what, found.as_ref())),
         }
     }
     Ok(())
+}
+
+const MISSING: &str = "it is missing";
+
+fn unseen(e: &std::io::Error) -> String {
+    format!("it cannot be examined: {e}")
 }
 
 fn difference(wanted: &What, found: Option<&What>) -> String {

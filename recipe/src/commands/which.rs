@@ -26,8 +26,8 @@ pub fn run(settings: &Settings, commands: &[String]) -> anyhow::Result<ExitCode>
             missing = true;
             continue;
         };
-        let (path, owner) = owners.of(&path)?;
-        found.push((command, path, owner));
+        let (path, owners) = owners.of(&path)?;
+        found.push((command, path, owners.into_iter().next()));
     }
     if settings.json {
         let all = found.iter().map(|(command, path, owner)| {

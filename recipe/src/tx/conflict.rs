@@ -14,7 +14,6 @@ use super::desk::Desk;
 use crate::base::Owner;
 use crate::claims;
 use crate::db::Record;
-use crate::dir::{self, Dir};
 use crate::exit;
 use crate::shelf;
 use crate::voice::summary::several;
@@ -185,26 +184,4 @@ impl<'a> Conflicts<'a> {
         let shown = self.desk.places.installed(path);
         Ok(self.owners.as_ref().and_then(|o| o.get(&shown)).cloned())
     }
-}
-
-/// Whether all in a directory is given free by a transaction; adds the directories in it with their modes, deepest first.
-pub(super) fn leaves_empty(
-    prefix: &Dir,
-    path: &str,
-    released: &BTreeSet<String>,
-    emptied: &mut Vec<(String, u32)>,
-) -> anyhow::Result<bool> {
-    for name in prefix.sub(path)?.names()? {
-        let inner = format!("{path}/{name}");
-        let Some(stat) = prefix.stat(&inner)? else { continue };
-        if dir::kind(&stat).is_dir() {
-            if !leaves_empty(prefix, &inner, released, emptied)? {
-                return Ok(false);
-            }
-            emptied.push((inner, stat.st_mode & 0o7777));
-        } else if !released.contains(&inner) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }

@@ -1,9 +1,11 @@
 //! Packages -> operations, and what is in their way. Looks, and changes nothing.
 //!
-//! - [`files`]: single files and directories
+//! - [`files`]: single files
+//! - [`dirs`]: directories, which several packages can have
 //! - [`back`]: files of nobody that come back
 
 mod back;
+mod dirs;
 mod files;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +17,6 @@ use super::conflict::Conflicts;
 use super::desk::{Desk, now};
 use super::journal::{Journal, Package, Step};
 use super::make::Made;
-use super::recover::leaving;
 use crate::claims::Books;
 use crate::code::Code;
 use crate::db::{self, Record};
@@ -109,8 +110,10 @@ pub struct Planner<'a> {
     pending: BTreeMap<String, Pending>,
     /// Paths that this transaction gives free.
     released: BTreeSet<String>,
-    /// What was given free and was empty, with a slash at the end.
+    /// What was given free and holds nothing: files that are missing, and directories that were empty, with a slash at the end.
     left: BTreeSet<String>,
+    /// What of that other packages have, too.
+    others: dirs::Others,
 }
 
 impl<'a> Planner<'a> {
@@ -130,6 +133,7 @@ impl<'a> Planner<'a> {
             pending: BTreeMap::new(),
             released: BTreeSet::new(),
             left: BTreeSet::new(),
+            others: None,
         }
     }
 
@@ -171,6 +175,7 @@ impl<'a> Planner<'a> {
     /// Something is in the way (exit code [`exit::CONFLICT`]): all of it is named. Or the prefix cannot be examined.
     pub fn finish(mut self) -> anyhow::Result<Plan> {
         let all = std::mem::take(&mut self.coming);
+        self.others = self.dirs_of_others(&all);
         let mut wanted = BTreeSet::new();
         for Coming { made, .. } in &all {
             for dir in &made.listing.dirs {
@@ -180,11 +185,9 @@ impl<'a> Planner<'a> {
             }
         }
         all.into_iter().try_for_each(|coming| self.place(coming))?;
+        self.journal.leaving = self.leaving(&wanted);
         self.conflicts.finish()?;
         self.journal.steps.extend(self.puts);
-        let left = self.released.iter().chain(&self.left);
-        self.journal.leaving = leaving(left.map(String::as_str));
-        self.journal.leaving.retain(|dir| !wanted.contains(dir));
         Ok(Plan { journal: self.journal, changes: self.changes, notes: self.notes, given: self.given })
     }
 

@@ -17,6 +17,7 @@ mod impact;
 mod archives;
 mod locks;
 mod moves;
+mod dirs;
 mod history;
 mod lockfile;
 mod locked;

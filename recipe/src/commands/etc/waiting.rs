@@ -55,9 +55,7 @@ pub(super) fn look(places: &Places) -> anyhow::Result<Option<(Dir, Dir)>> {
 /// All configuration files of installed packages, as the prefix's own books know them.
 pub(super) fn configs(places: &Places) -> anyhow::Result<Vec<File>> {
     let mut files = Vec::new();
-    let books = Books::open(places)?;
-    for name in books.names()? {
-        let Some((tx, record)) = books.present(&name)? else { continue };
+    for (tx, record) in Books::open(places)?.all()? {
         let at = record.files.iter().enumerate().filter(|(_, entry)| entry.config);
         let file = |(at, entry): (usize, &Entry)| File {
             tx: tx.clone(),

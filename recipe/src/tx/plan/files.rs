@@ -1,4 +1,4 @@
-//! Single files and directories of a package -> steps, or what is in their way.
+//! Single files of a package -> steps, or what is in their way.
 
 use std::collections::BTreeSet;
 
@@ -9,9 +9,8 @@ use crate::db::Record;
 use crate::dir::{is_blocked, parents, split};
 use crate::recipe::Recipe;
 use crate::stage::{Entry, What, examine};
-use crate::tx::apply::{other_file_system, words};
+use crate::tx::apply::other_file_system;
 use crate::tx::config;
-use crate::tx::conflict::leaves_empty;
 use crate::tx::journal::Step;
 
 impl Planner<'_> {
@@ -40,7 +39,10 @@ impl Planner<'_> {
                 }
                 Err(e) => return Err(e).with_context(|| format!("failed to examine {shown}")),
             };
-            let Some(stat) = stat else { continue };
+            let Some(stat) = stat else {
+                self.left.insert(path.clone());
+                continue;
+            };
             if crate::dir::kind(&stat).is_dir() {
                 self.notes.push(format!("{shown} is not removed: it is a directory now"));
                 continue;
@@ -70,39 +72,6 @@ impl Planner<'_> {
             let kept = format!("old/{}/{path}", recipe.name);
             self.journal.steps.push(Step::Remove { path: path.clone(), kept, changed });
             self.released.insert(path.clone());
-        }
-        Ok(())
-    }
-
-    /// Directories of the installed version that had nothing in them and are not in the new one.
-    pub(super) fn leave(&mut self, record: Option<&Record>, keep: &[String]) {
-        let empty = record.into_iter().flat_map(|r| &r.empty);
-        self.left.extend(empty.filter(|dir| !keep.contains(dir)).map(|dir| format!("{dir}/")));
-    }
-
-    /// A directory that must be there.
-    pub(super) fn dir(&mut self, path: &str) -> anyhow::Result<()> {
-        let shown = self.desk.places.installed(path);
-        if self.conflicts.with_base(path)? {
-            return Ok(());
-        }
-        let mut make = || {
-            if !self.journal.dirs.iter().any(|d| d == path) {
-                self.journal.dirs.push(path.to_owned());
-            }
-        };
-        match self.desk.prefix.stat(path) {
-            Ok(None) => make(),
-            Ok(Some(stat)) if crate::dir::kind(&stat).is_dir() => {}
-            // A file that goes makes room for it.
-            Ok(Some(_)) if self.released.contains(path) => make(),
-            Ok(Some(stat)) => {
-                self.conflicts.add(path, format!("{} stands where a directory is needed", words(&stat)));
-            }
-            Err(_) if parents(path).any(|p| self.released.contains(p)) => make(),
-            // The directory above it was reported.
-            Err(e) if is_blocked(&e) => {}
-            Err(e) => return Err(e).with_context(|| format!("failed to examine {shown}")),
         }
         Ok(())
     }
@@ -143,17 +112,8 @@ impl Planner<'_> {
             return Ok(Some(create(path.clone())));
         };
         if crate::dir::kind(&stat).is_dir() {
-            // A directory of the older version makes room for it, if nothing else is in there.
-            let below = format!("{path}/");
-            let was_ours = self.released.iter().any(|r| r.starts_with(&below));
-            let mut emptied = Vec::new();
-            if was_ours && leaves_empty(prefix, path, &self.released, &mut emptied)? {
-                emptied.push((path.clone(), stat.st_mode & 0o7777));
-                self.journal.emptied.extend(emptied);
-                return Ok(Some(create(path.clone())));
-            }
-            self.conflicts.add(path, "a directory stands there");
-            return Ok(None);
+            let makes_room = self.makes_room(path, stat.st_mode & 0o7777)?;
+            return Ok(makes_room.then(|| create(path.clone())));
         }
         if !whose.ours && self.conflicts.is_of_another(path, name)? {
             return Ok(None);
