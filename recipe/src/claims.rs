@@ -230,14 +230,25 @@ pub fn untrue(places: &Places, recipe: &Recipe) -> Option<String> {
         Some(here) if here == version => {
             format!("{}: its recipe has the state of another prefix than {prefix}", recipe.name)
         }
-        Some(here) => {
-            format!("{}: its recipe says that {version} is installed, but in {prefix} {here} is", recipe.name)
-        }
+        Some(here) => format!("{}: {}", recipe.name, other(places, version, here)),
         None => format!(
             "{}: its recipe says that {version} is installed, but there is no record of it in {prefix}",
             recipe.name
         ),
     })
+}
+
+fn other(places: &Places, claimed: &str, here: &str) -> String {
+    format!("its recipe says that {claimed} is installed, but in {} {here} is", places.prefix.display())
+}
+
+/// What to say of a recipe that is right about its installation, but for the version, and what can be done: somebody edited that.
+#[must_use]
+pub fn other_version(places: &Places, recipe: &Recipe, record: &Record) -> Option<(String, String)> {
+    let claimed = recipe.state.version.as_deref();
+    let hint = format!("`recipe sync-state {}` corrects the file", recipe.name);
+    (claimed != Some(&record.version))
+        .then(|| (other(places, claimed.unwrap_or("no version"), &record.version), hint))
 }
 
 /// All packages that are here, although no recipe file says so.

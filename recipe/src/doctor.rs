@@ -31,7 +31,10 @@ pub const CHECKS: &[(&str, &str)] = &[
     ("interrupted", "a run was interrupted, and nobody works there now"),
     ("recipes", "a recipe cannot be read"),
     ("base", "the list of the base's packages cannot be read"),
-    ("record", "an installed package without its record, or a record of a package that no recipe knows of"),
+    (
+        "record",
+        "an installed package without its record or in another version, or a record of a package that no recipe knows of",
+    ),
     ("file", "an installed file is missing, or belongs to the base or to another package, too"),
     ("dependency", "something is needed that nothing satisfies"),
     ("cache", "downloads cannot be kept"),

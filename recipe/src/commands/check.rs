@@ -171,6 +171,9 @@ fn package(settings: &Settings, recipe: &Recipe, findings: &mut Vec<Finding>) ->
         add("", "there is no record of what was installed".to_owned());
         return files(settings, &prefix, recipe, None, &mut add);
     };
+    if let Some((problem, hint)) = claims::other_version(&settings.places, recipe, &record) {
+        add("", format!("{problem}; {hint}"));
+    }
     for path in &record.empty {
         let problem = match prefix.stat(path) {
             Ok(Some(stat)) if crate::dir::kind(&stat).is_dir() => continue,

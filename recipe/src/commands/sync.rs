@@ -111,7 +111,7 @@ fn decide(options: &Options, findings: &mut [Finding]) {
             Problem::Unclaimed => "none",
             // There is nothing wrong with the file.
             Problem::Broken | Problem::Moved if options.forget => "none",
-            Problem::Stale => "correct",
+            Problem::Stale | Problem::Edited => "correct",
             _ if options.forget => "correct",
             Problem::Other => "upgrade",
             Problem::Missing | Problem::Broken | Problem::Moved => "install",

@@ -33,7 +33,7 @@ pub(super) fn examine(places: &Places, found: &mut Found) {
         claim(places, recipe, found);
     }
     for recipe in installed.values() {
-        let record = record(own.as_ref(), recipe, found);
+        let record = record(places, own.as_ref(), recipe, found);
         let deps = record.filter(|_| recipe.is_outdated()).map_or_else(|| recipe.deps.clone(), |r| r.deps);
         let supply = Supply { recipes: &recipes, claimed: &claimed, installed: &installed, base: &base };
         dependencies(recipe, &deps, &supply, found);
@@ -90,9 +90,14 @@ fn claim(places: &Places, recipe: &Recipe, found: &mut Found) {
 }
 
 /// The record of what is installed of a recipe.
-fn record(own: Option<&Dir>, recipe: &Recipe, found: &mut Found) -> Option<Record> {
+fn record(places: &Places, own: Option<&Dir>, recipe: &Recipe, found: &mut Found) -> Option<Record> {
     let problem = match own.map(|own| db::installed(own, recipe)) {
-        Some(Ok(Some(record))) => return Some(record),
+        Some(Ok(Some(record))) => {
+            if let Some((problem, hint)) = claims::other_version(places, recipe, &record) {
+                found.add("record", &recipe.name, problem, hint);
+            }
+            return Some(record);
+        }
         Some(Err(e)) => format!("its record cannot be read: {e:#}"),
         _ => "it is installed, but there is no record of it here".to_owned(),
     };

@@ -227,3 +227,41 @@ fn line_ends_can_change_at_any_time() {
     rig.run(&["install", "s"]).ok();
     assert_eq!(ends(&rig.recipe("s")).0, 1, "{:?}", rig.recipe("s"));
 }
+
+/// What the file says of the installed version, and what was installed, are compared.
+#[test]
+fn an_installed_version_that_was_edited_is_found() {
+    let rig = of(&format!("{PKG}\n{INSTALL}\n"));
+    rig.run(&["install", "s"]).ok();
+    let right = rig.recipe("s");
+    let prefix = rig.path("prefix").display().to_string();
+    for (written, says) in [("\"9\"", "9 is installed"), ("()", "no version is installed")] {
+        let line = format!("installed_version = {written};");
+        rig.write("recipes/s.rhai", right.replace("installed_version = \"1\";", &line));
+        let edited = rig.recipe("s");
+        assert!(edited.contains(&line), "{edited}");
+        let problem = format!("its recipe says that {says}, but in {prefix} 1 is");
+        let hint = "`recipe sync-state s` corrects the file";
+        for args in [&["check"][..], &["check", "s"]] {
+            assert_eq!(rig.run(args).fails(14, "1 differ").stdout, format!("s: {problem}; {hint}\n"));
+        }
+        let doctor = rig.run(&["doctor"]).stdout;
+        assert!(doctor.contains(&format!("record: s: {problem}\n  hint: {hint}\n")), "{doctor}");
+        assert_eq!(rig.recipe("s"), edited, "nobody has asked for that");
+        // The hint helps, and only that: no file moves.
+        let tree = rig.tree();
+        let out = rig.run(&["sync-state", "-n", "s"]).ok();
+        assert_eq!((out.stdout.as_str(), rig.recipe("s")), ("= s 1\n", edited));
+        assert_eq!(rig.run(&["sync-state", "s"]).ok().stdout, "= s 1\n");
+        assert_eq!((rig.recipe("s"), rig.tree()), (right.clone(), tree));
+        rig.run(&["check"]).ok();
+        assert!(!rig.run(&["doctor"]).stdout.contains("record: "));
+    }
+    // Of a recipe that has a newer version, the file is corrected, and the version stays.
+    let newer = right.replace("version: \"1\"", "version: \"2\"");
+    rig.write("recipes/s.rhai", newer.replace("installed_version = \"1\";", "installed_version = \"2\";"));
+    rig.run(&["check"]).fails(14, "");
+    rig.run(&["sync-state"]).ok();
+    assert_eq!(rig.recipe("s"), newer);
+    assert_eq!(rig.run(&["upgrade"]).ok().stdout, "~ s 1 -> 2\n");
+}

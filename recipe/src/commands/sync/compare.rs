@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::claims::Books;
+use crate::claims::{Books, other_version};
 use crate::db::{self, Record};
 use crate::recipe::Recipe;
 use crate::tx::Desk;
@@ -20,6 +20,8 @@ pub(super) enum Problem {
     Other,
     /// It is here as the file says, but the rest of the state is another prefix's.
     Stale,
+    /// It is here in another version than the file says, which is right about the rest: somebody edited it.
+    Edited,
     /// It was made for another prefix, and came here with all of that.
     Moved,
     /// It is here, but some of its files are missing.
@@ -66,6 +68,9 @@ impl Finding {
             Problem::Stale => {
                 format!("{name}: {here} is installed; its file has the state of another prefix")
             }
+            Problem::Edited => {
+                format!("{name}: {here} is installed; its file was edited, and says that {claimed} is")
+            }
             Problem::Moved => format!("{name}: {here} was made for another prefix than {prefix}"),
             Problem::Broken => format!("{name}: some files of {here} are missing"),
             Problem::Unclaimed if self.action == "none" => {
@@ -84,14 +89,18 @@ pub(super) fn compare(desk: &Desk, recipes: &[Recipe]) -> anyhow::Result<Vec<Fin
     let mut findings = Vec::new();
     for recipe in recipes {
         if let Some(problem) = problem(desk, &books, recipe)? {
-            let claim = recipe.claim.as_deref().unwrap_or(&recipe.state);
+            let claimed = recipe.claim.as_deref().unwrap_or(&recipe.state).version.clone();
+            let mut recipe = recipe.clone();
+            if problem == Problem::Edited {
+                recipe.state.version = books.present(&recipe.name)?.map(|(_, record)| record.version);
+            }
             findings.push(Finding {
                 name: recipe.name.clone(),
                 problem,
-                claimed: claim.version.clone(),
+                claimed,
                 here: recipe.installed_version().map(str::to_owned),
                 action: "none",
-                recipe: Some(recipe.clone()),
+                recipe: Some(recipe),
                 gone: false,
             });
         }
@@ -109,7 +118,8 @@ fn problem(desk: &Desk, books: &Books<'_>, recipe: &Recipe) -> anyhow::Result<Op
     };
     let Some(claim) = &recipe.claim else {
         let broken = recipe.state.installed && is_broken(desk, &record)?;
-        return Ok(broken.then_some(Problem::Broken));
+        let edited = recipe.state.installed && other_version(&desk.places, recipe, &record).is_some();
+        return Ok(broken.then_some(Problem::Broken).or(edited.then_some(Problem::Edited)));
     };
     let (theirs, here) = (Path::new(&record.prefix), desk.places.prefix.as_path());
     // The same directory may have two names.
