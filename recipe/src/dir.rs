@@ -4,10 +4,12 @@
 //! plain name in an open directory. Paths here are relative, of plain names ([`check`]).
 //!
 //! - [`names`]: what is in a directory
+//! - [`scratch`]: one of one's own, for a while
 //! - [`nowhere`]: one for those that are not there
 //! - [`text`]: files that are read as a whole
 
 mod names;
+mod scratch;
 mod nowhere;
 mod text;
 
@@ -23,6 +25,7 @@ use common::beneath::{self, DIR};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
+pub use scratch::Scratch;
 pub use text::read_text;
 
 /// An open directory.

@@ -1,35 +1,45 @@
 //! `recipe update`: what `check_update()` of recipes says -> their new `version`, and nothing else of the files.
 //!
+//! Servers are asked while nothing is locked, so that nobody waits for them. The lock is taken to write: a file that is not what it was when
+//! it was read, but for its state, is left alone.
+//!
 //! - [`digests`]: what a file of the old version was held to
+//! - [`report`]: what came of it, as text and JSON
 
 mod digests;
+mod report;
 
 use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use common::cli::{Mark, code, exit_code, is_closed_pipe, report, tell};
-use serde_json::json;
+use common::cli::{Mark, code, exit_code, tell};
 
-use super::{Settings, output};
+use super::Settings;
 use crate::code::Code;
 use crate::crew;
 use crate::exit;
 use crate::recipe::{Recipe, with_text};
 use crate::shelf;
-use crate::state::{located, quote};
+use crate::state::{State, located, quote};
 use crate::text;
 use crate::tx::{self, Desk, make};
 use crate::upstream::is_announcement;
 use crate::version::compare;
 use crate::voice::held::held;
 use crate::voice::progress::Tasks;
+use crate::voice::summary::several;
 use digests::{Digests, Stale};
+use report::Report;
 
 /// How many recipes are asked at the same time, if nobody says it. They wait for servers most of the time.
 const JOBS: NonZero<usize> = NonZero::new(8).unwrap();
+
+/// How long it is waited at least for who works when the answers are there: to ask all again takes longer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Options.
 #[derive(Debug, Args)]
@@ -45,15 +55,6 @@ pub struct Options {
     /// Say what would happen; change nothing.
     #[arg(short = 'n', long)]
     dry_run: bool,
-}
-
-/// What came of it.
-#[derive(Default)]
-struct Report {
-    updates: Vec<Update>,
-    current: Vec<String>,
-    skipped: Vec<String>,
-    failed: Vec<(String, anyhow::Error)>,
 }
 
 /// What a recipe said: the newest version, and all that it said meanwhile.
@@ -72,6 +73,8 @@ struct Newest {
 /// A recipe that has a new version.
 struct Update {
     recipe: Recipe,
+    /// Its text when it was asked.
+    text: String,
     to: String,
     digests: Digests,
     warnings: Vec<String>,
@@ -89,7 +92,11 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     }
     // A new version is in no lock file yet.
     let settings = Settings { locked: false, ..settings.clone() };
-    let desk = settings.desk()?;
+    if !options.dry_run {
+        // Whoever may not write, or has to wait, knows it before anybody is asked.
+        drop(settings.desk()?);
+    }
+    let desk = settings.desk_or_look(true)?;
     let (mut recipes, errors) = shelf::named_or_all(&settings.places, &options.names, shelf::load)?;
     let mut seen = BTreeSet::new();
     recipes.retain(|recipe| seen.insert(recipe.path.clone()));
@@ -97,6 +104,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     for error in errors {
         all.fail("", error);
     }
+    let mut updates = Vec::new();
     let answers = ask(&desk, options.jobs, &recipes);
     for (recipe, answer) in recipes.into_iter().zip(answers) {
         desk.interrupt.check()?;
@@ -109,16 +117,54 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
         };
         answer.said.iter().for_each(|line| tell(line));
         match answer.newest.and_then(|newest| update(&desk, options, newest)) {
-            Ok(Some(update)) => {
-                update.warnings.iter().for_each(|w| tell(&format!("warning: {w}")));
-                all.updates.push(update);
-            }
+            Ok(Some(update)) => updates.push(update),
             Ok(None) => all.current.push(recipe.name),
             Err(e) if exit_code(&e) == code::INTERRUPTED => return Err(e),
             Err(e) => all.fail(&recipe.name, e.context(format!("failed to update {}", recipe.name))),
         }
     }
+    drop(desk);
+    if !options.dry_run && !updates.is_empty() {
+        updates = write(&settings, updates, &mut all)?;
+    }
+    for warning in updates.iter().flat_map(|update| &update.warnings) {
+        tell(&format!("warning: {warning}"));
+    }
+    all.updates = updates;
     all.print(!options.dry_run, settings.json)
+}
+
+/// Changes the recipes; those that were.
+fn write(settings: &Settings, updates: Vec<Update>, all: &mut Report) -> anyhow::Result<Vec<Update>> {
+    let settings = Settings { wait: settings.wait.max(PATIENCE), ..settings.clone() };
+    let desk = settings
+        .desk()
+        .with_context(|| format!("found {}, but wrote none", several(updates.len(), "new version")))?;
+    let mut done = Vec::new();
+    for update in updates {
+        let Update { recipe, to, digests, .. } = &update;
+        let written = tx::edit(&desk, recipe, |text| {
+            unchanged(&update, text)?;
+            edited(recipe, text, to, digests)
+        });
+        match written {
+            Ok(()) => done.push(update),
+            Err(e) => all.fail(&recipe.name, e.context(format!("failed to update {}", recipe.name))),
+        }
+    }
+    Ok(done)
+}
+
+/// Whether a recipe says what it said when it was asked. What is installed of it may be something else by now.
+fn unchanged(update: &Update, text: &str) -> anyhow::Result<()> {
+    let says = |text: &str| State::default().splice(text).ok();
+    if text == update.text || says(text).is_some_and(|now| Some(now) == says(&update.text)) {
+        return Ok(());
+    }
+    let Recipe { name, path, .. } = &update.recipe;
+    Err(anyhow::anyhow!("{} was changed while servers were asked, and is left as it is", path.display()))
+        .exit(exit::CONFLICT)
+        .hint(format!("`recipe update {name}` asks again"))
 }
 
 /// Asks all that have `check_update()`, each in a thread: its engine lives and dies there.
@@ -148,39 +194,34 @@ fn asked(desk: &Desk, recipe: &Recipe) -> anyhow::Result<Newest> {
     Ok(Newest { recipe, text, to })
 }
 
-/// Changes a recipe, if there is something to change.
+/// What is to be changed of a recipe, if something is.
 fn update(desk: &Desk, options: &Options, newest: Newest) -> anyhow::Result<Option<Update>> {
     let Newest { recipe, text, to } = newest;
-    let Some(to) = to else { return rehashed(desk, options, &recipe, &text) };
+    let Some(to) = to else { return rehashed(desk, options, recipe, text) };
     // What would be refused is seen before anything is downloaded.
     let new = edited(&recipe, &text, &to, &Digests::new())?;
     let digests = match options.hash && !options.dry_run {
         true => digests::ask(desk, &recipe, &new)?,
         false => Digests::new(),
     };
-    if !options.dry_run {
-        tx::edit(desk, &recipe, |text| edited(&recipe, text, &to, &digests))?;
-    }
     let mut warnings = warnings(&recipe, &text, &digests, options);
     if let Some(pin) = recipe.pinned.as_ref().filter(|pin| !pin.accepts(&to)) {
         warnings.push(format!("{} is pinned to {pin}: `recipe upgrade` leaves {to} out", recipe.name));
     }
-    Ok(Some(Update { recipe, to, digests, warnings }))
+    Ok(Some(Update { recipe, text, to, digests, warnings }))
 }
 
 /// As [`update`], of a recipe that is named and has the newest version: its digests may still be those of the file before.
-fn rehashed(desk: &Desk, options: &Options, recipe: &Recipe, text: &str) -> anyhow::Result<Option<Update>> {
+fn rehashed(desk: &Desk, options: &Options, recipe: Recipe, text: String) -> anyhow::Result<Option<Update>> {
     if !options.hash || options.dry_run || options.names.is_empty() {
         return Ok(None);
     }
-    let digests = digests::ask(desk, recipe, text)?;
+    let digests = digests::ask(desk, &recipe, &text)?;
     if digests.iter().all(|(old, new)| old == new) {
         return Ok(None);
     }
-    let to = recipe.version.clone();
-    tx::edit(desk, recipe, |text| edited(recipe, text, &to, &digests))?;
-    let warnings = vec![unvouched(&recipe.name)];
-    Ok(Some(Update { recipe: recipe.clone(), to, digests, warnings }))
+    let (to, warnings) = (recipe.version.clone(), vec![unvouched(&recipe.name)]);
+    Ok(Some(Update { recipe, text, to, digests, warnings }))
 }
 
 /// What its `check_update()` says.
@@ -216,20 +257,14 @@ fn announces(version: &str, other: &str) -> bool {
     rest.is_some_and(is_announcement)
 }
 
-/// A recipe's text with another version, and other digests. The text may be another one than was read: what somebody else
-/// changed in it meanwhile stays, unless it is the version.
+/// A recipe's text with another version, and other digests.
 fn edited(recipe: &Recipe, text: &str, to: &str, digests: &Digests) -> anyhow::Result<String> {
     let path = &recipe.path;
     let here = |e| located(path, text, &e);
     let version = text::field(text, "pkg", "version").map_err(here).exit(exit::RECIPE)?;
     let version = version
-        .with_context(|| format!("{} has no literal `version` in `pkg` any more", path.display()))
+        .with_context(|| format!("{} has no literal `version` in `pkg`", path.display()))
         .exit(exit::RECIPE)?;
-    if version.text != recipe.version {
-        let now = version.text;
-        return Err(anyhow::anyhow!("its version was {} a moment ago, and is {now} now", recipe.version))
-            .exit(exit::CONFLICT);
-    }
     let other = (to != recipe.version).then(|| (version.span.clone(), quote(to)));
     let mut edits: Vec<_> = other.into_iter().collect();
     for literal in text::strings(text).map_err(here).exit(exit::RECIPE)? {
@@ -268,58 +303,4 @@ fn warnings(recipe: &Recipe, text: &str, digests: &Digests, options: &Options) -
         }
     }
     all
-}
-
-impl Report {
-    fn fail(&mut self, name: &str, error: anyhow::Error) {
-        tell(&report(&error));
-        self.failed.push((name.to_owned(), error));
-    }
-
-    /// Says what came of it. What is done is done, whether that can be printed or not.
-    fn print(&self, done: bool, json: bool) -> anyhow::Result<ExitCode> {
-        match self.write(done, json) {
-            Err(e) if done && !self.updates.is_empty() && !is_closed_pipe(&e) => {
-                tx::committed("done, but it could not be printed", &e)
-            }
-            result => result,
-        }?;
-        let failed = self.failed.first().map(|(_, e)| exit_code(e));
-        Ok(failed.map_or(ExitCode::SUCCESS, ExitCode::from))
-    }
-
-    fn write(&self, done: bool, json: bool) -> anyhow::Result<()> {
-        if json {
-            return self.json(done);
-        }
-        for Update { recipe, to, .. } in &self.updates {
-            output::line(match *to == recipe.version {
-                true => format!("{} {to}: other digests", recipe.name),
-                false => format!("{} {} -> {to}", recipe.name, recipe.version),
-            })?;
-        }
-        tell(&format!(
-            "{} new, {} current, {} without check_update(), {} failed",
-            self.updates.len(),
-            self.current.len(),
-            self.skipped.len(),
-            self.failed.len()
-        ));
-        Ok(())
-    }
-
-    fn json(&self, done: bool) -> anyhow::Result<()> {
-        let update = |u: &Update| {
-            json!({ "name": u.recipe.name, "from": u.recipe.version, "to": u.to, "path": u.recipe.path,
-                    "digests": u.digests, "warnings": u.warnings })
-        };
-        let failed = |(name, e): &(String, anyhow::Error)| json!({ "name": (!name.is_empty()).then_some(name), "error": format!("{e:#}"), "exit": exit_code(e) });
-        output::json_of_all([
-            ("done", (done && !self.updates.is_empty()).into()),
-            ("updates", self.updates.iter().map(update).collect()),
-            ("current", json!(self.current)),
-            ("skipped", json!(self.skipped)),
-            ("failed", self.failed.iter().map(failed).collect()),
-        ])
-    }
 }

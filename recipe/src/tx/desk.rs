@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, ensure};
@@ -10,7 +10,7 @@ use common::cli::{Mark, tell};
 
 use crate::base::Base;
 use crate::code::Code;
-use crate::dir::{self, Dir};
+use crate::dir::{self, Dir, Scratch};
 use crate::fetch::Fetcher;
 use crate::interrupt::Interrupt;
 use crate::lock::{self, Lock};
@@ -22,7 +22,7 @@ use crate::trust::Trust;
 use super::journal::Journal;
 use super::recover::{self, Outcome};
 
-/// A prefix that is ours as long as this lives.
+/// A prefix that is ours as long as this lives, or that is only looked at.
 #[derive(Debug)]
 pub struct Desk {
     /// All paths.
@@ -49,6 +49,8 @@ pub struct Desk {
     pub beside: BTreeMap<String, PathBuf>,
     /// None where it is only looked at.
     lock: Option<Lock>,
+    /// Where packages are made then; there once it is needed.
+    scratch: OnceLock<Scratch>,
 }
 
 impl Desk {
@@ -63,8 +65,7 @@ impl Desk {
         locked: bool,
         interrupt: &Interrupt,
     ) -> anyhow::Result<(Self, Outcome)> {
-        // Files get the modes that packages give them, whatever the user's shell says.
-        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+        set_umask();
         let (prefix, own, lock) = enter(places, wait, interrupt).map_err(|e| denied(places, e))?;
         let desk = Self::new(places, (prefix, own), Some(lock), (offline, locked), interrupt)?;
         let outcome = recover::recover(&desk)?;
@@ -72,12 +73,13 @@ impl Desk {
         Ok((desk, outcome))
     }
 
-    /// Opens a prefix only to look at it, for everybody who can: takes no lock, makes nothing, and ends nothing. Where there is no
+    /// Opens a prefix only to look at it, for everybody who can: takes no lock, makes nothing there, and ends nothing. Where there is no
     /// prefix, nothing is in it.
     ///
     /// # Errors
     /// There is no lock file although it is needed, or the prefix cannot be read.
     pub fn look(places: &Places, offline: bool, locked: bool, interrupt: &Interrupt) -> anyhow::Result<Self> {
+        set_umask();
         let or_none = |dir: std::io::Result<Dir>, path: &Path| match dir {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Dir::nowhere(path),
             dir => dir,
@@ -116,7 +118,30 @@ impl Desk {
             interrupt: interrupt.clone(),
             beside: BTreeMap::new(),
             lock,
+            scratch: OnceLock::new(),
         })
+    }
+
+    /// Whether it is only looked at.
+    #[must_use]
+    pub fn only_looks(&self) -> bool {
+        self.lock.is_none()
+    }
+
+    /// Where packages are made: in our own directory, or, where that is only looked at, in one that goes with the desk.
+    ///
+    /// # Errors
+    /// None can be made.
+    pub fn bench(&self) -> anyhow::Result<&Dir> {
+        if !self.only_looks() {
+            return Ok(&self.own);
+        }
+        if let Some(scratch) = self.scratch.get() {
+            return Ok(scratch.dir());
+        }
+        let context = || format!("failed to make a directory in {}", std::env::temp_dir().display());
+        let scratch = Scratch::new().with_context(context)?;
+        Ok(self.scratch.get_or_init(|| scratch).dir())
     }
 
     /// Whether something may be changed; it is asked before anything is.
@@ -124,7 +149,7 @@ impl Desk {
     /// # Errors
     /// The prefix was opened by [`Desk::look`].
     pub(super) fn may_change(&self) -> anyhow::Result<()> {
-        ensure!(self.lock.is_some(), "{} is only looked at", self.prefix.path.display());
+        ensure!(!self.only_looks(), "{} is only looked at", self.prefix.path.display());
         Ok(())
     }
 
@@ -155,11 +180,16 @@ impl Desk {
 impl Drop for Desk {
     /// A command that failed leaves no stage behind. What is in the journal is recovery's; who only looks leaves what another makes.
     fn drop(&mut self) {
-        if self.lock.is_some() && matches!(Journal::open(&self.own), Ok(None)) {
+        if !self.only_looks() && matches!(Journal::open(&self.own), Ok(None)) {
             // The next command tries again.
             let _ = recover::litter(self);
         }
     }
+}
+
+/// Files get the modes that packages give them, whatever the user's shell says.
+fn set_umask() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
 }
 
 /// Opens the prefix and our own directory in it, and locks both it and the recipes; what is missing is made.

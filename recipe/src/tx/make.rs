@@ -125,8 +125,9 @@ pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
 /// # Errors
 /// It cannot be made.
 pub fn scratch(desk: &Desk, tx: &str) -> anyhow::Result<crate::dir::Dir> {
-    let made = desk.own.make(BUILD, 0o700).and_then(|_| desk.own.make(&format!("{BUILD}/{tx}"), 0o700));
-    made.with_context(|| format!("failed to create {}/{BUILD}", desk.own.path.display()))
+    let bench = desk.bench()?;
+    let made = bench.make(BUILD, 0o700).and_then(|_| bench.make(&format!("{BUILD}/{tx}"), 0o700));
+    made.with_context(|| format!("failed to create {}/{BUILD}", bench.path.display()))
 }
 
 /// A recipe's code with fresh directories to work in; `locked` are the only files it may be made from.
@@ -134,14 +135,14 @@ pub fn scratch(desk: &Desk, tx: &str) -> anyhow::Result<crate::dir::Dir> {
 /// # Errors
 /// The recipe has mistakes, or the directories cannot be made.
 pub fn program(desk: &Desk, tx: &str, code: &Code, locked: Option<Vec<Source>>) -> anyhow::Result<Program> {
-    let recipe = &code.recipe;
+    let (recipe, bench) = (&code.recipe, desk.bench()?);
     let open = |path: &str| {
         // Nobody else looks into what is not finished.
         let top = path.split('/').take(2).collect::<Vec<_>>().join("/");
-        desk.own
+        bench
             .make(&top, 0o700)
-            .and_then(|_| desk.own.make(path, 0o755))
-            .with_context(|| format!("failed to create {}/{path}", desk.own.path.display()))
+            .and_then(|_| bench.make(path, 0o755))
+            .with_context(|| format!("failed to create {}/{path}", bench.path.display()))
     };
     let places = &desk.places;
     let real = desk.own.path.parent().unwrap_or(Path::new("/")).to_owned();

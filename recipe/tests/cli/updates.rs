@@ -1,8 +1,12 @@
 //! `recipe update`: what `check_update()` finds becomes the version in the recipe's text, and nothing else changes.
 
+use std::io::Write;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
 use common::hash::Sha256;
 
-use crate::rig::Rig;
+use crate::rig::{Out, Rig};
 use testkit::server::Answer;
 
 /// `p` 1.0, whose recipe asks the server's `/latest`; `download` is how it gets its file.
@@ -207,23 +211,148 @@ fn without_the_new_file_nothing_is_written() {
     assert!(rig.tree().is_empty(), "{:?}", rig.tree());
 }
 
-/// The server does not answer before the file was edited, and is asked again after that.
-#[test]
-fn what_is_edited_meanwhile_is_not_lost() {
-    for (from, to, code) in [("// \"1.0\"", "// mine", 0), ("`1.0`,", "\"1.0.5\",", 15)] {
-        let rig = rig("download(`URL`);");
-        let edited = rig.recipe("p").replace(from, to);
-        rig.server.answer("/latest", Answer::Status(503));
-        let mut child = rig.cmd(&["update"]).std().spawn().expect("it starts");
-        while rig.server.log().is_empty() {
-            std::thread::yield_now();
-        }
-        rig.write("recipes/p.rhai", &edited);
-        rig.server.answer("/latest", Answer::Bytes(b"1.1".to_vec()));
-        assert_eq!(child.wait().expect("waited").code(), Some(code));
-        let expected = if code == 0 { edited.replace("`1.0`,", "\"1.1\",") } else { edited };
-        assert_eq!(rig.recipe("p"), expected);
+/// Starts `update`, whose question the server answers once [`answered`] asks it, too.
+fn asking(rig: &Rig, args: &[&str]) -> Child {
+    rig.server.answer("/latest", Answer::Together(2, b"1.1".to_vec()));
+    let before = rig.server.log().len();
+    let (out, err) = (Stdio::piped(), Stdio::piped());
+    let child = rig.cmd(args).std().stdout(out).stderr(err).spawn().expect("it starts");
+    while rig.server.log().len() == before {
+        std::thread::sleep(Duration::from_millis(5));
     }
+    child
+}
+
+/// Lets the server answer, and says how it ended.
+fn answered(rig: &Rig, child: Child) -> Out {
+    let address = rig.server.url("").replace("http://", "");
+    let mut asked = std::net::TcpStream::connect(address).expect("connected");
+    asked.write_all(b"GET /latest HTTP/1.1\r\nHost: x\r\n\r\n").expect("sent");
+    let out = child.wait_with_output().expect("waited");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
+    Out { code: out.status.code(), stdout: text(out.stdout), stderr: text(out.stderr) }
+}
+
+/// Who asked knows nothing of what was written since: it stays, whatever it is.
+#[test]
+fn what_is_edited_meanwhile_is_left_alone() {
+    for (from, to) in
+        [("// \"1.0\"", "// mine"), ("`1.0`,", "\"1.0.5\","), ("extract();", "extract(\"tar.gz\");")]
+    {
+        let rig = rig("download(`URL`);");
+        rig.write("recipes/q.rhai", rig.recipe("p").replace("name: \"p\"", "name: \"q\""));
+        let edited = rig.recipe("p").replace(from, to);
+        let update = asking(&rig, &["update", "-j", "1"]);
+        rig.write("recipes/p.rhai", &edited);
+        let out = answered(&rig, update)
+            .fails(15, "p.rhai was changed while servers were asked, and is left as it is");
+        assert!(out.stderr.contains("hint: `recipe update p` asks again\n"), "{out:?}");
+        assert_eq!(rig.recipe("p"), edited);
+        assert_eq!(out.stdout, "q 1.0 -> 1.1\n", "the other one is as it was");
+        rig.run(&["update"]).ok();
+    }
+    // One that is gone is not made again.
+    let rig = rig("download(`URL`);");
+    let update = asking(&rig, &["update"]);
+    std::fs::remove_file(rig.path("recipes/p.rhai")).expect("removed");
+    answered(&rig, update).fails(1, "failed to find ");
+    assert!(!rig.path("recipes/p.rhai").exists());
+}
+
+/// Nobody waits for servers that another one asks.
+#[test]
+fn others_work_while_servers_are_asked() {
+    for hash in [false, true] {
+        let rig = rig(if hash { "download(`URL`, \"DIGEST\");" } else { "download(`URL`);" });
+        let (old, new) = (digest(&rig, "p-1.0.tar.gz"), digest(&rig, "p-1.1.tar.gz"));
+        rig.write("recipes/p.rhai", rig.recipe("p").replace("DIGEST", &old));
+        rig.release("q", "1", &[("bin/q", "q")]);
+        rig.add("q", "1", "install_bin(\"q\");");
+        let update = asking(&rig, if hash { &["update", "--hash"] } else { &["update"] });
+        rig.run(&["install", "q"]).ok();
+        // What it changes in the file that is asked about is only the state.
+        rig.run(&["install", "p"]).ok();
+        let before = rig.recipe("p");
+        assert_eq!(answered(&rig, update).ok().stdout, "p 1.0 -> 1.1\n");
+        let mut expected = before.replace("`1.0`,", "\"1.1\",");
+        if hash {
+            expected = expected.replace(&old, &new);
+        }
+        assert_eq!(rig.recipe("p"), expected);
+        rig.run(&["check"]).ok();
+        assert_eq!(rig.run(&["upgrade"]).ok().stdout, "~ p 1.0 -> 1.1\n");
+        let own = rig.prefix(".recipe").read_dir().expect("read");
+        let mut own: Vec<_> = own.map(|entry| entry.expect("read").file_name()).collect();
+        own.sort();
+        assert_eq!(own, ["db", "history", "lock"], "nothing is left");
+    }
+}
+
+/// Also a download whose digest is asked for holds nobody up.
+#[test]
+fn others_work_while_new_files_are_downloaded() {
+    let rig = rig("download(`URL`, \"DIGEST\");");
+    let old = digest(&rig, "p-1.0.tar.gz");
+    rig.write("recipes/p.rhai", rig.recipe("p").replace("DIGEST", &old));
+    rig.release("q", "1", &[("bin/q", "q")]);
+    rig.add("q", "1", "install_bin(\"q\");");
+    let bytes = std::fs::read(rig.path("www/p-1.1.tar.gz")).expect("packed");
+    rig.server.answer("/p-1.1.tar.gz", Answer::Stalls(bytes));
+    let before = rig.recipe("p");
+    let is_time = || {
+        let asked = rig.server.log().iter().any(|line| line.starts_with("/p-1.1.tar.gz"));
+        if asked {
+            rig.run(&["install", "q"]).ok();
+        }
+        asked
+    };
+    rig.interrupted(&["update", "--hash"], is_time);
+    assert_eq!(rig.recipe("p"), before);
+    assert!(rig.prefix("bin/q").exists());
+}
+
+/// Who works when the answers are there is waited for; what another one left undone is ended before and after.
+#[test]
+fn the_lock_is_taken_to_write_and_what_was_interrupted_is_ended() {
+    let rig = rig("download(`URL`);");
+    rig.run(&["install", "p"]).ok();
+    let taken = || {
+        let lock = std::fs::File::open(rig.prefix(".recipe/lock")).expect("it is there");
+        lock.lock().expect("locked");
+        lock
+    };
+    // At once, before anybody is asked.
+    let (lock, asked) = (taken(), rig.server.log().len());
+    rig.run(&["update"]).fails(16, "is in use");
+    assert_eq!(rig.server.log().len(), asked);
+    rig.run(&["update", "-n"]).ok();
+    drop(lock);
+    rig.attacked(&["remove", "p"], "renameat2", "signal=KILL", 2);
+    assert!(rig.prefix(".recipe/journal.json").exists());
+    let update = asking(&rig, &["update"]);
+    assert!(!rig.prefix(".recipe/journal.json").exists(), "it was ended before");
+    rig.attacked(&["remove", "p"], "renameat2", "signal=KILL", 2);
+    let lock = taken();
+    let waits = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(600));
+        drop(lock);
+    });
+    let out = answered(&rig, update).ok();
+    waits.join().expect("it ended");
+    assert!(
+        out.stderr.contains("waiting: ") && out.stderr.contains("undid the interrupted transaction"),
+        "{out:?}"
+    );
+    assert!(rig.recipe("p").contains("\"1.1\"") && !rig.prefix(".recipe/journal.json").exists());
+    rig.run(&["check"]).ok();
+    // Where it cannot be taken any more, it is said what that cost.
+    let before = rig.recipe("p").replace("\"1.1\"", "\"1.0\"");
+    rig.write("recipes/p.rhai", &before);
+    let update = asking(&rig, &["update"]);
+    std::fs::remove_file(rig.prefix(".recipe/lock")).expect("removed");
+    std::fs::create_dir(rig.prefix(".recipe/lock")).expect("made");
+    answered(&rig, update).fails(1, "found 1 new version, but wrote none");
+    assert_eq!(rig.recipe("p"), before);
 }
 
 #[test]
