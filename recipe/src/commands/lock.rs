@@ -48,7 +48,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
     }
     // What is written down now is made as it is now.
     let settings = Settings { locked: false, ..settings.clone() };
-    let mut desk = settings.desk()?;
+    let mut desk = settings.desk_or_look(options.dry_run)?;
     let before = desk.lockfile.take().unwrap_or_default();
     desk.anew = options.update;
     let wanted = match &options.names[..] {

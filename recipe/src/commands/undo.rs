@@ -62,7 +62,7 @@ enum Goal {
 /// # Errors
 /// There is no such transaction, something happened to its packages since, or files were changed.
 pub fn undo(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
-    let desk = settings.desk()?;
+    let desk = settings.desk_or_look(options.how.dry_run)?;
     let history = history(&desk)?;
     let tx = match &options.tx {
         Some(tx) => tx.clone(),
@@ -127,7 +127,7 @@ fn known(desk: &Desk, package: &Package, recipe: anyhow::Result<Recipe>) -> anyh
 /// The package is not installed, the version is not known any more, or files were changed.
 pub fn rollback(settings: &Settings, options: &RollbackOptions) -> anyhow::Result<ExitCode> {
     shelf::installed(&settings.places, &options.name)?;
-    let desk = settings.desk()?;
+    let desk = settings.desk_or_look(options.how.dry_run)?;
     let recipe = shelf::installed(&settings.places, &options.name)?;
     let now = recipe.installed_version().unwrap_or_default();
     let is_wanted = |record: &db::Record| match &options.version {

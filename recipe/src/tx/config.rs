@@ -12,6 +12,7 @@ use common::hash::Sha256;
 use super::conflict::Conflicts;
 use super::desk::Desk;
 use super::journal::Step;
+use crate::dir::is_denied;
 use crate::merge::{Merged, merge};
 use crate::pristine;
 use crate::stage::{Entry, Pending, What, examine};
@@ -143,9 +144,12 @@ fn note(desk: &Desk, coming: &Coming<'_>, base: Option<Sha256>) -> anyhow::Resul
     let staged = format!("{}/{}", coming.stage, coming.staged);
     let context = || format!("failed to compare {shown} with the package's");
     let ours = read(&desk.prefix, path).with_context(context)?;
-    let theirs = read(&desk.own, &staged).with_context(context)?;
+    let theirs = read(desk.bench()?, &staged).with_context(context)?;
     let (Some(ours), Some(theirs)) = (ours, theirs) else { return Ok(text) };
-    let base = base.map(|sha256| pristine::read(&desk.own, coming.name, &sha256)).transpose()?.flatten();
+    let base = match base.map(|sha256| pristine::read(&desk.own, coming.name, &sha256)).transpose() {
+        Err(e) if desk.only_looks() && is_denied(&e) => return Ok(text),
+        base => base?.flatten(),
+    };
     let merged = merge(base.as_deref(), &ours, &theirs);
     Ok(match merged {
         Merged::Clean(_) => format!("{text}; `recipe etc merge {shown}` merges both cleanly"),

@@ -30,6 +30,8 @@ pub struct Made {
     pub sources: Vec<Source>,
     /// Programs that were run for it.
     pub programs: Vec<Ran>,
+    /// What users should know.
+    pub notes: Vec<String>,
     /// Whether its recipe's state is what [`super::retake`] has made of the records.
     pub retaken: bool,
     /// For `post_install`.
@@ -115,6 +117,7 @@ pub fn make(desk: &Desk, tx: &str, path: &Path) -> anyhow::Result<Outcome> {
         changed: BTreeMap::new(),
         sources,
         programs,
+        notes: Vec::new(),
         retaken: false,
         program: Rc::new(program),
     })))

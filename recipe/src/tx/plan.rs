@@ -157,7 +157,8 @@ impl<'a> Planner<'a> {
     ///
     /// # Errors
     /// The prefix cannot be examined. What is in the way is an error of [`Planner::finish`].
-    pub fn install(&mut self, made: Made, as_dep: bool) -> anyhow::Result<()> {
+    pub fn install(&mut self, mut made: Made, as_dep: bool) -> anyhow::Result<()> {
+        self.notes.append(&mut made.notes);
         let recipe = &made.code.recipe;
         Books::open(&self.desk.places)?.not_of_another(recipe)?;
         let record = db::installed(&self.desk.own, recipe)?;

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::rig::Rig;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::rig::{Out, Rig, tree};
 
 /// `a` needs `b`, and `c` to be built, which needs `d` to be built; all of them would leave a mark if their code ran.
 fn rig() -> Rig {
@@ -108,4 +110,153 @@ fn a_full_dry_run_says_files_sources_and_programs() {
     // A name behind `-n` is a name.
     std::fs::remove_file(rig.prefix("bin/b")).expect("removed");
     assert_eq!(rig.run(&["install", "-n", "d"]).ok().stdout, "+ d 1\n  + bin/d\n");
+}
+
+/// `p` 1 was upgraded to 2, was asked for a newer version, and its user has edited `etc/c`; `q` is not installed.
+fn upgraded() -> Rig {
+    let rig = Rig::new();
+    for version in ["1", "2"] {
+        rig.release("p", version, &[("bin/p", version), ("etc/c", &format!("conf {version}\n"))]);
+    }
+    rig.add("p", "1", "install_bin(\"p\"); install_config(\"etc/c\", \"etc/c\");");
+    let check = format!("fn check_update() {{ http_get(\"{}\") }}\n", rig.server.url("/latest"));
+    rig.write("recipes/p.rhai", rig.recipe("p") + check.as_str());
+    rig.write("www/latest", "3");
+    rig.run(&["install", "p"]).ok();
+    rig.write("prefix/etc/c", "mine\n");
+    rig.write("recipes/p.rhai", rig.recipe("p").replacen("version: \"1\"", "version: \"2\"", 1));
+    rig.run(&["upgrade"]).ok();
+    rig.run(&["etc", "keep", &rig.prefix("etc/c").to_string_lossy()]).ok();
+    rig.release("q", "1", &[("bin/q", "q")]);
+    rig.add("q", "1", "shell(\"test -w .\"); install_bin(\"q\");");
+    rig
+}
+
+/// What is said of what would happen.
+const LOOKS: [(&[&str], &str); 6] = [
+    (&["undo", "-n"], "~ p 2 -> 1\n"),
+    (&["undo", "-n", "--json"], ""),
+    (&["rollback", "-n", "p"], "~ p 2 -> 1\n"),
+    (&["lock", "-n"], "+ p 2\n"),
+    (&["lock", "-n", "q"], "+ q 1\n"),
+    (&["update", "-n"], "p 2 -> 3\n"),
+];
+
+/// Nobody is waited for, and nothing is made.
+#[test]
+fn what_only_looks_takes_no_lock() {
+    let rig = upgraded();
+    let lock = std::fs::File::open(rig.prefix(".recipe/lock")).expect("it is there");
+    lock.lock().expect("locked");
+    rig.write("cache/there", "");
+    let before = ["prefix", "recipes"].map(|dir| tree(&rig.path(dir)));
+    let temp = rig.path("temp");
+    std::fs::create_dir(&temp).expect("made");
+    let mut said = Vec::new();
+    let run = |args: &[&str]| rig.ran(rig.cmd(args).env("TMPDIR", &temp)).ok();
+    for (args, stdout) in LOOKS {
+        let out = run(args);
+        assert!(stdout.is_empty() || out.stdout == stdout, "{args:?}: {out:#?}");
+        assert!(temp.read_dir().expect("read").next().is_none(), "{args:?}: something is left");
+        said.push(out);
+    }
+    assert_eq!(before, ["prefix", "recipes"].map(|dir| tree(&rig.path(dir))));
+    drop(lock);
+    // It is what then happens.
+    assert!(said[0].stderr.contains("shows how they differ (conflicts)"), "{:#?}", said[0]);
+    let json = parse(&said[1].stdout);
+    let steps: Vec<_> =
+        json["steps"].as_array().expect("steps").iter().map(|step| step["path"].clone()).collect();
+    assert_eq!((&json["done"], steps), (&false.into(), vec![json!("bin/p"), json!("etc/c.new")]));
+    // The notes are the same but that these things are then done.
+    let notes = |out: &Out| -> Vec<String> {
+        out.stderr.lines().filter(|line| line.contains("etc/c")).map(str::to_owned).collect()
+    };
+    assert_eq!(notes(&rig.run(&["undo"]).ok()), notes(&said[0]));
+    rig.run(&["check"]).ok();
+    assert_eq!(rig.read("prefix/bin/p"), "1");
+}
+
+/// What cannot come back is known before.
+#[test]
+fn a_dry_undo_knows_that_files_are_lost() {
+    let rig = upgraded();
+    let history = rig.prefix(".recipe/history").read_dir().expect("read").map(|e| e.expect("read").path());
+    for tx in history {
+        let _ = std::fs::remove_dir_all(tx.join("new"));
+    }
+    for args in [&["undo", "-n"][..], &["undo"], &["rollback", "-n", "p"]] {
+        rig.run(args).fails(15, "1 files of p 1 are nowhere as they were installed");
+    }
+}
+
+#[test]
+fn what_only_looks_ends_nothing_and_makes_no_prefix() {
+    let rig = upgraded();
+    rig.attacked(&["remove", "p"], "renameat2", "signal=KILL", 2);
+    let left = tree(&rig.path("prefix"));
+    assert!(left.contains_key(".recipe/journal.json"), "{left:?}");
+    for args in [&["lock", "-n"][..], &["update", "-n"]] {
+        let out = rig.run(args).ok();
+        let says = "a transaction was interrupted; `recipe repair`, or the next change, ends it";
+        assert!(out.stderr.contains(says), "{args:?}: {out:#?}");
+    }
+    assert_eq!(tree(&rig.path("prefix")), left);
+    let rig = Rig::new();
+    rig.release("q", "1", &[("bin/q", "q")]);
+    rig.add("q", "1", "shell(\"test -w .\"); install_bin(\"q\");");
+    std::fs::remove_dir(rig.path("prefix")).expect("removed");
+    assert_eq!(rig.run(&["lock", "-n", "q"]).ok().stdout, "+ q 1\n");
+    assert_eq!(rig.run(&["update", "-n"]).ok().stdout, "");
+    rig.run(&["undo", "-n"]).fails(11, "nothing has been done here yet");
+    rig.run(&["rollback", "-n", "q"]).fails(11, "q is not installed");
+    assert!(!rig.path("prefix").exists() && !rig.path("recipes/recipe.lock").exists());
+}
+
+/// Everybody may ask what would happen.
+#[test]
+fn what_only_looks_is_for_all_users() {
+    if !testkit::is_root() {
+        return testkit::skip("dry runs of others", "only root can become another user");
+    }
+    let rig = upgraded();
+    let set = |path: &str, mode| {
+        std::fs::set_permissions(rig.path(path), PermissionsExt::from_mode(mode)).expect("set");
+    };
+    // Downloads are everybody's own.
+    std::fs::remove_dir_all(rig.path("cache")).expect("removed");
+    std::fs::create_dir(rig.path("cache")).expect("made");
+    set("cache", 0o777);
+    let before = ["prefix", "recipes"].map(|dir| tree(&rig.path(dir)));
+    for (args, stdout) in LOOKS {
+        let out = rig.ran(rig.cmd_of_another(4242, args)).ok();
+        assert!(stdout.is_empty() || out.stdout == stdout, "{args:?}: {out:#?}");
+        let unseen = "p: only the owner of the prefix can see whether all files of 1 are still there";
+        let is_back = matches!(args[0], "undo" | "rollback");
+        assert_eq!(out.stderr.contains(unseen), is_back, "{args:?}: {out:#?}");
+    }
+    assert_eq!(before, ["prefix", "recipes"].map(|dir| tree(&rig.path(dir))));
+    for args in [&["undo"][..], &["rollback", "p"], &["lock", "q"], &["update"]] {
+        let out = rig.ran(rig.cmd_of_another(4242, args)).fails(1, "Permission denied");
+        assert!(out.stderr.contains("is another user's: run recipe as its owner"), "{out:#?}");
+    }
+}
+
+/// What belonged to nobody comes back, as far as others can see.
+#[test]
+fn what_was_nobodys_is_in_a_dry_undo() {
+    let rig = Rig::new();
+    rig.release("p", "1", &[("bin/p", "p")]);
+    rig.add("p", "1", "install_bin(\"p\");");
+    rig.write("prefix/bin/p", "precious");
+    rig.run(&["install", "p", "--overwrite", "*"]).ok();
+    let before = tree(&rig.path("prefix"));
+    let out = rig.run(&["undo", "-n"]).ok();
+    assert!(out.stderr.contains("bin/p: what was there before comes back\n"), "{out:#?}");
+    if testkit::is_root() {
+        let out = rig.ran(rig.cmd_of_another(4242, &["undo", "-n"])).ok();
+        let says = "bin/p: what was there before comes back, if it is still kept: only the owner of the prefix can see that";
+        assert!(out.stderr.contains(says), "{out:#?}");
+    }
+    assert_eq!(tree(&rig.path("prefix")), before);
 }
