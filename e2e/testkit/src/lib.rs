@@ -1,5 +1,5 @@
 //! What tests of several crates share: oracle tools, trees as the kernel shows them ([`tree`]), a web server that
-//! misbehaves ([`server`]), a person's terminal ([`terminal`]), attacks on system calls ([`strace`]) and their counts ([`ledger`]), disks that record what is
+//! misbehaves ([`server`]), also over https ([`certificates`]), a person's terminal ([`terminal`]), attacks on system calls ([`strace`]) and their counts ([`ledger`]), disks that record what is
 //! written and lose power ([`disk`], [`write_log`], [`power`], [`scratch`]), numbers that look random ([`random`]), and the list of
 //! checks that could not run.
 //!
@@ -8,6 +8,7 @@
 //! LEVITATE_NO_SKIP=1, as CI sets it, a skip is a failure; what no installation could mend (the running kernel lacks a
 //! file system) calls [`cannot`] instead, which is recorded in the same way and never fails.
 
+pub mod certificates;
 pub mod disk;
 pub mod ledger;
 pub mod power;

@@ -1,9 +1,10 @@
-//! A web server on the loopback interface: it serves files below a directory, and misbehaves on paths where it is told to.
+//! A web server on the loopback interface: it serves files below a directory, and misbehaves on paths where it is told to. It speaks http or
+//! https; asked by CONNECT, it is a proxy.
 
 mod wire;
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,8 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use common::hash::Sha256;
+use rustls::{ServerConnection, StreamOwned};
 
-use wire::{Asked, ask, head};
+use crate::certificates::Identity;
+use wire::{Asked, ask, head, tunnel};
 
 /// How one path answers.
 #[derive(Debug, Clone)]
@@ -64,11 +67,16 @@ pub enum Tags {
     No,
 }
 
+/// What the log says of a connection on which https did not come about.
+pub const REFUSED: &str = "refused";
+
 /// How long requests that come together wait for each other.
 const TOGETHER: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 struct Shared {
+    /// None: it speaks http.
+    identity: Option<Identity>,
     root: Option<PathBuf>,
     answers: Mutex<BTreeMap<String, Answer>>,
     log: Mutex<Vec<String>>,
@@ -91,10 +99,24 @@ impl Server {
     /// There is no free port.
     #[must_use]
     pub fn start(answers: &[(&str, Answer)], root: Option<PathBuf>) -> Self {
+        Self::begin(answers, root, None)
+    }
+
+    /// The same over https, with this certificate.
+    ///
+    /// # Panics
+    /// There is no free port.
+    #[must_use]
+    pub fn https(answers: &[(&str, Answer)], root: Option<PathBuf>, identity: &Identity) -> Self {
+        Self::begin(answers, root, Some(identity.clone()))
+    }
+
+    fn begin(answers: &[(&str, Answer)], root: Option<PathBuf>, identity: Option<Identity>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let answers = answers.iter().map(|(path, a)| ((*path).to_owned(), a.clone())).collect();
         let shared = Arc::new(Shared {
+            identity,
             root,
             answers: Mutex::new(answers),
             log: Mutex::default(),
@@ -110,7 +132,7 @@ impl Server {
                 }
                 let shared = in_thread.clone();
                 // Clients that go away are part of the tests.
-                std::thread::spawn(move || drop(shared.serve(&stream)));
+                std::thread::spawn(move || drop(shared.serve(stream)));
             }
         });
         Self { address, shared }
@@ -119,7 +141,8 @@ impl Server {
     /// The URL of a path.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        let scheme = if self.shared.identity.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.address)
     }
 
     /// From now on a path is answered so.
@@ -132,7 +155,8 @@ impl Server {
         *lock(&self.shared.tags) = tags;
     }
 
-    /// `PATH`, or `PATH FROM-` where a range was asked for, of every request so far.
+    /// `PATH`, or `PATH FROM-` where a range was asked for, of every request so far; `HOST:PORT` where it was a proxy, and [`REFUSED`] for
+    /// who went away when he saw the certificate.
     #[must_use]
     pub fn log(&self) -> Vec<String> {
         lock(&self.shared.log).clone()
@@ -152,14 +176,36 @@ impl Shared {
         self.stop.load(Ordering::Relaxed)
     }
 
-    fn serve(&self, stream: &TcpStream) -> std::io::Result<()> {
-        let mut out = stream.try_clone()?;
+    fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
+        let Some(identity) = &self.identity else {
+            let asked = self.asked(&mut stream)?;
+            return match &asked.proxy_to {
+                Some(target) => tunnel(stream, target),
+                None => self.respond(&mut stream, &asked),
+            };
+        };
+        let mut tls = ServerConnection::new(identity.0.clone()).map_err(std::io::Error::other)?;
+        if let Err(e) = tls.complete_io(&mut stream) {
+            lock(&self.log).push(REFUSED.to_owned());
+            return Err(e);
+        }
+        let mut stream = StreamOwned::new(tls, stream);
+        let asked = self.asked(&mut stream)?;
+        self.respond(&mut stream, &asked)
+    }
+
+    fn asked(&self, stream: &mut dyn Read) -> std::io::Result<Asked> {
         let asked = ask(stream)?;
         let Asked { path, from, .. } = &asked;
         lock(&self.log).push(from.map_or(path.clone(), |from| format!("{path} {from}-")));
+        Ok(asked)
+    }
+
+    fn respond(&self, out: &mut dyn Write, asked: &Asked) -> std::io::Result<()> {
+        let path = &asked.path;
         let answer = lock(&self.answers).get(path).cloned();
         let answer = self.next(path, answer.unwrap_or_else(|| self.file(path)));
-        self.send(&mut out, &asked, answer)
+        self.send(out, asked, answer)
     }
 
     /// The answer that it is this time.
@@ -181,7 +227,7 @@ impl Shared {
         }
     }
 
-    fn send(&self, out: &mut TcpStream, asked: &Asked, answer: Answer) -> std::io::Result<()> {
+    fn send(&self, out: &mut dyn Write, asked: &Asked, answer: Answer) -> std::io::Result<()> {
         let from = asked.from;
         match (answer, from) {
             (Answer::Bytes(bytes), _) => self.range(out, &bytes, self.from(asked, &bytes)),
@@ -251,7 +297,7 @@ impl Shared {
         }
     }
 
-    fn for_ever(&self, out: &mut TcpStream, bytes: &[u8], pause: Duration) -> std::io::Result<()> {
+    fn for_ever(&self, out: &mut dyn Write, bytes: &[u8], pause: Duration) -> std::io::Result<()> {
         head(out, "200 OK", "")?;
         while !self.stops() {
             out.write_all(bytes)?;
@@ -276,13 +322,13 @@ impl Shared {
         asked.from.filter(|_| asked.if_range.as_ref().is_none_or(same))
     }
 
-    fn half(&self, out: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
+    fn half(&self, out: &mut dyn Write, bytes: &[u8]) -> std::io::Result<()> {
         head(out, "200 OK", &format!("{}Content-Length: {}\r\n", self.tag(bytes), bytes.len()))?;
         out.write_all(&bytes[..bytes.len() / 2])
     }
 
     /// The head of an answer with `len` of the bytes.
-    fn part(&self, out: &mut TcpStream, from: usize, len: usize, bytes: &[u8]) -> std::io::Result<()> {
+    fn part(&self, out: &mut dyn Write, from: usize, len: usize, bytes: &[u8]) -> std::io::Result<()> {
         let range = format!("bytes {from}-{}/{}", from + len - 1, bytes.len());
         let tag = self.tag(bytes);
         let fields = format!("{tag}Content-Length: {len}\r\nContent-Range: {range}\r\n");
@@ -290,7 +336,7 @@ impl Shared {
     }
 
     /// What was asked for; all of it where that is no part.
-    fn range(&self, out: &mut TcpStream, bytes: &[u8], from: Option<usize>) -> std::io::Result<()> {
+    fn range(&self, out: &mut dyn Write, bytes: &[u8], from: Option<usize>) -> std::io::Result<()> {
         let from = from.filter(|from| *from < bytes.len());
         match from {
             Some(from) => self.part(out, from, bytes.len() - from, bytes)?,
