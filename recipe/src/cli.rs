@@ -304,7 +304,13 @@ fn color() -> ColorChoice {
     value.and_then(|value| value.parse().ok()).unwrap_or_default()
 }
 
+/// What no option says; the others name their variable themselves.
+const ENVIRONMENT: &str = "\
+Environment:
+  SSL_CERT_FILE, SSL_CERT_DIR   certificates of those whom https trusts, instead of the system's
+  HTTPS_PROXY, NO_PROXY         the proxy of downloads, and for which hosts there is none";
+
 fn after_help() -> String {
     let codes: String = exit::TABLE.iter().map(|(code, what)| format!("\n  {code:<4} {what}")).collect();
-    format!("Exit codes:{codes}")
+    format!("{ENVIRONMENT}\n\nExit codes:{codes}")
 }

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
+use common::tls::{Https, Refusal, Store};
 use common::url::redirect;
-use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector};
 
 use super::part::{CHANGED, Part, field};
 use super::resolver::Dns;
@@ -24,6 +25,9 @@ pub(super) enum Failure {
     /// It will not work later either.
     #[error("{0}")]
     Permanent(String),
+    /// Nobody vouches for the server, or it is not known who may.
+    #[error("{0}")]
+    Untrusted(Refusal),
     /// Worth another try from where it ended.
     #[error("{0}")]
     Broken(String),
@@ -55,7 +59,7 @@ impl Transport {
             .timeout_per_read(Some(PATIENCE))
             .build();
         let connector = ().chain(ConnectProxyConnector::default()).chain(Sockets(interrupt.clone()));
-        let connector = connector.chain(RustlsConnector::default());
+        let connector = connector.chain(Https::new(Store::from_env()));
         Self { agent: ureq::Agent::with_parts(config, connector, Dns(interrupt.clone())), interrupt }
     }
 
@@ -78,9 +82,10 @@ impl Transport {
                     request = request.header("If-Range", name);
                 }
             }
-            let response = request.call().map_err(|e| match e {
-                ureq::Error::BadUri(_) | ureq::Error::Http(_) => Failure::Permanent(e.to_string()),
-                e => Failure::Broken(e.to_string()),
+            let response = request.call().map_err(|e| match (Refusal::of(&e), &e) {
+                (Some(refusal), _) => Failure::Untrusted(refusal.clone()),
+                (None, ureq::Error::BadUri(_) | ureq::Error::Http(_)) => Failure::Permanent(e.to_string()),
+                (None, e) => Failure::Broken(e.to_string()),
             })?;
             let header = |name: &str| field(response.headers(), name);
             let status = response.status();

@@ -9,6 +9,8 @@ mod conflicts;
 mod errors;
 mod edited;
 mod download;
+mod https;
+mod trust_store;
 mod lists;
 mod kept;
 mod names;

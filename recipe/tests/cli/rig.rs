@@ -100,8 +100,15 @@ impl Rig {
     /// Runs it, and sends ^C a moment after `is_time`: it must end with exit code 130, and soon.
     #[track_caller]
     pub(crate) fn interrupted(&self, args: &[&str], is_time: impl Fn() -> bool) -> Out {
+        self.interrupts(&self.cmd(args), is_time)
+    }
+
+    /// The same with a command that is [`Rig::cmd`] with something around it.
+    #[track_caller]
+    #[allow(clippy::unused_self, reason = "it is the rig's command")]
+    pub(crate) fn interrupts(&self, cmd: &Cmd, is_time: impl Fn() -> bool) -> Out {
         let (out, err) = (Stdio::piped(), Stdio::piped());
-        let child = self.cmd(args).std().stdout(out).stderr(err).spawn().expect("it starts");
+        let child = cmd.std().stdout(out).stderr(err).spawn().expect("it starts");
         let began = Instant::now();
         while !is_time() && began.elapsed() < Duration::from_secs(20) {
             std::thread::sleep(Duration::from_millis(10));
