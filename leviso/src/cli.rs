@@ -7,7 +7,7 @@ use leviso::pipeline::Stage;
 
 /// Build a bootable LevitateOS ISO from signed RPMs: no root, no chroot, nothing downloaded is executed.
 #[derive(Debug, Parser)]
-#[command(name = "leviso", version, after_long_help = EXIT_CODES)]
+#[command(name = "leviso", version, after_long_help = AFTER_HELP)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -17,8 +17,12 @@ pub(crate) struct Cli {
     pub(crate) quiet: bool,
 }
 
-/// The documented exit codes; `leviso::exit` and `common::cli::code` define them.
-const EXIT_CODES: &str = "\
+/// What no option says, and the documented exit codes; `leviso::exit` and `common::cli::code` define them.
+const AFTER_HELP: &str = "\
+Environment:
+  SSL_CERT_FILE, SSL_CERT_DIR   certificates of those whom https trusts, instead of the system's
+  https_proxy, all_proxy        the proxy of downloads
+
 Exit codes:
     0   everything that was asked for is done
     1   failure that no other code covers

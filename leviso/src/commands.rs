@@ -9,6 +9,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use common::cli::Mark;
+use common::tls::Store;
+use leviso::fetch::Network;
 use leviso::lock::Lock;
 use leviso::pipeline::{self, Request, Stage};
 use leviso::profile::Profile;
@@ -126,7 +128,7 @@ fn request(args: &ProfileArgs) -> anyhow::Result<Request> {
         locked: false,
         update: false,
         offline: args.offline,
-        proxy: proxy.filter(|p| !p.is_empty()),
+        network: Network { proxy: proxy.filter(|p| !p.is_empty()), trust: Store::from_env() },
     })
 }
 

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use common::cli::Mark;
 use common::hash::Sha256;
+use common::tls::{Refusal, Store};
 
 use self::transport::{Failure, Transport};
 use crate::exit;
@@ -72,6 +73,15 @@ impl Default for Limits {
     }
 }
 
+/// How the network is reached, and who vouches for servers.
+#[derive(Debug, Clone, Default)]
+pub struct Network {
+    /// URL of an HTTP proxy, if one is to be used.
+    pub proxy: Option<String>,
+    /// Whom https trusts.
+    pub trust: Store,
+}
+
 /// A file whose content is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Want {
@@ -100,13 +110,12 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// A fetcher for the cache at `cache`. `offline`: only the cache and `file://` may be read. `proxy`: URL of an HTTP
-    /// proxy, if one is to be used.
+    /// A fetcher for the cache at `cache`. `offline`: only the cache and `file://` may be read.
     ///
     /// # Errors
     /// The proxy's URL makes no sense.
-    pub fn new(cache: &Path, limits: Limits, offline: bool, proxy: Option<&str>) -> anyhow::Result<Self> {
-        let transport = Transport::new(&limits, offline, proxy)?;
+    pub fn new(cache: &Path, limits: Limits, offline: bool, network: &Network) -> anyhow::Result<Self> {
+        let transport = Transport::new(&limits, offline, network)?;
         Ok(Self { cache: cache.to_owned(), transport, limits, offline })
     }
 
@@ -142,8 +151,8 @@ impl Fetcher {
         let mut refused = None;
         for url in urls {
             let Some(budget) = tries.budget() else { break };
-            if let Some(why) = self.transport.dead(&url) {
-                tries.note(&url, why);
+            if let Some(failure) = self.transport.dead(&url) {
+                tries.failed(&url, &failure);
                 continue;
             }
             match self.transport.small(&url, &self.limits, budget) {
@@ -154,7 +163,8 @@ impl Fetcher {
                         refused = Some(e);
                     }
                 },
-                Err(e) => tries.note(&url, e.to_string()),
+                Err(Failure::Untrusted(refusal)) if refusal.everywhere => return untrusted(refusal),
+                Err(e) => tries.failed(&url, &e),
             }
         }
         // A mirror that answered wrongly says more than those that did not answer.
@@ -172,6 +182,9 @@ impl Fetcher {
         match self.transport.small(url, &self.limits, self.limits.give_up) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(Failure::Permanent(_)) => Ok(None),
+            Err(Failure::Untrusted(refusal)) => {
+                untrusted(refusal).with_context(|| format!("failed to fetch {url}"))
+            }
             Err(e) => Err(e).with_context(|| format!("failed to fetch {url}")).exit(exit::FETCH),
         }
     }
@@ -219,10 +232,10 @@ impl Fetcher {
                 if hopeless.contains(&url) {
                     continue;
                 }
-                if round == 0
-                    && let Some(why) = self.transport.dead(&url)
+                if let Some(failure) = self.transport.dead(&url)
+                    && (round == 0 || matches!(failure, Failure::Untrusted(_)))
                 {
-                    tries.note(&url, why);
+                    tries.failed(&url, &failure);
                     continue;
                 }
                 let Some(budget) = tries.budget() else { break };
@@ -235,17 +248,22 @@ impl Fetcher {
                         return Ok(path);
                     }
                     Err(failure) => {
-                        if matches!(failure, Failure::Permanent(_) | Failure::Wrong(_)) {
+                        if matches!(
+                            failure,
+                            Failure::Permanent(_) | Failure::Wrong(_) | Failure::Untrusted(_)
+                        ) {
                             hopeless.insert(url.clone());
                         }
-                        if matches!(failure, Failure::Local(_)) {
-                            return Err(failure.into());
+                        match failure {
+                            Failure::Local(_) => return Err(failure.into()),
+                            Failure::Untrusted(refusal) if refusal.everywhere => return untrusted(refusal),
+                            _ => {}
                         }
                         // A wrong file took its time to arrive, too: that was not silence.
                         if partial.len() > before || matches!(failure, Failure::Wrong(_)) {
                             tries.alive();
                         }
-                        tries.note(&url, failure.to_string());
+                        tries.failed(&url, &failure);
                     }
                 }
             }
@@ -316,6 +334,11 @@ pub fn cached(lock: &Lock, fetcher: &Fetcher) -> anyhow::Result<Vec<Fetched>> {
     lock.packages.iter().map(one).collect::<anyhow::Result<_>>().exit(exit::FETCH)
 }
 
+fn untrusted<T>(refusal: Refusal) -> anyhow::Result<T> {
+    let hint = refusal.hint.clone();
+    Err(refusal).hint(hint).exit(exit::FETCH)
+}
+
 fn is_echo(err: &anyhow::Error) -> bool {
     err.root_cause().to_string().starts_with("stopped, because")
 }
@@ -343,6 +366,8 @@ struct Tries {
     deadline: Duration,
     give_up: Duration,
     failures: Vec<(String, String)>,
+    /// What to do about a server that nobody vouches for.
+    trust: Option<String>,
 }
 
 const REFUSED_HINT: &str = "the mirrors answer, but not with what was asked for: check the repository's URLs and keys in the profile; if those are right, do not use these mirrors";
@@ -362,6 +387,7 @@ impl Tries {
             deadline: limits.deadline,
             give_up: limits.give_up,
             failures: Vec::new(),
+            trust: None,
         }
     }
 
@@ -382,9 +408,16 @@ impl Tries {
         }
     }
 
+    fn failed(&mut self, url: &str, failure: &Failure) {
+        if let Failure::Untrusted(refusal) = failure {
+            self.trust = Some(refusal.hint.clone());
+        }
+        self.note(url, failure.to_string());
+    }
+
     /// `hint`: what to say when there were answers, but none that could be used.
     fn fail<T>(self, offline: bool, hint: Option<String>) -> anyhow::Result<T> {
-        if let Some(hint) = hint {
+        if let Some(hint) = hint.or(self.trust.clone()) {
             return Err(anyhow::anyhow!("no mirror delivers what can be trusted{}", self.list())).hint(hint);
         }
         if offline {

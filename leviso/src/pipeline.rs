@@ -17,7 +17,7 @@ use common::layout;
 
 use crate::epoch::Epoch;
 use crate::extract::{self, Extracted};
-use crate::fetch::{self, Fetched, Fetcher, Limits};
+use crate::fetch::{self, Fetched, Fetcher, Limits, Network};
 use crate::ids::Ids;
 use crate::kmod::{self, Kernel};
 use crate::lock::Lock;
@@ -89,8 +89,8 @@ pub struct Request {
     pub update: bool,
     /// Use the cache only.
     pub offline: bool,
-    /// HTTP proxy, if one is to be used.
-    pub proxy: Option<String>,
+    /// How the network is reached.
+    pub network: Network,
 }
 
 /// What a build did.
@@ -217,7 +217,7 @@ pub fn keyrings(profile: &Profile) -> anyhow::Result<BTreeMap<String, Keyring>> 
 /// # Errors
 /// The proxy's URL makes no sense.
 pub fn fetcher(request: &Request) -> anyhow::Result<Fetcher> {
-    Fetcher::new(&request.workdir.cache(), Limits::default(), request.offline, request.proxy.as_deref())
+    Fetcher::new(&request.workdir.cache(), Limits::default(), request.offline, &request.network)
 }
 
 /// The lock, written if it is new.

@@ -10,7 +10,7 @@ use common::hash::Sha256;
 use labrepo::fixture::{Defect, Fixture, TestRepo};
 use labrepo::rpm::Package;
 use leviso::exit;
-use leviso::fetch::{Fetcher, Limits};
+use leviso::fetch::{Fetcher, Limits, Network};
 use leviso::profile::Repo;
 use leviso::progress::Quiet;
 use leviso::repodata::{RepoMetadata, read_primary};
@@ -24,7 +24,7 @@ fn limits() -> Limits {
 }
 
 fn fetcher(cache: &Path, offline: bool) -> Fetcher {
-    Fetcher::new(cache, limits(), offline, None).unwrap()
+    Fetcher::new(cache, limits(), offline, &Network::default()).unwrap()
 }
 
 fn fixture() -> Fixture<'static> {

@@ -8,11 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use common::tls::{Https, Refusal};
 use common::url::redirect;
+use ureq::ProxyProtocol;
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, TcpConnector};
 
 use super::store::Partial;
-use super::{Limits, Want};
+use super::{Limits, Network, Want};
 
 const BUFFER: usize = 64 << 10;
 
@@ -28,12 +32,26 @@ pub(super) enum Failure {
     /// It cannot be reached, or is too slow: worth another try when nobody else delivers.
     #[error("{0}")]
     Dead(String),
+    /// Nobody vouches for the server, or it is not known who may: no try will help.
+    #[error("{0}")]
+    Untrusted(Refusal),
     /// It stopped on the way: worth another try.
     #[error("{0}")]
     Broken(String),
     /// This machine's fault: no other mirror will help.
     #[error("failed to write the download")]
     Local(#[from] io::Error),
+}
+
+impl Failure {
+    /// The same for all that is asked of this server, if it is not about one file.
+    fn of_server(&self) -> Option<Self> {
+        match self {
+            Self::Dead(why) => Some(Self::Dead(why.clone())),
+            Self::Untrusted(refusal) => Some(Self::Untrusted(refusal.clone())),
+            _ => None,
+        }
+    }
 }
 
 type Result<T> = std::result::Result<T, Failure>;
@@ -43,7 +61,7 @@ type Result<T> = std::result::Result<T, Failure>;
 pub(super) struct Transport {
     agent: ureq::Agent,
     offline: bool,
-    dead: Mutex<BTreeMap<String, String>>,
+    dead: Mutex<BTreeMap<String, Failure>>,
 }
 
 /// A body that has begun.
@@ -56,8 +74,13 @@ struct Body {
 }
 
 impl Transport {
-    pub(super) fn new(limits: &Limits, offline: bool, proxy: Option<&str>) -> anyhow::Result<Self> {
+    pub(super) fn new(limits: &Limits, offline: bool, network: &Network) -> anyhow::Result<Self> {
+        let proxy = network.proxy.as_deref();
         let proxy = proxy.map(ureq::Proxy::new).transpose().context("cannot use the proxy")?;
+        // Without it nobody would notice that it is passed by.
+        let is_known =
+            |proxy: &ureq::Proxy| matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https);
+        ensure!(proxy.as_ref().is_none_or(is_known), "cannot use the proxy: expected http:// or https://");
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -67,12 +90,15 @@ impl Transport {
             .timeout_per_read(Some(limits.stall))
             .timeout_per_write(Some(limits.stall))
             .build();
-        Ok(Self { agent: config.new_agent(), offline, dead: Mutex::default() })
+        let connector = ().chain(ConnectProxyConnector::default()).chain(TcpConnector::default());
+        let connector = connector.chain(Https::new(network.trust.clone()));
+        let agent = ureq::Agent::with_parts(config, connector, DefaultResolver::default());
+        Ok(Self { agent, offline, dead: Mutex::default() })
     }
 
     /// Why the server of this URL is not to be asked again, if so.
-    pub(super) fn dead(&self, url: &str) -> Option<String> {
-        self.dead.lock().unwrap_or_else(PoisonError::into_inner).get(server(url)).cloned()
+    pub(super) fn dead(&self, url: &str) -> Option<Failure> {
+        self.dead.lock().unwrap_or_else(PoisonError::into_inner).get(server(url)).and_then(Failure::of_server)
     }
 
     /// A whole document of at most `limits.small` bytes.
@@ -186,7 +212,15 @@ impl Transport {
                 .timeout_recv_response(Some(limits.stall.min(left)))
                 .build()
                 .call()
-                .map_err(|e| Failure::Dead(text(&e)))?;
+                .map_err(|e| match Refusal::of(&e) {
+                    Some(refusal) => {
+                        // It is this server, not the one that led here.
+                        let failure = Failure::Untrusted(refusal.clone());
+                        self.remember(&url, &failure);
+                        failure
+                    }
+                    None => Failure::Dead(text(&e)),
+                })?;
             let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok());
             let status = response.status();
             match status.as_u16() {
@@ -219,13 +253,19 @@ impl Transport {
 
     /// Remembers a server that does not deliver.
     fn note<T>(&self, url: &str, result: Result<T>) -> Result<T> {
-        if let Err(Failure::Dead(why)) = &result
+        if let Err(failure @ Failure::Dead(_)) = &result
             && !url.starts_with("file://")
         {
-            let mut dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
-            dead.insert(server(url).to_owned(), why.clone());
+            self.remember(url, failure);
         }
         result
+    }
+
+    fn remember(&self, url: &str, failure: &Failure) {
+        if let Some(failure) = failure.of_server() {
+            let mut dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
+            dead.insert(server(url).to_owned(), failure);
+        }
     }
 }
 
