@@ -145,8 +145,11 @@ impl Server {
         format!("{scheme}://{}{path}", self.address)
     }
 
-    /// From now on a path is answered so.
+    /// From now on a path is answered so. Those that came together for an earlier [`Answer::Together`] are forgotten.
     pub fn answer(&self, path: &str, answer: Answer) {
+        if matches!(answer, Answer::Together(..)) {
+            self.shared.together.store(0, Ordering::Relaxed);
+        }
         lock(&self.shared.answers).insert(path.to_owned(), answer);
     }
 
@@ -278,7 +281,7 @@ impl Shared {
         }
     }
 
-    /// Whether so many came; those that did are counted for ever.
+    /// Whether so many came; those that did are counted until [`Server::answer`] is told of others.
     fn are_together(&self, n: usize) -> bool {
         self.together.fetch_add(1, Ordering::Relaxed);
         let began = Instant::now();
