@@ -35,6 +35,7 @@ mod run;
 mod verify;
 mod programs;
 mod tools;
+mod disk_errors;
 mod leftovers;
 mod limits;
 mod confinement;
