@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use cheat_test::cheat_aware;
 use common::cmd::Cmd;
 use labrepo::fixture::{Fixture, TestRepo};
 use labrepo::key::SigningKey;
@@ -41,6 +42,17 @@ fn leviso(
     (out.status.code(), String::from_utf8(out.stderr).expect("UTF-8"))
 }
 
+#[cheat_aware(
+    protects = "https believes only a server that can prove who it is, by an authority that the system trusts",
+    severity = "CRITICAL",
+    cheats = [
+        "accept every certificate",
+        "look who issued it, and not for whom",
+        "take the compiled-in list when the store that was named is of no use"
+    ],
+    consequence = "whoever sits between a user and a server decides what is downloaded without a digest: which versions there are, and which mirrors",
+    sabotage = ["https-believes-everybody"]
+)]
 #[test]
 fn a_mirror_is_trusted_by_the_store_or_left_for_the_next() {
     let key = SigningKey::generate("https", 1_600_000_000).expect("a key");
@@ -58,7 +70,7 @@ fn a_mirror_is_trusted_by_the_store_or_left_for_the_next() {
     let run = |command: &str, mirrors: &[String], ca: &Path| leviso(command, &repo, mirrors, dir.path(), ca);
 
     let (code, said) = run("lock", &bad, &ca);
-    assert_eq!(code, Some(i32::from(exit::FETCH)), "{said}");
+    assert_eq!(code, Some(i32::from(exit::FETCH)), "nobody vouches for these mirrors: {said}");
     let whys = [
         format!("no authority in {} (SSL_CERT_FILE) issued it", ca.display()),
         "it is for other.example".into(),

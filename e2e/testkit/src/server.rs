@@ -82,6 +82,8 @@ struct Shared {
     log: Mutex<Vec<String>>,
     tags: Mutex<Tags>,
     together: AtomicUsize,
+    /// Connections of which nobody knows yet whether https comes about.
+    begun: AtomicUsize,
     stop: AtomicBool,
 }
 
@@ -122,6 +124,7 @@ impl Server {
             log: Mutex::default(),
             tags: Mutex::new(Tags::Strong),
             together: AtomicUsize::new(0),
+            begun: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
         });
         let in_thread = shared.clone();
@@ -162,6 +165,11 @@ impl Server {
     /// who went away when he saw the certificate.
     #[must_use]
     pub fn log(&self) -> Vec<String> {
+        // Whoever refused it is gone before that is written down.
+        let began = Instant::now();
+        while self.shared.begun.load(Ordering::SeqCst) > 0 && began.elapsed() < TOGETHER {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         lock(&self.shared.log).clone()
     }
 }
@@ -188,10 +196,13 @@ impl Shared {
             };
         };
         let mut tls = ServerConnection::new(identity.0.clone()).map_err(std::io::Error::other)?;
-        if let Err(e) = tls.complete_io(&mut stream) {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        let done = tls.complete_io(&mut stream);
+        if done.is_err() {
             lock(&self.log).push(REFUSED.to_owned());
-            return Err(e);
         }
+        self.begun.fetch_sub(1, Ordering::SeqCst);
+        done?;
         let mut stream = StreamOwned::new(tls, stream);
         let asked = self.asked(&mut stream)?;
         self.respond(&mut stream, &asked)
