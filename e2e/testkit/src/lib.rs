@@ -22,7 +22,7 @@ pub mod write_log;
 
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The workspace's root directory.
 #[must_use]
@@ -47,6 +47,15 @@ pub fn oracle(program: &str) -> PathBuf {
             "this test compares with `{program}`, which is not installed; run `cargo xtask doctor --install`"
         )
     })
+}
+
+/// Copies a program that is to be run at once. Not by ourselves: another test may start a program just then, which would have the open
+/// file for a moment, and what is open for writing cannot be run.
+///
+/// # Panics
+/// It cannot be copied.
+pub fn copy_program(program: impl AsRef<Path>, to: impl AsRef<Path>) {
+    common::cmd::Cmd::new("cp").arg(program.as_ref()).arg(to.as_ref()).run().expect("copied");
 }
 
 /// Whether this process may mount (root in the initial user namespace, or close enough to try).

@@ -85,7 +85,7 @@ impl Rig {
     pub(crate) fn cmd_of_another(&self, id: u32, args: &[&str]) -> Cmd {
         // The program may lie where others cannot go.
         let program = self.path("recipe");
-        std::fs::copy(env!("CARGO_BIN_EXE_recipe"), &program).expect("copied");
+        testkit::copy_program(env!("CARGO_BIN_EXE_recipe"), &program);
         std::fs::set_permissions(self.path(""), PermissionsExt::from_mode(0o755)).expect("set");
         let cmd =
             Cmd::new("setpriv").args([&format!("--reuid={id}"), &format!("--regid={id}"), "--clear-groups"]);

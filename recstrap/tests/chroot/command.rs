@@ -45,7 +45,7 @@ fn an_ordinary_user_is_told_about_n() {
     if testkit::is_root() {
         // Nobody may look into the build directory: the program is opened by root.
         let copy = target.join("recchroot");
-        std::fs::copy(env!("CARGO_BIN_EXE_recchroot"), &copy).expect("copied");
+        testkit::copy_program(env!("CARGO_BIN_EXE_recchroot"), &copy);
         cmd = Cmd::new("setpriv").args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]);
         cmd = cmd.arg(copy).arg(target.path()).arg("id");
     }

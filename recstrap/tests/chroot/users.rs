@@ -50,7 +50,7 @@ fn as_user(target: &Target, subid: &str, options: &[&str], command: &[&str]) -> 
     let dir = tempfile::tempdir().expect("a temporary directory");
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("set");
     let file = |name: &str| dir.path().join(name).display().to_string();
-    fs::copy(env!("CARGO_BIN_EXE_recchroot"), file("recchroot")).expect("copied");
+    testkit::copy_program(env!("CARGO_BIN_EXE_recchroot"), file("recchroot"));
     fs::write(
         file("passwd"),
         format!("root:x:0:0::/root:/bin/sh\nuser:x:{STRANGER}:{STRANGER}::/:/bin/sh\n"),

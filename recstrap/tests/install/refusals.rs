@@ -58,7 +58,7 @@ fn who_is_not_root() {
     }
     // The program itself may lie where only root may go.
     let program = target.dir.path().join("recstrap");
-    std::fs::copy(env!("CARGO_BIN_EXE_recstrap"), &program).expect("copied");
+    testkit::copy_program(env!("CARGO_BIN_EXE_recstrap"), &program);
     let args = ["--reuid", "65534", "--clear-groups", text(&program), "--check", "--json", "--image"];
     let out = Cmd::new(testkit::oracle("setpriv")).args(args).arg(image.file()).arg(&target.mount).output();
     let codes = lab::Ended::from(out.expect("it starts")).codes();
