@@ -290,6 +290,14 @@ pub fn is_denied(error: &anyhow::Error) -> bool {
     })
 }
 
+/// Whether the system, or the disk, has refused something: no answer, other than a file whose content is wrong.
+#[must_use]
+pub fn is_refused(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .any(|e| e.is::<Errno>() || e.downcast_ref::<io::Error>().is_some_and(|e| e.raw_os_error().is_some()))
+}
+
 /// Renames a path below one directory to a path below another, in one of the ways of renameat2(2).
 ///
 /// # Errors

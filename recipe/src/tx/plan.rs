@@ -176,7 +176,7 @@ impl<'a> Planner<'a> {
     /// Something is in the way (exit code [`exit::CONFLICT`]): all of it is named. Or the prefix cannot be examined.
     pub fn finish(mut self) -> anyhow::Result<Plan> {
         let all = std::mem::take(&mut self.coming);
-        self.others = self.dirs_of_others(&all);
+        self.others = self.dirs_of_others(&all)?;
         let mut wanted = BTreeSet::new();
         for Coming { made, .. } in &all {
             for dir in &made.listing.dirs {

@@ -7,7 +7,7 @@ use anyhow::Context;
 use super::{Coming, Planner};
 use crate::claims::Books;
 use crate::db::Record;
-use crate::dir::{Dir, is_blocked, parents};
+use crate::dir::{Dir, is_blocked, is_denied, is_refused, parents};
 use crate::tx::apply::words;
 use crate::tx::recover::leaving;
 
@@ -21,17 +21,19 @@ impl Planner<'_> {
         self.left.extend(empty.filter(|dir| !keep.contains(dir)).map(|dir| format!("{dir}/")));
     }
 
-    /// Looks whose directories these are that this transaction could take away. What cannot be known is said.
-    pub(super) fn dirs_of_others(&mut self, coming: &[Coming]) -> Others {
+    /// Looks whose directories these are that this transaction could take away. What cannot be known, since a record is no record any
+    /// more, is said; a disk that fails is an error.
+    pub(super) fn dirs_of_others(&mut self, coming: &[Coming]) -> anyhow::Result<Others> {
         let mut others = BTreeMap::new();
         if self.released.is_empty() && self.left.is_empty() {
-            return Some(others);
+            return Ok(Some(others));
         }
         let all = match Books::open(&self.desk.places).and_then(|books| books.all()) {
             Ok(all) => all,
+            Err(e) if is_refused(&e) && !(self.desk.only_looks() && is_denied(&e)) => return Err(e),
             Err(e) => {
                 self.notes.push(format!("directories that are empty now stay: {e:#}"));
-                return None;
+                return Ok(None);
             }
         };
         let comes = coming.iter().map(|coming| coming.made.code.recipe.name.as_str());
@@ -41,7 +43,7 @@ impl Planner<'_> {
                 others.entry(dir.to_owned()).or_insert_with(|| record.name.clone());
             }
         }
-        Some(others)
+        Ok(Some(others))
     }
 
     /// Directories that go, if they are empty then. `wanted`: those of what comes.
