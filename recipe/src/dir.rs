@@ -293,9 +293,12 @@ pub fn is_denied(error: &anyhow::Error) -> bool {
 /// Whether the system, or the disk, has refused something: no answer, other than a file whose content is wrong.
 #[must_use]
 pub fn is_refused(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .any(|e| e.is::<Errno>() || e.downcast_ref::<io::Error>().is_some_and(|e| e.raw_os_error().is_some()))
+    error.chain().any(|e| {
+        // serde_json has the error of a reader, and does not give it as its source.
+        e.is::<Errno>()
+            || e.downcast_ref::<io::Error>().is_some_and(|e| e.raw_os_error().is_some())
+            || e.downcast_ref::<serde_json::Error>().is_some_and(serde_json::Error::is_io)
+    })
 }
 
 /// Renames a path below one directory to a path below another, in one of the ways of renameat2(2).
