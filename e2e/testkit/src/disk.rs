@@ -14,8 +14,6 @@ pub struct FileSystem {
     pub bytes: u64,
     /// Options that let the kernel write metadata by itself within a second, where there are some.
     pub busy: &'static str,
-    /// Options of every mount.
-    pub options: &'static str,
     mkfs: &'static [&'static str],
 }
 
@@ -24,28 +22,16 @@ pub const EXT4: FileSystem = FileSystem {
     name: "ext4",
     bytes: 48 << 20,
     busy: "commit=1",
-    options: "rw",
     mkfs: &["mkfs.ext4", "-q", "-F", "-b", "4096", "-E", "nodiscard"],
 };
 
-/// As small as mkfs.xfs makes one. All states of a disk have its UUID, and the kernel mounts no second one: a mount that is over
-/// here lives on in the mount namespace of whoever made one meanwhile (78 states in a row did not mount beside one).
-pub const XFS: FileSystem = FileSystem {
-    name: "xfs",
-    bytes: 300 << 20,
-    busy: "nouuid",
-    options: "nouuid",
-    mkfs: &["mkfs.xfs", "-q", "-f", "-K"],
-};
+/// As small as mkfs.xfs makes one.
+pub const XFS: FileSystem =
+    FileSystem { name: "xfs", bytes: 300 << 20, busy: "rw", mkfs: &["mkfs.xfs", "-q", "-f", "-K"] };
 
 /// With two copies of metadata, as on one disk it has.
-pub const BTRFS: FileSystem = FileSystem {
-    name: "btrfs",
-    bytes: 256 << 20,
-    busy: "commit=1",
-    options: "rw",
-    mkfs: &["mkfs.btrfs", "-q", "-f", "-K"],
-};
+pub const BTRFS: FileSystem =
+    FileSystem { name: "btrfs", bytes: 256 << 20, busy: "commit=1", mkfs: &["mkfs.btrfs", "-q", "-f", "-K"] };
 
 /// An empty file system in a file of so many bytes.
 pub fn format(fs: &FileSystem, disk: &Path, bytes: u64) {

@@ -33,11 +33,14 @@ impl Mount {
     }
 
     /// Mounts a file on a loop device of its own. Not by `mount -o loop`: that takes the device of an earlier mount if
-    /// it is still being released, and with it what that one had in its cache.
+    /// it is still being released, and with it what that one had in its cache. States of one disk have its UUID, and the kernel mounts
+    /// no second xfs of that unless it is told to: a mount that is over here lives on in the mount namespace of whoever made one
+    /// meanwhile (78 states in a row did not mount beside one).
     pub fn of_file(fstype: &str, options: &str, file: &Path, path: &Path) -> Option<Self> {
         let device = Cmd::new(crate::oracle("losetup")).args(["--find", "--show"]).arg(file).read();
         let device = device.expect("a loop device").trim().to_owned();
-        let mut mount = Self::new(&["-t", fstype, "-o", options], device.as_ref(), path);
+        let options = if fstype == "xfs" { format!("{options},nouuid") } else { options.to_owned() };
+        let mut mount = Self::new(&["-t", fstype, "-o", &options], device.as_ref(), path);
         match &mut mount {
             Some(mount) => mount.device = Some(device),
             None => release(&device),

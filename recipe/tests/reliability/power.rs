@@ -124,7 +124,7 @@ fn look(
     let dir = scratch::dir();
     let disk = dir.path().join("disk");
     cut.make(recording, base, &disk);
-    let Some(_mount) = Mount::of_file(fs.name, fs.options, &disk, &world.disk()) else {
+    let Some(_mount) = Mount::of_file(fs.name, "rw", &disk, &world.disk()) else {
         return Err(NO_MOUNT.to_owned());
     };
     let state = if again { world.settle()? } else { world.recover()? };

@@ -197,7 +197,7 @@ impl World {
     pub(crate) fn on_disk(&self, fs: &FileSystem, base: &Path) -> PathBuf {
         disk::format(fs, base, fs.bytes);
         let at = self.disk();
-        let mount = Mount::of_file(fs.name, fs.options, base, &at).expect("a new file system mounts");
+        let mount = Mount::of_file(fs.name, "rw", base, &at).expect("a new file system mounts");
         for name in ["prefix", "recipes"] {
             copy(&self.rig.path("saved").join(name), &at.join(name));
             let here = self.rig.path(name);

@@ -31,7 +31,7 @@ fn look(
     let (dir, mounts) = (scratch::dir(), scratch::mount_dir());
     let (disk, path) = (dir.path().join("disk"), mounts.path().join("target"));
     cut.make(recording, base, &disk);
-    let Some(_mount) = Mount::of_file(fs.name, fs.options, &disk, &path) else {
+    let Some(_mount) = Mount::of_file(fs.name, "rw", &disk, &path) else {
         return Err("the file system does not mount".to_owned());
     };
     let state = judge(&path, image)?;
