@@ -10,6 +10,7 @@
 //! - [`listing`]: a file tree as text, and its digest
 //! - [`layout`]: names two tools must agree on (labels, paths on the disc, kernel parameters)
 //! - [`mounts`]: what is mounted where
+//! - `proxy`, with the feature `tls`: the user's proxies
 //! - `tls`, a feature: https that trusts what the system trusts
 //! - [`url`]: where the web may lead us
 
@@ -21,6 +22,8 @@ pub mod hash;
 pub mod listing;
 pub mod layout;
 pub mod mounts;
+#[cfg(feature = "tls")]
+pub mod proxy;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub mod url;

@@ -19,6 +19,8 @@ use ureq::unversioned::transport::{ConnectionDetails, Connector, RustlsConnector
 
 pub use store::Store;
 
+use crate::cli::Mark;
+
 const TRUST: &str = "if you trust who issued it, add that authority to the system (`update-ca-trust`, on Debian \
     `update-ca-certificates`), or name a file with its certificate in SSL_CERT_FILE";
 const CLOCK: &str =
@@ -26,10 +28,10 @@ const CLOCK: &str =
 const NAME: &str = "check the URL; no certificate is accepted for another name than its own";
 const OWNER: &str = "only the server's owner can mend that";
 
-/// Why https cannot be, in words: nothing that another attempt would mend.
+/// Why a server is not asked, in words: nothing that another attempt would mend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    what: String,
+    pub(crate) what: String,
     /// What the user can do.
     pub hint: String,
     /// Whether it is this machine's fault, and no server would be accepted.
@@ -42,6 +44,15 @@ impl Refusal {
     pub fn of(error: &ureq::Error) -> Option<&Self> {
         let ureq::Error::Other(inner) = error else { return None };
         inner.downcast_ref()
+    }
+
+    /// It, with its hint, as the error of a program.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn fail<T>(self) -> anyhow::Result<T> {
+        let hint = self.hint.clone();
+        Err(self).hint(hint)
     }
 }
 

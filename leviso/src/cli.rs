@@ -21,7 +21,8 @@ pub(crate) struct Cli {
 const AFTER_HELP: &str = "\
 Environment:
   SSL_CERT_FILE, SSL_CERT_DIR   certificates of those whom https trusts, instead of the system's
-  https_proxy, all_proxy        the proxy of downloads
+  https_proxy, http_proxy, all_proxy, no_proxy
+                                proxies of downloads, and hosts for which there is none
 
 Exit codes:
     0   everything that was asked for is done

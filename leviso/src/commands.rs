@@ -9,7 +9,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use common::cli::Mark;
-use common::tls::Store;
+use common::proxy::Proxies;
+use common::tls::{Refusal, Store};
 use leviso::fetch::Network;
 use leviso::lock::Lock;
 use leviso::pipeline::{self, Request, Stage};
@@ -80,7 +81,7 @@ fn lock(args: &LockArgs, quiet: bool, bars: &Bars) -> anyhow::Result<()> {
 fn fetch(args: &ProfileArgs, bars: &Bars) -> anyhow::Result<()> {
     let request = request(args)?;
     let lock = existing_lock(&request)?;
-    let fetched = fetch::packages(&lock, &request.profile.repos, &pipeline::fetcher(&request)?, bars)?;
+    let fetched = fetch::packages(&lock, &request.profile.repos, &pipeline::fetcher(&request), bars)?;
     let paths: Vec<_> = fetched.iter().map(|f| (f.locked.nevra(), f.path.clone())).collect();
     show::paths(&paths, args.json)
 }
@@ -89,7 +90,7 @@ fn verify(args: &ProfileArgs, bars: &Bars) -> anyhow::Result<()> {
     let request = request(args)?;
     let lock = existing_lock(&request)?;
     let keyrings = pipeline::keyrings(&request.profile)?;
-    let fetched = fetch::cached(&lock, &pipeline::fetcher(&request)?).hint("run `leviso fetch` first")?;
+    let fetched = fetch::cached(&lock, &pipeline::fetcher(&request)).hint("run `leviso fetch` first")?;
     let rpms = verify::packages(&fetched, &keyrings, bars)?;
     let signed: Vec<_> = rpms.iter().map(|r| (r.nevra().to_string(), PathBuf::from(r.signer()))).collect();
     show::paths(&signed, args.json)
@@ -99,7 +100,7 @@ fn verify(args: &ProfileArgs, bars: &Bars) -> anyhow::Result<()> {
 fn mirrors(args: &ProfileArgs, bars: &Bars) -> anyhow::Result<ExitCode> {
     let request = request(args)?;
     let keyrings = pipeline::keyrings(&request.profile)?;
-    let synced = sync::repositories(&request.profile.repos, &keyrings, &pipeline::fetcher(&request)?, bars)?;
+    let synced = sync::repositories(&request.profile.repos, &keyrings, &pipeline::fetcher(&request), bars)?;
     let rows: Vec<_> = synced.iter().map(|s| (s.id.clone(), PathBuf::from(&s.parsed.revision))).collect();
     show::paths(&rows, args.json)?;
     Ok(ExitCode::SUCCESS)
@@ -117,8 +118,7 @@ fn request(args: &ProfileArgs) -> anyhow::Result<Request> {
     let workdir =
         Workdir::new(&std::path::absolute(&args.work).context("failed to find the work directory")?);
     let lock = args.lock.clone().unwrap_or_else(|| workdir.lock(&profile));
-    let proxy =
-        ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"].iter().find_map(|v| std::env::var(v).ok());
+    let proxies = Proxies::from_env().or_else(Refusal::fail).exit(common::cli::code::USAGE)?;
     Ok(Request {
         profile,
         workdir,
@@ -128,7 +128,7 @@ fn request(args: &ProfileArgs) -> anyhow::Result<Request> {
         locked: false,
         update: false,
         offline: args.offline,
-        network: Network { proxy: proxy.filter(|p| !p.is_empty()), trust: Store::from_env() },
+        network: Network { proxies, trust: Store::from_env() },
     })
 }
 

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use common::cli::Mark;
 use common::hash::Sha256;
+use common::proxy::Proxies;
 use common::tls::{Refusal, Store};
 
 use self::transport::{Failure, Transport};
@@ -76,8 +77,8 @@ impl Default for Limits {
 /// How the network is reached, and who vouches for servers.
 #[derive(Debug, Clone, Default)]
 pub struct Network {
-    /// URL of an HTTP proxy, if one is to be used.
-    pub proxy: Option<String>,
+    /// By which proxies.
+    pub proxies: Proxies,
     /// Whom https trusts.
     pub trust: Store,
 }
@@ -111,12 +112,10 @@ pub struct Fetcher {
 
 impl Fetcher {
     /// A fetcher for the cache at `cache`. `offline`: only the cache and `file://` may be read.
-    ///
-    /// # Errors
-    /// The proxy's URL makes no sense.
-    pub fn new(cache: &Path, limits: Limits, offline: bool, network: &Network) -> anyhow::Result<Self> {
-        let transport = Transport::new(&limits, offline, network)?;
-        Ok(Self { cache: cache.to_owned(), transport, limits, offline })
+    #[must_use]
+    pub fn new(cache: &Path, limits: Limits, offline: bool, network: &Network) -> Self {
+        let transport = Transport::new(&limits, offline, network);
+        Self { cache: cache.to_owned(), transport, limits, offline }
     }
 
     /// The cache directory.
@@ -335,8 +334,7 @@ pub fn cached(lock: &Lock, fetcher: &Fetcher) -> anyhow::Result<Vec<Fetched>> {
 }
 
 fn untrusted<T>(refusal: Refusal) -> anyhow::Result<T> {
-    let hint = refusal.hint.clone();
-    Err(refusal).hint(hint).exit(exit::FETCH)
+    refusal.fail().exit(exit::FETCH)
 }
 
 fn is_echo(err: &anyhow::Error) -> bool {

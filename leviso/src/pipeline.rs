@@ -213,10 +213,8 @@ pub fn keyrings(profile: &Profile) -> anyhow::Result<BTreeMap<String, Keyring>> 
 }
 
 /// The fetcher of a request.
-///
-/// # Errors
-/// The proxy's URL makes no sense.
-pub fn fetcher(request: &Request) -> anyhow::Result<Fetcher> {
+#[must_use]
+pub fn fetcher(request: &Request) -> Fetcher {
     Fetcher::new(&request.workdir.cache(), Limits::default(), request.offline, &request.network)
 }
 
@@ -274,7 +272,7 @@ pub fn resolve(
     progress: &dyn Progress,
 ) -> anyhow::Result<Lock> {
     let profile = &request.profile;
-    let fetcher = fetcher(request)?;
+    let fetcher = fetcher(request);
     let synced = sync::repositories(&profile.repos, keyrings, &fetcher, progress)?;
     let mut metadata = Vec::with_capacity(synced.len());
     for repo in &synced {
@@ -303,7 +301,7 @@ pub fn resolve(
 }
 
 fn fetch(request: &Request, lock: &Lock, progress: &dyn Progress) -> anyhow::Result<Vec<Fetched>> {
-    fetch::packages(lock, &request.profile.repos, &fetcher(request)?, progress)
+    fetch::packages(lock, &request.profile.repos, &fetcher(request), progress)
 }
 
 fn extract(

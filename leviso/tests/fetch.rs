@@ -31,7 +31,7 @@ fn limits() -> Limits {
 }
 
 fn fetcher(cache: &Path) -> Fetcher {
-    Fetcher::new(cache, limits(), false, &Network::default()).unwrap()
+    Fetcher::new(cache, limits(), false, &Network::default())
 }
 
 fn data(len: usize) -> Vec<u8> {
@@ -143,7 +143,7 @@ fn a_cached_file_is_used_only_if_it_is_right() {
     }
     assert_eq!(server.log().len(), 4);
     // The cache is enough without a network.
-    let offline = Fetcher::new(dir.path(), limits(), true, &Network::default()).unwrap();
+    let offline = Fetcher::new(dir.path(), limits(), true, &Network::default());
     let mirrors = Mirrors::of(&repo(&[&server.url("")]));
     assert_eq!(offline.file(&mirrors, "x.rpm", want(&good)).unwrap(), path);
     let report = common::cli::report(&offline.file(&mirrors, "y.rpm", want(b"other")).unwrap_err());

@@ -23,6 +23,7 @@ fn leviso(
     mirrors: &[String],
     dir: &Path,
     ca: &Path,
+    env: &[(&str, &str)],
 ) -> (Option<i32>, String) {
     let profile = format!(
         "extends = {:?}\nname = \"https\"\narch = \"x86_64\"\n[os]\nid-like = \"test\"\n\
@@ -35,8 +36,9 @@ fn leviso(
     let file = dir.join("https.toml");
     std::fs::write(&file, profile).expect("written");
     let cmd = Cmd::new(env!("CARGO_BIN_EXE_leviso")).args([command, "--quiet", "--profile"]).arg(&file);
-    let silent = ["SSL_CERT_DIR", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
-    let cmd = silent.iter().fold(cmd, |cmd, name| cmd.without_env(*name));
+    let silent = ["SSL_CERT_DIR", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"];
+    let cmd = silent.iter().fold(cmd, |cmd, name| cmd.without_env(*name).without_env(name.to_lowercase()));
+    let cmd = env.iter().fold(cmd, |cmd, (name, value)| cmd.env(*name, *value));
     let out =
         cmd.arg("--work").arg(dir.join("work")).env("SSL_CERT_FILE", ca).output().expect("leviso starts");
     (out.status.code(), String::from_utf8(out.stderr).expect("UTF-8"))
@@ -67,7 +69,8 @@ fn a_mirror_is_trusted_by_the_store_or_left_for_the_next() {
     let (ca, none) = (dir.path().join("ca.pem"), dir.path().join("none.pem"));
     std::fs::write(&ca, ours.pem()).expect("written");
     let bad = [strange.url(""), strange.url("/again"), elsewhere.url("")];
-    let run = |command: &str, mirrors: &[String], ca: &Path| leviso(command, &repo, mirrors, dir.path(), ca);
+    let run =
+        |command: &str, mirrors: &[String], ca: &Path| leviso(command, &repo, mirrors, dir.path(), ca, &[]);
 
     let (code, said) = run("lock", &bad, &ca);
     assert_eq!(code, Some(i32::from(exit::FETCH)), "nobody vouches for these mirrors: {said}");
@@ -94,4 +97,43 @@ fn a_mirror_is_trusted_by_the_store_or_left_for_the_next() {
     }
     assert!(good.log().iter().any(|path| path.ends_with(".rpm")), "{:?}", good.log());
     assert_eq!(strange.log().len(), 3, "once for each command that asked: {:?}", strange.log());
+}
+
+#[test]
+fn proxies_are_used_and_never_passed_by() {
+    let key = SigningKey::generate("https", 1_600_000_000).expect("a key");
+    let repo = repo(&key);
+    let ours = Authority::new("ours");
+    let identity = ours.issue("127.0.0.1", Valid::Now);
+    let mirror = Server::https(&[], Some(repo.dir().to_owned()), &identity);
+    let (plain, secure) = (Server::start(&[], None), Server::https(&[], None, &identity));
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let ca = dir.path().join("ca.pem");
+    std::fs::write(&ca, ours.pem()).expect("written");
+    let place = |server: &Server| server.url("").split("//").last().unwrap_or_default().to_owned();
+    let run = |work: &str, env: &[(&str, &str)]| {
+        std::fs::create_dir(dir.path().join(work)).expect("made");
+        leviso("lock", &repo, &[mirror.url("")], &dir.path().join(work), &ca, env)
+    };
+    let socks = format!("socks5h://{}", place(&plain));
+    for (work, proxy, url) in
+        [("http", &plain, plain.url("")), ("https", &secure, secure.url("")), ("socks", &plain, socks)]
+    {
+        let (passed, asked) = (proxy.log().len(), mirror.log().len());
+        let (code, said) = run(work, &[("all_proxy", &url)]);
+        assert_eq!(code, Some(0), "{said}");
+        let new = &proxy.log()[passed..];
+        assert!(!new.is_empty() && new.iter().all(|to| *to == place(&mirror)), "{url}: {new:?}");
+        assert!(mirror.log().len() > asked);
+    }
+    let (passed, asked) = (plain.log().len(), mirror.log().len());
+    let (code, said) = run("direct", &[("all_proxy", &plain.url("")), ("no_proxy", "127.0.0.1")]);
+    assert_eq!((code, plain.log().len()), (Some(0), passed), "{said}");
+    assert!(mirror.log().len() > asked);
+    let asked = mirror.log().len();
+    let (code, said) = run("wrong", &[("https_proxy", "sock5://me:secret@127.0.0.1:1")]);
+    assert_eq!(code, Some(i32::from(common::cli::code::USAGE)), "{said}");
+    let is_clear = said.contains("https_proxy is not a proxy") && said.contains("hint: expected a URL");
+    assert!(is_clear && !said.contains("secret"), "{said}");
+    assert_eq!(mirror.log().len(), asked);
 }

@@ -24,7 +24,7 @@ fn limits() -> Limits {
 }
 
 fn fetcher(cache: &Path, offline: bool) -> Fetcher {
-    Fetcher::new(cache, limits(), offline, &Network::default()).unwrap()
+    Fetcher::new(cache, limits(), offline, &Network::default())
 }
 
 fn fixture() -> Fixture<'static> {

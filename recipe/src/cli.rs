@@ -308,7 +308,8 @@ fn color() -> ColorChoice {
 const ENVIRONMENT: &str = "\
 Environment:
   SSL_CERT_FILE, SSL_CERT_DIR   certificates of those whom https trusts, instead of the system's
-  HTTPS_PROXY, NO_PROXY         the proxy of downloads, and for which hosts there is none";
+  https_proxy, http_proxy, all_proxy, no_proxy
+                                proxies of downloads, and hosts for which there is none";
 
 fn after_help() -> String {
     let codes: String = exit::TABLE.iter().map(|(code, what)| format!("\n  {code:<4} {what}")).collect();

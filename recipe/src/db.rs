@@ -11,11 +11,13 @@
 use std::collections::BTreeSet;
 
 use anyhow::Context;
+use common::cli::Mark;
 use common::hash::Sha256;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Libraries;
-use crate::dir::{Dir, parents};
+use crate::dir::{self, Dir, parents};
+use crate::exit;
 use crate::recipe::Recipe;
 use crate::stage::{Entry, What};
 
@@ -109,14 +111,19 @@ pub fn rewrite(own: &Dir, tx: &str, record: &Record) -> anyhow::Result<()> {
 /// The record of a transaction, if there is one.
 ///
 /// # Errors
-/// It cannot be read.
+/// It cannot be read, or is spoilt (exit code [`exit::INTEGRITY`]).
 pub fn read(own: &Dir, name: &str, tx: &str) -> anyhow::Result<Option<Record>> {
     let path = format!("{DB}/{name}/{tx}.json");
     let context = || format!("failed to read {}/{path}", own.path.display());
-    match own.read(&path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        file => serde_json::from_reader(std::io::BufReader::new(file.with_context(context)?))
-            .with_context(context),
+    let file = match own.read(&path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        file => std::io::BufReader::new(file.with_context(context)?),
+    };
+    match serde_json::from_reader(file).with_context(context) {
+        Err(e) if !dir::is_refused(&e) => Err(e).exit(exit::INTEGRITY).hint(format!(
+            "move that file elsewhere; then `recipe install --reinstall {name}` makes it anew"
+        )),
+        record => record.map(Some),
     }
 }
 

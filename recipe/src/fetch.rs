@@ -222,10 +222,7 @@ impl Fetcher {
                 Failure::Long(limit) => {
                     return Err(wrong("it", bytes(limit), "more")).exit(exit::INTEGRITY);
                 }
-                Failure::Untrusted(refusal) => {
-                    let hint = refusal.hint.clone();
-                    return Err(refusal).hint(hint);
-                }
+                Failure::Untrusted(refusal) => return refusal.fail(),
                 Failure::Permanent(e) => return Err(anyhow::anyhow!("{e}")),
                 Failure::Broken(e) if tries >= TRIES => return Err(anyhow::anyhow!("{e}")),
                 Failure::Broken(_) => self.interrupt.sleep(Duration::from_millis(250 << tries))?,

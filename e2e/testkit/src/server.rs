@@ -1,5 +1,5 @@
 //! A web server on the loopback interface: it serves files below a directory, and misbehaves on paths where it is told to. It speaks http or
-//! https; asked by CONNECT, it is a proxy.
+//! https; asked by CONNECT, or in SOCKS 5, it is a proxy for the loopback interface.
 
 mod wire;
 
@@ -15,7 +15,7 @@ use common::hash::Sha256;
 use rustls::{ServerConnection, StreamOwned};
 
 use crate::certificates::Identity;
-use wire::{Asked, ask, head, tunnel};
+use wire::{Asked, CONNECTED, ask, head, socks, tunnel};
 
 /// How one path answers.
 #[derive(Debug, Clone)]
@@ -189,9 +189,15 @@ impl Shared {
 
     fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
         let Some(identity) = &self.identity else {
+            let mut first = [0];
+            if stream.peek(&mut first)? == 1 && first == [5] {
+                let target = socks(&mut stream)?;
+                lock(&self.log).push(target.clone());
+                return tunnel(&stream, &stream, &target, CONNECTED[0]);
+            }
             let asked = self.asked(&mut stream)?;
             return match &asked.proxy_to {
-                Some(target) => tunnel(stream, target),
+                Some(target) => tunnel(&stream, &stream, target, CONNECTED[1]),
                 None => self.respond(&mut stream, &asked),
             };
         };
@@ -203,9 +209,13 @@ impl Shared {
         }
         self.begun.fetch_sub(1, Ordering::SeqCst);
         done?;
+        let socket = stream.try_clone()?;
         let mut stream = StreamOwned::new(tls, stream);
         let asked = self.asked(&mut stream)?;
-        self.respond(&mut stream, &asked)
+        match &asked.proxy_to {
+            Some(target) => tunnel(stream, &socket, target, CONNECTED[1]),
+            None => self.respond(&mut stream, &asked),
+        }
     }
 
     fn asked(&self, stream: &mut dyn Read) -> std::io::Result<Asked> {

@@ -8,12 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use common::proxy::Proxies;
 use common::tls::{Https, Refusal};
 use common::url::redirect;
-use ureq::ProxyProtocol;
 use ureq::unversioned::resolver::DefaultResolver;
-use ureq::unversioned::transport::{ConnectProxyConnector, Connector, TcpConnector};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, SocksConnector, TcpConnector};
 
 use super::store::Partial;
 use super::{Limits, Network, Want};
@@ -60,6 +59,7 @@ type Result<T> = std::result::Result<T, Failure>;
 #[derive(Debug)]
 pub(super) struct Transport {
     agent: ureq::Agent,
+    proxies: Proxies,
     offline: bool,
     dead: Mutex<BTreeMap<String, Failure>>,
 }
@@ -74,26 +74,20 @@ struct Body {
 }
 
 impl Transport {
-    pub(super) fn new(limits: &Limits, offline: bool, network: &Network) -> anyhow::Result<Self> {
-        let proxy = network.proxy.as_deref();
-        let proxy = proxy.map(ureq::Proxy::new).transpose().context("cannot use the proxy")?;
-        // Without it nobody would notice that it is passed by.
-        let is_known =
-            |proxy: &ureq::Proxy| matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https);
-        ensure!(proxy.as_ref().is_none_or(is_known), "cannot use the proxy: expected http:// or https://");
+    pub(super) fn new(limits: &Limits, offline: bool, network: &Network) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .proxy(proxy)
+            .proxy(None)
             .user_agent(concat!("leviso/", env!("CARGO_PKG_VERSION")))
             .timeout_per_read(Some(limits.stall))
             .timeout_per_write(Some(limits.stall))
             .build();
-        let connector = ().chain(ConnectProxyConnector::default()).chain(TcpConnector::default());
-        let connector = connector.chain(Https::new(network.trust.clone()));
+        let connector = ().chain(SocksConnector::default()).chain(ConnectProxyConnector::default());
+        let connector = connector.chain(TcpConnector::default()).chain(Https::new(network.trust.clone()));
         let agent = ureq::Agent::with_parts(config, connector, DefaultResolver::default());
-        Ok(Self { agent, offline, dead: Mutex::default() })
+        Self { agent, proxies: network.proxies.clone(), offline, dead: Mutex::default() }
     }
 
     /// Why the server of this URL is not to be asked again, if so.
@@ -207,6 +201,7 @@ impl Transport {
             }
             let response = request
                 .config()
+                .proxy(self.proxies.of(&url).cloned())
                 .timeout_resolve(Some(limits.connect.min(left)))
                 .timeout_connect(Some(limits.connect.min(left)))
                 .timeout_recv_response(Some(limits.stall.min(left)))

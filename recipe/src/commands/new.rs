@@ -67,7 +67,7 @@ pub fn run(settings: &Settings, options: &Options) -> anyhow::Result<ExitCode> {
         check_name(name).map_err(|e| anyhow::anyhow!("{e}")).exit(code::USAGE)?;
         is_free(settings, name)?;
     }
-    let desk = settings.desk()?;
+    let desk = settings.desk_or_look(true)?;
     let (name, text, origin) = match (&options.from, &options.name) {
         (Some(word), _) => {
             let mut origin = origin::find(word, std::env::consts::ARCH, &desk.fetcher, settings.offline)?;

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use common::cli::hint_of;
+
 use super::Found;
 use crate::base::{Answer, Base};
 use crate::claims::{self, Books};
@@ -91,20 +93,22 @@ fn claim(places: &Places, recipe: &Recipe, found: &mut Found) {
 
 /// The record of what is installed of a recipe.
 fn record(places: &Places, own: Option<&Dir>, recipe: &Recipe, found: &mut Found) -> Option<Record> {
-    let problem = match own.map(|own| db::installed(own, recipe)) {
+    let none = || {
+        let name = &recipe.name;
+        format!(
+            "`recipe install --reinstall {name}` makes one; if {name} is in another prefix, say so with --prefix"
+        )
+    };
+    let (problem, hint) = match own.map(|own| db::installed(own, recipe)) {
         Some(Ok(Some(record))) => {
             if let Some((problem, hint)) = claims::other_version(places, recipe, &record) {
                 found.add("record", &recipe.name, problem, hint);
             }
             return Some(record);
         }
-        Some(Err(e)) => format!("its record cannot be read: {e:#}"),
-        _ => "it is installed, but there is no record of it here".to_owned(),
+        Some(Err(e)) => (format!("its record cannot be read: {e:#}"), hint_of(&e).unwrap_or_else(none)),
+        _ => ("it is installed, but there is no record of it here".to_owned(), none()),
     };
-    let hint = format!(
-        "`recipe install --reinstall {0}` makes one; if {0} is in another prefix, say so with --prefix",
-        recipe.name
-    );
     found.add("record", &recipe.name, problem, hint);
     None
 }

@@ -4,14 +4,15 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
+use common::proxy::Proxies;
 use common::tls::{Https, Refusal, Store};
 use common::url::redirect;
-use ureq::unversioned::transport::{ConnectProxyConnector, Connector};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, SocksConnector};
 
 use super::part::{CHANGED, Part, field};
 use super::resolver::Dns;
 use super::socket::Sockets;
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, PAUSE};
 use crate::voice::progress::Transfer;
 
 const BUFFER: usize = 128 << 10;
@@ -43,6 +44,7 @@ pub(super) enum Failure {
 #[derive(Debug)]
 pub(super) struct Transport {
     agent: ureq::Agent,
+    proxies: Result<Proxies, Refusal>,
     interrupt: Interrupt,
 }
 
@@ -50,6 +52,7 @@ impl Transport {
     pub(super) fn new(interrupt: Interrupt) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
+            .proxy(None)
             .max_redirects(0)
             .max_redirects_will_error(false)
             .user_agent(concat!("recipe/", env!("CARGO_PKG_VERSION")))
@@ -58,9 +61,14 @@ impl Transport {
             .timeout_recv_response(Some(PATIENCE))
             .timeout_per_read(Some(PATIENCE))
             .build();
-        let connector = ().chain(ConnectProxyConnector::default()).chain(Sockets(interrupt.clone()));
-        let connector = connector.chain(Https::new(Store::from_env()));
-        Self { agent: ureq::Agent::with_parts(config, connector, Dns(interrupt.clone())), interrupt }
+        let connector = ().chain(SocksConnector::default()).chain(ConnectProxyConnector::default());
+        let connector = connector.chain(Sockets(interrupt.clone())).chain(Https::new(Store::from_env()));
+        let agent = ureq::Agent::with_parts(config, connector, Dns(interrupt.clone()));
+        let proxies = Proxies::from_env();
+        if proxies.as_ref().is_ok_and(Proxies::has_socks) {
+            end_with(agent.clone(), interrupt.clone());
+        }
+        Self { agent, proxies, interrupt }
     }
 
     /// Appends to what has begun of a file, called `name` for people, what comes behind that; starts over where the server wants
@@ -72,10 +80,11 @@ impl Transport {
         part: &mut Part<'_>,
         (limit, most): (Option<u64>, u64),
     ) -> Result<(), Failure> {
+        let proxies = self.proxies.as_ref().map_err(|refusal| Failure::Untrusted(refusal.clone()))?;
         let from = part.goes_on_at()?;
         let mut url = url.to_owned();
         for _ in 0..=REDIRECTS {
-            let mut request = self.agent.get(&url);
+            let mut request = self.agent.get(&url).config().proxy(proxies.of(&url).cloned()).build();
             if from > 0 {
                 request = request.header("Range", format!("bytes={from}-"));
                 if let Some(name) = part.name() {
@@ -136,6 +145,16 @@ impl Transport {
         }
         Err(Failure::Permanent(format!("more than {REDIRECTS} redirects")))
     }
+}
+
+/// Ends what waits when ^C comes: connections to SOCKS proxies are made by ureq, which knows nothing of it.
+fn end_with(agent: ureq::Agent, interrupt: Interrupt) {
+    std::thread::spawn(move || {
+        while !interrupt.is_set() {
+            std::thread::sleep(PAUSE);
+        }
+        agent.shutdown();
+    });
 }
 
 fn restart(part: &mut Part<'_>, why: String) -> Failure {

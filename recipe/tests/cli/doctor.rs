@@ -139,6 +139,31 @@ fn packages_without_records_and_records_without_packages_are_found() {
     finds(&rig, &["record: a: no recipe file says that it is installed"]);
 }
 
+/// What is said about it can be done, and ends it.
+#[test]
+fn a_spoilt_record_is_made_anew() {
+    let rig = healthy();
+    let mut json = rig.prefix(".recipe/db/b").read_dir().expect("read").map(|e| e.expect("read").path());
+    let json = json.find(|p| p.extension().is_some_and(|e| e == "json")).expect("a record");
+    let before = rig.tree();
+    for spoilt in ["", "{", "{\"schema\": 1}", "no JSON"] {
+        std::fs::write(&json, spoilt).expect("written");
+        let hint = "move that file elsewhere; then `recipe install --reinstall b` makes it anew";
+        for args in [&["install", "--reinstall", "b"][..], &["remove", "--no-deps", "b"], &["check", "b"]] {
+            let out = rig.run(args);
+            let says = |text: &str| out.stderr.contains(text);
+            assert!(out.code == Some(14) && says(json.to_str().expect("text")) && says(hint), "{out:#?}");
+        }
+        finds(&rig, &["record: b: its record cannot be read"]);
+        assert!(doctor(&rig).stdout.contains(hint));
+        assert_eq!(rig.tree(), before);
+    }
+    std::fs::rename(&json, rig.path("elsewhere.json")).expect("renamed");
+    rig.run(&["install", "--reinstall", "b"]).ok();
+    is_healthy(&rig);
+    assert_eq!(rig.tree(), before);
+}
+
 #[test]
 fn files_that_are_gone_or_have_two_owners_are_found() {
     let rig = healthy();

@@ -9,7 +9,7 @@ use testkit::server::{Answer, REFUSED, Server};
 
 use crate::rig::{Out, Rig};
 
-const PATH: &str = "/f/p-1.tar.gz";
+pub(crate) const PATH: &str = "/f/p-1.tar.gz";
 
 /// A rig whose recipe downloads from a server that shows a certificate, which is trusted.
 pub(crate) struct Web {
@@ -38,7 +38,7 @@ impl Web {
     }
 
     /// From now on the recipe downloads from there.
-    fn downloads(&self, url: &str) {
+    pub(crate) fn downloads(&self, url: &str) {
         let text = format!(
             "let pkg = #{{ name: \"p\", version: \"1\" }};\n\
              fn install() {{ download(\"{url}\"); extract(\"tar.gz\"); install_bin(\"p\"); }}\n"
@@ -125,23 +125,6 @@ fn who_cannot_prove_who_he_is_delivers_nothing_and_is_not_asked_again() {
         web.downloads(&web.rig.server.url("/begin"));
         web.install().fails(13, &format!("the certificate of {place} is refused"));
     }
-}
-
-#[test]
-fn a_proxy_passes_on_what_it_cannot_read() {
-    let web = Web::new();
-    let proxy = Server::start(&[], None);
-    let through = |ca: &str| {
-        let cmd = web.cmd(&["install", "p", "--reinstall"], &[("SSL_CERT_FILE", ca)]);
-        web.rig.ran(cmd.env("https_proxy", proxy.url("")))
-    };
-    through("ca.pem").ok();
-    let place = web.server.url("").replace("https://", "");
-    assert_eq!((proxy.log(), web.server.log()), (vec![place.clone()], vec![PATH.to_owned()]));
-    // The server's certificate is looked at as ever.
-    web.rig.write("other.pem", Authority::new("another").pem());
-    web.run(&["cache", "clean", "--all"], &[]).ok();
-    through("other.pem").fails(13, &format!("the certificate of {place} is refused"));
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod errors;
 mod edited;
 mod download;
 mod https;
+mod proxies;
 mod trust_store;
 mod lists;
 mod kept;

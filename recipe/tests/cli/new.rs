@@ -2,6 +2,7 @@
 
 use common::cmd::Cmd;
 use common::hash::Sha256;
+use testkit::server::Answer;
 
 use crate::rig::{Out, Rig};
 
@@ -255,4 +256,30 @@ fn what_is_no_package_makes_no_recipe() {
     let json: serde_json::Value = serde_json::from_str(&out.stdout).expect("JSON");
     assert_eq!((&json["name"], &json["version"], &json["done"]), (&"p".into(), &"1.0".into(), &true.into()));
     assert_eq!(json["recipe"], rig.recipe("p").as_str());
+}
+
+/// It changes no package: it waits for nobody, and keeps nobody waiting, however long a download takes.
+#[test]
+fn it_needs_no_lock() {
+    let rig = Rig::new();
+    rig.release("q", "1", &[("bin/q", "q")]);
+    rig.add("q", "1", "install_bin(\"q\");");
+    program(&rig, "tool-1.0/bin/tool", elf());
+    pack(&rig, "tool-1.0", "tool-1.0.tar.gz");
+    let bytes = std::fs::read(rig.path("www/tool-1.0.tar.gz")).expect("packed");
+    rig.server.answer("/slow-1.0.tar.gz", Answer::Stalls(bytes));
+    let is_time = || {
+        let asked = rig.server.log().iter().any(|line| line.starts_with("/slow-1.0.tar.gz"));
+        if asked {
+            rig.run(&["install", "q"]).ok();
+        }
+        asked
+    };
+    rig.interrupted(&["new", "--from", &rig.server.url("/slow-1.0.tar.gz")], is_time);
+    assert!(rig.prefix("bin/q").exists() && !rig.path("recipes/slow.rhai").exists());
+    let lock = std::fs::File::open(rig.prefix(".recipe/lock")).expect("it is there");
+    lock.lock().expect("locked");
+    from(&rig, "/tool-1.0.tar.gz").ok();
+    drop(lock);
+    assert_eq!(installs(&rig, "tool"), ["bin/q", "bin/tool"]);
 }

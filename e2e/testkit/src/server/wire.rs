@@ -1,7 +1,8 @@
 //! The head of a request -> what was asked for; the head of an answer; what a proxy passes on.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpStream};
+use std::time::Duration;
 
 /// What was asked for.
 pub(super) struct Asked {
@@ -39,15 +40,59 @@ pub(super) fn head(out: &mut dyn Write, status: &str, fields: &str) -> std::io::
     write!(out, "HTTP/1.1 {status}\r\nConnection: close\r\n{fields}\r\n")
 }
 
-/// Passes on what two say to each other, until one of them ends.
-pub(super) fn tunnel(mut client: TcpStream, target: &str) -> std::io::Result<()> {
-    let mut server = TcpStream::connect(target)?;
-    client.write_all(b"HTTP/1.1 200 Connected\r\n\r\n")?;
-    let (mut from_client, mut to_server) = (client.try_clone()?, server.try_clone()?);
-    std::thread::spawn(move || {
-        drop(std::io::copy(&mut from_client, &mut to_server));
-        to_server.shutdown(Shutdown::Both)
-    });
-    std::io::copy(&mut server, &mut client)?;
-    client.shutdown(Shutdown::Both)
+/// Reads what somebody wants of a SOCKS 5 proxy (RFC 1928), and lets everybody in -> whom to connect with.
+pub(super) fn socks(stream: &mut TcpStream) -> std::io::Result<String> {
+    let [_, methods] = take(stream)?;
+    stream.read_exact(&mut vec![0; usize::from(methods)])?;
+    stream.write_all(&[5, 0])?;
+    let [_, _, _, kind] = take(stream)?;
+    let host = match kind {
+        1 => Ipv4Addr::from(take(stream)?).to_string(),
+        3 => {
+            let [len] = take(stream)?;
+            let mut name = vec![0; usize::from(len)];
+            stream.read_exact(&mut name)?;
+            String::from_utf8_lossy(&name).into_owned()
+        }
+        _ => format!("[{}]", Ipv6Addr::from(take(stream)?)),
+    };
+    Ok(format!("{host}:{}", u16::from_be_bytes(take(stream)?)))
+}
+
+fn take<const N: usize>(stream: &mut TcpStream) -> std::io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    stream.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// That the connection is there, in SOCKS 5 and for CONNECT.
+pub(super) const CONNECTED: [&[u8]; 2] = [&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0], b"HTTP/1.1 200 Connected\r\n\r\n"];
+
+/// Passes on what two say to each other, until one of them ends. Whatever host is wanted, it is this one. `socket` is what `client` reads
+/// from.
+pub(super) fn tunnel(
+    mut client: impl Read + Write,
+    socket: &TcpStream,
+    target: &str,
+    connected: &[u8],
+) -> std::io::Result<()> {
+    let port = target.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or_default();
+    let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    client.write_all(connected)?;
+    for socket in [socket, &server] {
+        socket.set_read_timeout(Some(Duration::from_millis(2)))?;
+    }
+    while pass(&mut client, &mut server)? && pass(&mut server, &mut client)? {}
+    Ok(())
+}
+
+/// Passes on what is there; false at the end.
+fn pass(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<bool> {
+    let mut buffer = [0; 16 << 10];
+    match from.read(&mut buffer) {
+        Ok(0) => Ok(false),
+        Ok(n) => to.write_all(&buffer[..n]).and_then(|()| to.flush()).map(|()| true),
+        Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(true),
+        Err(e) => Err(e),
+    }
 }

@@ -20,9 +20,11 @@ const INFO_LIST: &str = "share/info/dir";
 /// What of the user's environment says how the network is reached: proxies, and whose certificates are trusted, as those of a
 /// proxy that looks into what it passes on.
 const NETWORK: &[&str] = &[
+    "all_proxy",
     "http_proxy",
     "https_proxy",
     "no_proxy",
+    "ALL_PROXY",
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "NO_PROXY",
