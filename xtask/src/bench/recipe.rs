@@ -1,4 +1,4 @@
-//! `cargo xtask bench recipe`: what recipe takes for what people type, against pacman (and uv where it is), in one run.
+//! `cargo xtask bench recipe`: what recipe takes for what people type, against pacman (and uv and mise where they are), in one run.
 //!
 //! In: how many runs. Out: a table (or JSON): medians, minimum and maximum, the bar, the ratio to recipe.
 //!
@@ -8,7 +8,9 @@
 //! followed by syncfs.
 //!
 //! - [`scenes`]: the two package managers' worlds
+//! - [`rivals`]: others, where they are
 
+mod rivals;
 mod scenes;
 
 use std::path::Path;
@@ -58,7 +60,7 @@ pub(super) struct Case {
     /// Everything has to be on the disk in the end.
     pub(super) sync: bool,
     /// Brings back what was before.
-    pub(super) reset: Box<dyn Fn() -> anyhow::Result<()>>,
+    pub(super) reset: rivals::Reset,
     /// What must be there afterwards.
     pub(super) makes: Option<std::path::PathBuf>,
     /// The fewest lines that it must print.

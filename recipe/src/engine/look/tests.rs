@@ -109,6 +109,7 @@ fn what_is_no_literal_is_all_of_its_kind() {
         ("import \"l\" as l; let u = \"https://a/\"; download(l::u);", "host (computed)"),
         ("let u = v; let v = u; download(u);", "host (computed)"),
         ("let pkg = #{ name: arch() }; download(`https://${pkg.name}/`);", "host (computed)"),
+        ("let other = #{ name: arch() }; download(`https://${other.name}/`);", "host (computed)"),
         ("let u = if true { \"https://a/\" } else { \"https://b/\" }; download(u);", "host (computed)"),
         ("let u = \"https://a/x\"; u[8] = 'b'; download(u);", "host (computed)"),
         ("let u = #{ v: \"https://a/\" }; u.v.w = 1; download(u);", "host (computed)"),

@@ -7,7 +7,7 @@ use anyhow::Context;
 use common::cmd::Cmd;
 use testkit::server::Server;
 
-use super::Case;
+use super::{Case, rivals};
 use crate::bench::disk::write_file;
 
 /// Packages that need each other: each but the last needs the next one and one further down.
@@ -22,7 +22,7 @@ pub(super) struct Scenes {
     dir: PathBuf,
     program: PathBuf,
     packages: usize,
-    _server: Server,
+    server: Server,
 }
 
 /// What takes part, with versions.
@@ -33,8 +33,10 @@ pub(super) fn programs(recipe: &Path) -> anyhow::Result<Vec<String>> {
         Ok(line.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned())
     };
     let mut all = vec![first(Cmd::new(recipe))?, first(Cmd::new("pacman"))?];
-    if common::cmd::which("uv").is_some() {
-        all.push(first(Cmd::new("uv"))?);
+    for other in ["uv", "mise"] {
+        if common::cmd::which(other).is_some() {
+            all.push(format!("{other} {}", first(Cmd::new(other))?.trim_start_matches("uv ")));
+        }
     }
     Ok(all)
 }
@@ -46,7 +48,7 @@ impl Scenes {
             std::fs::create_dir_all(dir.join(name))?;
         }
         let server = Server::start(&[], Some(dir.join("www")));
-        let scenes = Self { dir: dir.to_owned(), program: program.to_owned(), packages, _server: server };
+        let scenes = Self { dir: dir.to_owned(), program: program.to_owned(), packages, server };
         scenes.package()?;
         scenes.recipes()?;
         scenes.repository()?;
@@ -71,7 +73,7 @@ impl Scenes {
         };
         tar("www/big-1.tar.zst", &["usr"])?;
         tar("pool/big-1-1-x86_64.pkg.tar.zst", &[".PKGINFO", "usr"])?;
-        let url = self._server.url("/big-1.tar.zst");
+        let url = self.server.url("/big-1.tar.zst");
         let recipe = format!(
             "let pkg = #{{ name: \"big\", version: \"1\", description: \"A package to install\" }};\n\n\
              fn install() {{\n    download(\"{url}\");\n    extract();\n    install_tree(\"share/big\", \"share/big\");\n}}\n"
@@ -155,8 +157,12 @@ impl Scenes {
     }
 
     fn recipe(&self, args: &[&str], recipes: &str) -> Cmd {
+        self.recipe_with(args, recipes, &self.dir.join("cache"))
+    }
+
+    fn recipe_with(&self, args: &[&str], recipes: &str, cache: &Path) -> Cmd {
         let cmd = Cmd::new(&self.program).args(args.iter().copied()).arg("-r").arg(self.dir.join(recipes));
-        cmd.arg("-p").arg(self.dir.join("prefix")).arg("--cache").arg(self.dir.join("cache"))
+        cmd.arg("-p").arg(self.dir.join("prefix")).arg("--cache").arg(cache)
     }
 
     fn pacman(&self, args: &[&str]) -> Cmd {
@@ -223,14 +229,33 @@ impl Scenes {
                 self.without_pacman(),
                 "root/usr/share/big/file-49",
             );
-            if let Some(uv) = self.uv()? {
-                install("uv tool install", uv, None, self.without_uv(), "uv/bin/big");
+            if let Some(uv) = rivals::uv(&self.dir)? {
+                install("uv tool install", uv, None, rivals::without(self.dir.join("uv")), "uv/bin/big");
             }
+        }
+        // pacman downloads from mirrors that are listed, and keeps what it has.
+        let fetch = |program, cmd, reset, makes: &str| {
+            let (task, makes) = ("download and install 5 MB", Some(self.dir.join(makes)));
+            Case { task, program, cmd, bar: None, cold: false, sync: false, reset, makes, lines: 0 }
+        };
+        let cache = self.dir.join("cache-fresh");
+        let cmd = self.recipe_with(&["install", "big"], "one", &cache);
+        let (without_recipe, without_cache) = (self.without_recipe()?, rivals::without(cache));
+        let reset = Box::new(move || without_recipe().and_then(|()| without_cache()));
+        all.push(fetch("recipe", cmd, reset, "prefix/share/big/file-49"));
+        if let Some(mise) = rivals::mise(&self.dir, &self.server.url("/big-1.tar.zst"))? {
+            let reset = rivals::without(self.dir.join("mise"));
+            all.push(fetch(
+                "mise install",
+                mise,
+                reset,
+                "mise/data/installs/http-big/1/share/big/file-49",
+            ));
         }
         Ok(all)
     }
 
-    fn without_recipe(&self) -> anyhow::Result<Box<dyn Fn() -> anyhow::Result<()>>> {
+    fn without_recipe(&self) -> anyhow::Result<rivals::Reset> {
         let (file, prefix) = (self.dir.join("one/big.rhai"), self.dir.join("prefix"));
         // As it was before the state came into it.
         let text = std::fs::read_to_string(self.dir.join("big.rhai"))?;
@@ -241,46 +266,13 @@ impl Scenes {
         }))
     }
 
-    fn without_pacman(&self) -> Box<dyn Fn() -> anyhow::Result<()>> {
+    fn without_pacman(&self) -> rivals::Reset {
         let dirs = [self.dir.join("root"), self.dir.join("db/local")];
         Box::new(move || {
             dirs.iter().try_for_each(|dir| {
                 std::fs::remove_dir_all(dir)?;
                 Ok(std::fs::create_dir(dir)?)
             })
-        })
-    }
-
-    /// A wheel with the same files and a program, if uv and a Python are there.
-    fn uv(&self) -> anyhow::Result<Option<Cmd>> {
-        let (Some(uv), Some(python)) = (common::cmd::which("uv"), common::cmd::which("python3")) else {
-            return Ok(None);
-        };
-        let wheel = self.dir.join("big-1-py3-none-any.whl");
-        let build = "import sys, zipfile, pathlib\nout, src = sys.argv[1:]\nz = zipfile.ZipFile(out, 'w', zipfile.ZIP_DEFLATED)\n\
-                     for f in pathlib.Path(src).iterdir(): z.write(f, 'big/' + f.name)\n\
-                     z.writestr('big/__init__.py', 'def main(): pass\\n')\n\
-                     z.writestr('big-1.dist-info/METADATA', 'Metadata-Version: 2.1\\nName: big\\nVersion: 1\\n')\n\
-                     z.writestr('big-1.dist-info/WHEEL', 'Wheel-Version: 1.0\\nGenerator: bench\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')\n\
-                     z.writestr('big-1.dist-info/entry_points.txt', '[console_scripts]\\nbig = big:main\\n')\n\
-                     names = z.namelist()\n\
-                     z.writestr('big-1.dist-info/RECORD', ''.join(n + ',,\\n' for n in names) + 'big-1.dist-info/RECORD,,\\n')\nz.close()\n";
-        if !wheel.exists() {
-            Cmd::new(python).args(["-c", build]).arg(&wheel).arg(self.dir.join("src/usr/share/big")).run()?;
-        }
-        let cmd = Cmd::new(uv).args(["tool", "install", "--offline", "--quiet"]).arg(wheel);
-        let at = |name: &str| self.dir.join("uv").join(name);
-        let cmd = cmd.env("UV_TOOL_DIR", at("tools")).env("UV_TOOL_BIN_DIR", at("bin"));
-        Ok(Some(cmd.env("UV_CACHE_DIR", self.dir.join("uv-cache")).env("UV_PYTHON_DOWNLOADS", "never")))
-    }
-
-    fn without_uv(&self) -> Box<dyn Fn() -> anyhow::Result<()>> {
-        let dir = self.dir.join("uv");
-        Box::new(move || {
-            if dir.exists() {
-                std::fs::remove_dir_all(&dir)?;
-            }
-            Ok(())
         })
     }
 }
