@@ -415,6 +415,7 @@ fn what_is_put_into_strings_ends_where_it_ends_for_rhai() {
         "1 /* } ` \" */",
         "/* /* } */ } */ 1",
         "1 / 1",
+        "4 /* } *// 2",
         "{ 1 } // {\n",
     ] {
         for text in [

@@ -148,6 +148,14 @@ fn code_that_never_ends_is_found_where_it_is() {
 }
 
 #[test]
+fn an_array_has_fifty_thousand_values_at_most() {
+    let fill = "fn install() { let a = []; a.pad(50000, 1);";
+    of(&format!("{fill} fail(`${{a.len}} values`); }}")).run(&["install", "p"]).fails(17, "50000 values");
+    let more = of(&format!("{fill} a.push(1); fail(`${{a.len}} values`); }}"));
+    more.run(&["install", "p"]).fails(17, "Size of array/BLOB too large");
+}
+
+#[test]
 fn recipes_that_never_end_are_ended() {
     for (body, says) in [
         ("fn install() { loop { } }", "p.rhai:2:1: Too many operations in install()"),

@@ -245,12 +245,7 @@ impl Scenes {
         all.push(fetch("recipe", cmd, reset, "prefix/share/big/file-49"));
         if let Some(mise) = rivals::mise(&self.dir, &self.server.url("/big-1.tar.zst"))? {
             let reset = rivals::without(self.dir.join("mise"));
-            all.push(fetch(
-                "mise install",
-                mise,
-                reset,
-                "mise/data/installs/http-big/1/share/big/file-49",
-            ));
+            all.push(fetch("mise install", mise, reset, "mise/data/installs/http-big/1/share/big/file-49"));
         }
         Ok(all)
     }
