@@ -15,6 +15,7 @@ use common::cli::Mark;
 use crate::db::{self, Record};
 use crate::dir::Dir;
 use crate::exit;
+use crate::lock;
 use crate::places::{OWN, Places};
 use crate::recipe::Recipe;
 use crate::shelf;
@@ -43,6 +44,12 @@ impl<'a> Books<'a> {
             own => Some(own.with_context(|| format!("failed to open {}", path.join(OWN).display()))?),
         };
         Ok(Self { places, own, last: OnceCell::new() })
+    }
+
+    /// Whether another process is in the middle of a transaction: some of its files may be there, and others not yet.
+    #[must_use]
+    pub fn are_being_written(&self) -> bool {
+        self.own.as_ref().is_some_and(|own| Journal::is_there(own) && lock::is_anothers(own))
     }
 
     /// The recipe with what is here as its state. A claim that is not true is put aside ([`Recipe::claim`]).

@@ -69,6 +69,12 @@ pub fn holder(own: &Dir) -> Option<String> {
     (command(words) == program).then(|| text.trim().to_owned())
 }
 
+/// Whether somebody else than this process works in a prefix.
+#[must_use]
+pub fn is_anothers(own: &Dir) -> bool {
+    holder(own).is_some_and(|who| !who.starts_with(&format!("process {} ", std::process::id())))
+}
+
 /// A command as people see it who wait for it: options may stand before what it does, but all of a long list of names says nothing more.
 fn command(words: impl Iterator<Item = String>) -> String {
     let mut words: Vec<_> = words.map(|word| word.replace(char::is_control, "?")).collect();

@@ -9,7 +9,9 @@ pub(crate) mod kept;
 mod read;
 
 use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use common::cli::{Mark, exit_code};
@@ -46,7 +48,32 @@ pub fn shown(places: &Places) -> anyhow::Result<(Vec<Recipe>, Vec<anyhow::Error>
     settled(places, Some(&places.cache))
 }
 
+/// As long as a transaction moves its files, who reads waits: it takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(3);
+
+/// Of a transaction of several packages all is seen, or nothing; what takes longer than [`PATIENCE`] is seen as it is.
 fn settled(places: &Places, cache: Option<&Path>) -> anyhow::Result<(Vec<Recipe>, Vec<anyhow::Error>)> {
+    let since = Instant::now();
+    loop {
+        let before = moment(places);
+        let all = settled_once(places, cache)?;
+        let is_whole = before.is_some() && before == moment(places);
+        if is_whole || since.elapsed() > PATIENCE {
+            return Ok(all);
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// When the last file came into the recipes' directory, or left it; none while somebody else is in the middle of that.
+fn moment(places: &Places) -> Option<[i64; 4]> {
+    let meta = places.shelf().metadata().ok();
+    let meta = meta.filter(|_| !Books::open(places).is_ok_and(|books| books.are_being_written()));
+    meta.map(|m| [m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()])
+}
+
+fn settled_once(places: &Places, cache: Option<&Path>) -> anyhow::Result<(Vec<Recipe>, Vec<anyhow::Error>)> {
     let all = read::all(places.shelf(), cache)?;
     let books = Books::open(places)?;
     let mut recipes = Vec::with_capacity(all.size_hint().1.unwrap_or(0));

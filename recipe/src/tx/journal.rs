@@ -131,6 +131,12 @@ impl Journal {
         own.write(NAME, &bytes).with_context(context)
     }
 
+    /// Whether there is an open transaction, whatever is in it.
+    #[must_use]
+    pub fn is_there(own: &Dir) -> bool {
+        matches!(own.stat(NAME), Ok(Some(_)))
+    }
+
     /// The open transaction, if there is one.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::rig::{Rig, tree};
 use testkit::server::Answer;
+use testkit::strace::{Injection, attack};
 
 const RECIPE: &str = env!("CARGO_BIN_EXE_recipe");
 
@@ -231,4 +232,39 @@ fn other_users_can_look() {
         out.stdout.lines().skip_while(|line| !line.starts_with("record: ")).nth(1).unwrap_or_default();
     assert!(finding.contains("hint: run recipe as the owner of"), "{out:#?}");
     other(&["history"]).fails(1, "run recipe as the owner of");
+}
+
+/// Each file of a transaction takes its time to move. Whoever looks meanwhile waits for the last one, be it of a package or of another.
+#[test]
+fn who_looks_sees_all_of_a_transaction_or_nothing() {
+    let rig = Rig::new();
+    let names = ["a", "b", "c"];
+    for (at, name) in names.iter().enumerate() {
+        rig.release(name, "1", &[(&format!("bin/{name}"), name)]);
+        rig.add(name, "1", &format!("install_bin(\"{name}\");"));
+        if let Some(next) = names.get(at + 1) {
+            let with =
+                rig.recipe(name).replace("version: \"1\"", &format!("version: \"1\", deps: [\"{next}\"]"));
+            rig.write(&format!("recipes/{name}.rhai"), with);
+        }
+    }
+    let looks = |args: &[&str]| {
+        let json: serde_json::Value = serde_json::from_str(&rig.run(args).ok().stdout).expect("JSON");
+        let of = |json: &serde_json::Value| json["installed"].as_bool().expect("a state");
+        json["recipes"].as_array().expect("all").iter().filter(|one| of(one)).count()
+    };
+    let mut seen = Vec::new();
+    for args in [&["install", "a"][..], &["remove", "--cascade", "c"]] {
+        let (name, action) = ("renameat2".to_owned(), "delay_enter=25000".to_owned());
+        let delays = Injection { name, action, when: String::new(), main: true, path: None };
+        std::thread::scope(|scope| {
+            let slow = scope.spawn(|| attack(&rig.cmd(args), &delays, &rig.path("strace.log")));
+            while !slow.is_finished() {
+                seen.push(looks(&["list", "--json"]));
+            }
+            assert!(slow.join().expect("it ended").status.success());
+        });
+    }
+    assert!(seen.iter().all(|n| [0, 3].contains(n)), "{seen:?}");
+    assert!(seen.contains(&3) && seen.contains(&0), "{seen:?}");
 }
