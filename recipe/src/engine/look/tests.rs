@@ -99,6 +99,7 @@ fn what_is_no_literal_is_all_of_its_kind() {
         ("let u = \"https://a/\"; u = arch(); download(u);", "host (computed)"),
         ("let u = \"https://a/\"; u += arch(); download(u);", "host (computed)"),
         ("let u = \"https://a/\"; u.replace(\"a\", \"b\"); download(u);", "host (computed)"),
+        ("let u = \"https://a/\"; u.len.to_string(); download(u);", "host (computed)"),
         (
             "if true { let u = \"https://a/\"; } else { let u = \"https://b/\"; download(u); }",
             "host (computed)",
