@@ -111,3 +111,24 @@ fn an_undoing_believes_no_look_that_failed() {
 fn a_removal_believes_no_look_that_failed() {
     World::new(&["remove", "p"]).fail_at_each();
 }
+
+/// Each write that the disk is asked to confirm: what it does not confirm before the commit has not happened, and what it does not
+/// confirm after it is done, and is said.
+#[test]
+fn what_the_disk_does_not_confirm_is_undone_or_said() {
+    let world = World::new(&["upgrade", "--overwrite", "*"]);
+    let mut said = [0; 3];
+    for when in 1.. {
+        world.restore();
+        let Some(out) = world.rig.attacked(world.args, "fsync", "error=EIO", when) else { break };
+        let (code, tree) = (out.status.code(), world.rig.tree());
+        let unconfirmed = out.stderr.contains("done, but the disk did not confirm it");
+        assert_eq!(code == Some(19), out.stderr.contains("done, but "), "fsync {when}: {}", out.stderr);
+        match code {
+            Some(0 | 19) => assert_eq!(tree, world.after, "fsync {when}: {}", out.stderr),
+            _ => assert_eq!(tree, world.before, "fsync {when}: {}", out.stderr),
+        }
+        said[if unconfirmed { 2 } else { usize::from(code == Some(0)) }] += 1;
+    }
+    assert!(said[0] > 0 && said[2] > 0, "{said:?}");
+}
