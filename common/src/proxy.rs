@@ -121,6 +121,8 @@ mod tests {
         assert_eq!(host_for(&both, "HTTPS://a/"), Some("small:1".to_owned()));
         assert_eq!(host_for(&both, "http://a/"), None);
         assert_eq!(host_for(&[], "https://a/"), None);
+        let six = [("all_proxy", "http://[::1]:3128")];
+        assert_eq!(host_for(&six, "https://a/"), Some("[::1]:3128".to_owned()));
     }
 
     #[test]
