@@ -42,10 +42,7 @@ impl Proxies {
 
     fn of_variables(get: impl Fn(&str) -> Option<OsString>) -> Result<Self, Refusal> {
         let set = |names: &[&'static str]| {
-            let values = names.iter().map(|name| (*name, get(name)));
-            values
-                .into_iter()
-                .find_map(|(name, value)| Some((name, value.filter(|value| !value.is_empty())?)))
+            names.iter().find_map(|name| Some((*name, get(name).filter(|value| !value.is_empty())?)))
         };
         let direct = set(&NONE).map(|(_, hosts)| hosts.to_string_lossy().into_owned()).unwrap_or_default();
         let proxy = |names| set(names).map(|(name, value)| proxy(name, value, &direct)).transpose();

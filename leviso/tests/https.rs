@@ -110,12 +110,11 @@ fn proxies_are_used_and_never_passed_by() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let ca = dir.path().join("ca.pem");
     std::fs::write(&ca, ours.pem()).expect("written");
-    let place = |server: &Server| server.url("").split("//").last().unwrap_or_default().to_owned();
     let run = |work: &str, env: &[(&str, &str)]| {
         std::fs::create_dir(dir.path().join(work)).expect("made");
         leviso("lock", &repo, &[mirror.url("")], &dir.path().join(work), &ca, env)
     };
-    let socks = format!("socks5h://{}", place(&plain));
+    let socks = format!("socks5h://{}", plain.place());
     for (work, proxy, url) in
         [("http", &plain, plain.url("")), ("https", &secure, secure.url("")), ("socks", &plain, socks)]
     {
@@ -123,7 +122,7 @@ fn proxies_are_used_and_never_passed_by() {
         let (code, said) = run(work, &[("all_proxy", &url)]);
         assert_eq!(code, Some(0), "{said}");
         let new = &proxy.log()[passed..];
-        assert!(!new.is_empty() && new.iter().all(|to| *to == place(&mirror)), "{url}: {new:?}");
+        assert!(!new.is_empty() && new.iter().all(|to| to == mirror.place()), "{url}: {new:?}");
         assert!(mirror.log().len() > asked);
     }
     let (passed, asked) = (plain.log().len(), mirror.log().len());

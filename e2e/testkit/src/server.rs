@@ -15,7 +15,7 @@ use common::hash::Sha256;
 use rustls::{ServerConnection, StreamOwned};
 
 use crate::certificates::Identity;
-use wire::{Asked, CONNECTED, ask, head, socks, tunnel};
+use wire::{Asked, CONNECTED, SOCKS_CONNECTED, ask, head, socks, tunnel};
 
 /// How one path answers.
 #[derive(Debug, Clone)]
@@ -148,6 +148,12 @@ impl Server {
         format!("{scheme}://{}{path}", self.address)
     }
 
+    /// `HOST:PORT`, as proxies are told and errors say it.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.address
+    }
+
     /// From now on a path is answered so. Those that came together for an earlier [`Answer::Together`] are forgotten.
     pub fn answer(&self, path: &str, answer: Answer) {
         if matches!(answer, Answer::Together(..)) {
@@ -193,11 +199,11 @@ impl Shared {
             if stream.peek(&mut first)? == 1 && first == [5] {
                 let target = socks(&mut stream)?;
                 lock(&self.log).push(target.clone());
-                return tunnel(&stream, &stream, &target, CONNECTED[0]);
+                return tunnel(&stream, &stream, &target, SOCKS_CONNECTED);
             }
             let asked = self.asked(&mut stream)?;
             return match &asked.proxy_to {
-                Some(target) => tunnel(&stream, &stream, target, CONNECTED[1]),
+                Some(target) => tunnel(&stream, &stream, target, CONNECTED),
                 None => self.respond(&mut stream, &asked),
             };
         };
@@ -213,7 +219,7 @@ impl Shared {
         let mut stream = StreamOwned::new(tls, stream);
         let asked = self.asked(&mut stream)?;
         match &asked.proxy_to {
-            Some(target) => tunnel(stream, &socket, target, CONNECTED[1]),
+            Some(target) => tunnel(stream, &socket, target, CONNECTED),
             None => self.respond(&mut stream, &asked),
         }
     }

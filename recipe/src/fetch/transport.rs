@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use common::proxy::Proxies;
@@ -45,6 +46,7 @@ pub(super) enum Failure {
 pub(super) struct Transport {
     agent: ureq::Agent,
     proxies: Result<Proxies, Refusal>,
+    watched: Once,
     interrupt: Interrupt,
 }
 
@@ -64,11 +66,7 @@ impl Transport {
         let connector = ().chain(SocksConnector::default()).chain(ConnectProxyConnector::default());
         let connector = connector.chain(Sockets(interrupt.clone())).chain(Https::new(Store::from_env()));
         let agent = ureq::Agent::with_parts(config, connector, Dns(interrupt.clone()));
-        let proxies = Proxies::from_env();
-        if proxies.as_ref().is_ok_and(Proxies::has_socks) {
-            end_with(agent.clone(), interrupt.clone());
-        }
-        Self { agent, proxies, interrupt }
+        Self { agent, proxies: Proxies::from_env(), watched: Once::new(), interrupt }
     }
 
     /// Appends to what has begun of a file, called `name` for people, what comes behind that; starts over where the server wants
@@ -81,6 +79,9 @@ impl Transport {
         (limit, most): (Option<u64>, u64),
     ) -> Result<(), Failure> {
         let proxies = self.proxies.as_ref().map_err(|refusal| Failure::Untrusted(refusal.clone()))?;
+        if proxies.has_socks() {
+            self.watched.call_once(|| end_with(self.agent.clone(), self.interrupt.clone()));
+        }
         let from = part.goes_on_at()?;
         let mut url = url.to_owned();
         for _ in 0..=REDIRECTS {

@@ -108,7 +108,7 @@ fn who_cannot_prove_who_he_is_delivers_nothing_and_is_not_asked_again() {
         let identity = issuer.unwrap_or(&authority).issue(name, valid);
         let web = Web::with(authority, &identity);
         let out = web.install().fails(13, why);
-        let place = web.server.url("").replace("https://", "");
+        let place = web.server.place();
         let says = |text: &str| out.stderr.contains(text);
         assert!(
             says(&web.server.url(PATH)) && says(&format!("the certificate of {place} is refused")),

@@ -15,21 +15,16 @@ fn install(web: &Web, ca: &str, env: &[(&str, &str)]) -> Out {
     web.rig.ran(env.iter().fold(cmd, |cmd, (name, value)| cmd.env(*name, *value)))
 }
 
-fn place(server: &Server) -> String {
-    let url = server.url("");
-    url.split("//").last().unwrap_or_default().to_owned()
-}
-
 #[test]
 fn each_kind_passes_on_what_it_cannot_read() {
     let web = Web::new();
     web.rig.write("other.pem", Authority::new("another").pem());
     let http = Server::start(&[], None);
     let https = Server::https(&[], None, &web.authority.issue("127.0.0.1", Valid::Now));
-    let (target, socks) = (place(&web.server), place(&http));
+    let (target, socks) = (web.server.place(), http.place());
     let kinds = [
         (&http, "https_proxy", http.url("")),
-        (&http, "HTTPS_PROXY", socks.clone()),
+        (&http, "HTTPS_PROXY", socks.to_owned()),
         (&https, "https_proxy", https.url("")),
         (&http, "https_proxy", format!("socks5://{socks}")),
         (&http, "ALL_PROXY", format!("socks5h://{socks}")),
@@ -37,7 +32,7 @@ fn each_kind_passes_on_what_it_cannot_read() {
     for (server, variable, url) in kinds {
         let (passed, asked) = (server.log().len(), web.server.log().len());
         install(&web, "ca.pem", &[(variable, &url)]).ok();
-        assert_eq!(server.log()[passed..], [target.as_str()], "{variable}={url}");
+        assert_eq!(server.log()[passed..], [target], "{variable}={url}");
         assert_eq!(web.server.log()[asked..], [PATH], "{variable}={url}");
         // The server's certificate is looked at as ever.
         if server.url("").starts_with("http:") {
@@ -57,7 +52,7 @@ fn each_kind_passes_on_what_it_cannot_read() {
 fn one_that_cannot_prove_who_it_is_passes_on_nothing() {
     let web = Web::new();
     let proxy = Server::https(&[], None, &Authority::new("another").issue("127.0.0.1", Valid::Now));
-    let refused = format!("the certificate of {} is refused", place(&proxy));
+    let refused = format!("the certificate of {} is refused", proxy.place());
     install(&web, "ca.pem", &[("https_proxy", &proxy.url(""))]).fails(13, &refused);
     assert_eq!((proxy.log(), web.server.log()), (vec![REFUSED.to_owned()], Vec::new()));
 }
@@ -70,9 +65,9 @@ fn names_are_the_proxys_to_look_up() {
     web.rig
         .server
         .answer("/p", Answer::Bytes(std::fs::read(web.rig.path("www/p-1.tar.gz")).expect("packed")));
-    let port = place(&web.rig.server).split(':').next_back().expect("a port").to_owned();
+    let port = web.rig.server.place().split(':').next_back().expect("a port").to_owned();
     web.downloads(&format!("http://only-there.invalid:{port}/p"));
-    for url in [proxy.url(""), format!("socks5h://{}", place(&proxy))] {
+    for url in [proxy.url(""), format!("socks5h://{}", proxy.place())] {
         install(&web, "ca.pem", &[("http_proxy", &url)]).ok();
     }
     assert_eq!(proxy.log(), [(); 2].map(|()| format!("only-there.invalid:{port}")));
@@ -108,7 +103,7 @@ fn an_interrupt_ends_waiting_for_a_proxy() {
         // Connects with one that says nothing.
         web.server.answer(PATH, Answer::Silent);
         let (proxy, asked) = (Server::start(&[], None), web.server.log().len());
-        interrupted(&format!("{scheme}://{}", place(&proxy)), &|| web.server.log().len() > asked);
-        assert_eq!(proxy.log(), [place(&web.server)]);
+        interrupted(&format!("{scheme}://{}", proxy.place()), &|| web.server.log().len() > asked);
+        assert_eq!(proxy.log(), [web.server.place()]);
     }
 }

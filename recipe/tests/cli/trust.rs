@@ -25,7 +25,7 @@ fn edit(rig: &Rig, name: &str, from: &str, to: &str) {
 }
 
 fn host(rig: &Rig) -> String {
-    rig.server.url("").replace("http://", "")
+    rig.server.place().to_owned()
 }
 
 #[test]

@@ -225,7 +225,7 @@ fn asking(rig: &Rig, args: &[&str]) -> Child {
 
 /// Lets the server answer, and says how it ended.
 fn answered(rig: &Rig, child: Child) -> Out {
-    let address = rig.server.url("").replace("http://", "");
+    let address = rig.server.place();
     let mut asked = std::net::TcpStream::connect(address).expect("connected");
     asked.write_all(b"GET /latest HTTP/1.1\r\nHost: x\r\n\r\n").expect("sent");
     let out = child.wait_with_output().expect("waited");

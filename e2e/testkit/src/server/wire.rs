@@ -65,8 +65,9 @@ fn take<const N: usize>(stream: &mut TcpStream) -> std::io::Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// That the connection is there, in SOCKS 5 and for CONNECT.
-pub(super) const CONNECTED: [&[u8]; 2] = [&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0], b"HTTP/1.1 200 Connected\r\n\r\n"];
+/// That the connection is there: for CONNECT, and in SOCKS 5.
+pub(super) const CONNECTED: &[u8] = b"HTTP/1.1 200 Connected\r\n\r\n";
+pub(super) const SOCKS_CONNECTED: &[u8] = &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0];
 
 /// Passes on what two say to each other, until one of them ends. Whatever host is wanted, it is this one. `socket` is what `client` reads
 /// from.
